@@ -1,0 +1,1 @@
+//! The bridge: SCIM over HTTP, use cases, delivery worker, administration, command line.

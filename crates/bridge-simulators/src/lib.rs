@@ -1,0 +1,1 @@
+//! Stand-ins for the three target APIs over real HTTP, with fault switches.

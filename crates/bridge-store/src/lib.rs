@@ -1,0 +1,1 @@
+//! Keeps resources, accounts, assignments, credentials and the journal; group commit on SQLite.

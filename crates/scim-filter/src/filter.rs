@@ -96,7 +96,7 @@ impl Filter {
     fn write_conjunct(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::And(_) | Self::Or(_) => write!(formatter, "({self})"),
-            _ => self.fmt(formatter),
+            _ => write!(formatter, "{self}"),
         }
     }
 
@@ -104,7 +104,7 @@ impl Filter {
     fn write_alternative(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Or(_) => write!(formatter, "({self})"),
-            _ => self.fmt(formatter),
+            _ => write!(formatter, "{self}"),
         }
     }
 }

@@ -49,7 +49,7 @@ impl AttributePath {
     /// Parses a text that is the URI of a known schema, or an attribute's name.
     ///
     /// Without the schemas, `urn:a:b:c` might be the extension `urn:a:b:c` or the attribute `c` of `urn:a:b`. Known schemas
-    /// are recognised in any letter case and returned in their own spelling; the longest one that fits wins.
+    /// are recognised in any letter case and returned in their own spelling.
     pub fn split_urn<'a>(text: &str, known_schemas: &[&'a str]) -> Result<UrnPath<'a>, ParseError> {
         let trimmed = text.trim_ascii();
         if let Some(schema) = known_schemas.iter().find(|schema| schema.eq_ignore_ascii_case(trimmed)) {

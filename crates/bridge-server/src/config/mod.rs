@@ -1,0 +1,298 @@
+//! The configuration: one TOML file, read once into one typed tree (DESIGN.md section 9).
+//!
+//! Everything after [`Config::load`] trusts the types: names are valid, secrets are resolved, addresses are addresses and every reference
+//! points at something. What the file may hold is [`file`]; how it becomes this tree is [`build`]; every refusal is a [`ConfigError`] with the
+//! line and column of the culprit.
+
+mod build;
+mod connection;
+mod defaults;
+mod error;
+mod file;
+mod keys;
+mod locate;
+mod rules;
+mod schema;
+mod secret;
+mod unknown;
+mod values;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use bridge_connectors::{crm_com, glance, netsapiens};
+use bridge_mapping::TargetKind;
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+pub use self::{
+    error::{ConfigError, ConfigProblem, Position},
+    keys::SecretKey,
+    schema::json_schema,
+};
+
+/// The whole configuration of one bridge.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Addresses, waiting time and limits of the two HTTP servers.
+    pub server: ServerConfig,
+    /// Where resources, accounts and the journal are kept.
+    pub store: StoreConfig,
+    /// Where alerts go; none: they are only logged.
+    pub alerts: Option<AlertsConfig>,
+    /// The tenants by name.
+    pub tenants: BTreeMap<String, TenantConfig>,
+    /// The file this was read from, to say lines in later errors and to read secrets again.
+    pub origin: Origin,
+}
+
+/// Where a configuration came from.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The file, when there was one.
+    pub path: Option<PathBuf>,
+    /// The text as read.
+    pub text: Arc<str>,
+}
+
+/// `[server]`: the two HTTP servers.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Address of the SCIM server; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Address of health, metrics and the admin API; port 0 takes a free one.
+    pub admin_listen: SocketAddr,
+    /// How identity providers reach [`ServerConfig::listen`]; start of every `meta.location`. Without trailing slash in the path's last segment.
+    pub public_url: Url,
+    /// Whether the file gave `public_url`; if not, it follows the address that was really taken.
+    pub public_url_is_given: bool,
+    /// How long a SCIM request waits for its own accounts. Zero: answer at commit.
+    pub wait: Duration,
+    /// Largest request body, in bytes.
+    pub max_body: u64,
+    /// Bearer token of the admin API; must be there when `admin_listen` is not loopback.
+    pub admin_token: Option<SecretString>,
+    /// Threads of the SCIM server; none: one per core.
+    pub workers: Option<usize>,
+    /// How long a stop waits for requests and calls in flight.
+    pub shutdown_grace: Duration,
+}
+
+/// `[store]`: the database.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// Which database, and where.
+    pub url: StoreUrl,
+    /// Keys that seal stored secrets: the first encrypts, all decrypt. Empty until [`StoreConfig::ensure_keys`] has made the key file.
+    pub keys: Vec<SecretKey>,
+    /// Days that journal entries are kept.
+    pub journal_days: u32,
+    /// Attributes indexed beside the usual ones, as SCIM paths.
+    pub index: Vec<String>,
+}
+
+/// The address of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `sqlite:PATH`; a relative path starts at the configuration file.
+    Sqlite(PathBuf),
+}
+
+/// `[alerts]`: the webhook.
+#[derive(Debug, Clone)]
+pub struct AlertsConfig {
+    /// Receives each alert as a POST of JSON.
+    pub webhook: Url,
+    /// Sent as `Authorization: Bearer …`, when there is one.
+    pub token: Option<SecretString>,
+}
+
+/// `[tenants.NAME]`: one customer.
+#[derive(Debug, Clone)]
+pub struct TenantConfig {
+    /// Target kinds whose extension schema is advertised to this tenant's identity provider.
+    pub extensions: Vec<TargetKind>,
+    /// Pools of scarce values by name; rules use them as `assigned.NAME`.
+    pub pools: BTreeMap<String, PoolConfig>,
+    /// The targets by name.
+    pub targets: BTreeMap<String, TargetConfig>,
+}
+
+/// `[tenants.NAME.pools.NAME]`: values that are handed out one per resource.
+#[derive(Debug, Clone)]
+pub struct PoolConfig {
+    /// The values, in the order they are handed out.
+    pub ranges: Vec<Range>,
+    /// The target that says whether a value is really free.
+    pub confirmed_by: Option<String>,
+    /// How long a confirmed value rests after its account is gone.
+    pub cool_off: Duration,
+}
+
+/// Consecutive numbers, printed with leading zeros up to `width` digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// The first value.
+    pub first: u64,
+    /// The last value, itself included.
+    pub last: u64,
+    /// Digits of a value.
+    pub width: usize,
+}
+
+/// `[tenants.NAME.targets.NAME]`: one downstream system.
+#[derive(Debug, Clone)]
+pub struct TargetConfig {
+    /// Which connector speaks to it.
+    pub kind: TargetKind,
+    /// Root of its API, with a trailing slash.
+    pub base_url: Url,
+    /// Whether a write that this target would refuse is refused as a whole.
+    pub required: bool,
+    /// Whether calls are made, kept back, or only planned.
+    pub mode: Mode,
+    /// What happens with an account that was there before.
+    pub adopt: Adopt,
+    /// What an inactive user means.
+    pub on_deactivate: Deprovision,
+    /// What a deleted user means.
+    pub on_delete: Deprovision,
+    /// What a user who left this target's scope means.
+    pub on_unscoped: Deprovision,
+    /// What happens when a key changes that this target cannot rename.
+    pub on_rekey: Rekey,
+    /// Targets whose account must be settled first; none: the order follows from pools and from what a target cannot undo.
+    pub after: Option<Vec<String>>,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// Calls at the same time.
+    pub max_in_flight: usize,
+    /// Calls per second; 0 is unlimited.
+    pub rate_per_second: u32,
+    /// How long a write may take to show in a read.
+    pub settle_lag: Duration,
+    /// How long a group table on a creation-only field waits for a named group.
+    pub group_wait: Duration,
+    /// Whether this target left the configuration on purpose, though it holds accounts.
+    pub retired: bool,
+    /// The name this target had before.
+    pub renamed_from: Option<String>,
+    /// Limits of account fields that differ from the account's schema.
+    pub limits: BTreeMap<String, toml::Value>,
+    /// Mapping rules by account field, in the order of the file.
+    pub map: toml::Table,
+    /// Rules that say which resources have an account here.
+    pub scope: Option<toml::Value>,
+    /// What templates see as `target.NAME`.
+    pub settings: BTreeMap<String, String>,
+    /// Privileged values that rules may produce, though they are refused by default.
+    pub allow: Vec<String>,
+    /// Credentials and peculiarities of the kind.
+    pub connection: ConnectorConfig,
+}
+
+/// The part of a target's configuration that only its connector understands.
+#[derive(Debug, Clone)]
+pub enum ConnectorConfig {
+    /// Glance partner API.
+    Glance(glance::Config),
+    /// NetSapiens API v2.
+    Netsapiens(netsapiens::Config),
+    /// CRM.COM Web API V4.
+    CrmCom(crm_com::Config),
+}
+
+/// Whether calls to a target are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Calls are made.
+    Send,
+    /// Calls wait for a person; the first contact with a live system starts so.
+    Hold,
+    /// Calls are only planned and written to the journal.
+    Plan,
+}
+
+/// What happens with an account that was at the target before us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Adopt {
+    /// A person decides.
+    Review,
+    /// It becomes ours if natural key and e-mail are both equal.
+    Match,
+    /// It never becomes ours.
+    Never,
+}
+
+/// How an account ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Deprovision {
+    /// It stays, unusable.
+    Suspend,
+    /// It is removed.
+    Delete,
+    /// It is left as it is.
+    Keep,
+}
+
+/// What happens when a key changes that the target cannot rename.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Rekey {
+    /// The old key stays and a task is raised.
+    Keep,
+    /// A new account is made first, then the old one ends by `on_delete`.
+    Recreate,
+    /// The change is refused.
+    Refuse,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`; relative paths in it start at its folder.
+    ///
+    /// # Errors
+    /// Every problem found, each with its place in the file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::unreadable(path, &source))?;
+        let base = path.parent().unwrap_or_else(|| Path::new("."));
+        let mut config = Self::parse(&text, base).map_err(|error| error.in_file(path))?;
+        config.origin.path = Some(path.to_owned());
+        Ok(config)
+    }
+
+    /// Checks `text`; relative paths in it start at `base`.
+    ///
+    /// # Errors
+    /// Every problem found, each with its place in the text.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
+        build::config(text, base)
+    }
+
+    /// The line and column of a key, given as the path of keys to it.
+    #[must_use]
+    pub fn position(&self, path: &[&str]) -> Option<Position> {
+        locate::key(&self.origin.text, path)
+    }
+}
+
+impl ConnectorConfig {
+    /// The kind of target that this configures.
+    #[must_use]
+    pub fn kind(&self) -> TargetKind {
+        match self {
+            Self::Glance(_) => TargetKind::Glance,
+            Self::Netsapiens(_) => TargetKind::Netsapiens,
+            Self::CrmCom(_) => TargetKind::CrmCom,
+        }
+    }
+}

@@ -68,28 +68,38 @@ impl Filter {
     ///
     /// `None` if there are no filters, as the grammar has no text for it.
     pub fn all(filters: impl IntoIterator<Item = Filter>) -> Option<Self> {
-        let mut flat = Vec::new();
+        let mut conjuncts = Vec::new();
         for filter in filters {
-            match filter {
-                Self::And(inner) => flat.extend(inner),
-                other => flat.push(other),
-            }
+            Self::push_conjunct(&mut conjuncts, filter);
         }
-        if flat.len() > 1 { Some(Self::And(flat)) } else { flat.pop() }
+        if conjuncts.len() > 1 { Some(Self::And(conjuncts)) } else { conjuncts.pop() }
     }
 
     /// One of these must hold, in normal form: nested `Or`s are dissolved, a single filter stays itself.
     ///
     /// `None` if there are no filters, as the grammar has no text for it.
     pub fn any(filters: impl IntoIterator<Item = Filter>) -> Option<Self> {
-        let mut flat = Vec::new();
+        let mut alternatives = Vec::new();
         for filter in filters {
-            match filter {
-                Self::Or(inner) => flat.extend(inner),
-                other => flat.push(other),
-            }
+            Self::push_alternative(&mut alternatives, filter);
         }
-        if flat.len() > 1 { Some(Self::Or(flat)) } else { flat.pop() }
+        if alternatives.len() > 1 { Some(Self::Or(alternatives)) } else { alternatives.pop() }
+    }
+
+    /// Appends an element of an `and`, or the elements of a nested one.
+    pub(crate) fn push_conjunct(conjuncts: &mut Vec<Self>, filter: Self) {
+        match filter {
+            Self::And(inner) => conjuncts.extend(inner),
+            other => conjuncts.push(other),
+        }
+    }
+
+    /// Appends an element of an `or`, or the elements of a nested one.
+    pub(crate) fn push_alternative(alternatives: &mut Vec<Self>, filter: Self) {
+        match filter {
+            Self::Or(inner) => alternatives.extend(inner),
+            other => alternatives.push(other),
+        }
     }
 
     /// Writes an element of an `and`, which binds tighter than `or`.

@@ -12,3 +12,6 @@ pub use filter::{Filter, Operator};
 pub use limits::Limits;
 pub use literal::{Literal, Number};
 pub use path::{AttributePath, PatchPath, UrnPath};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,19 @@
 //! Maps a SCIM resource to the account that a target should hold: pure, with lineage.
+//!
+//! [`AccountSchema`] says what an account of a [`TargetKind`] may hold, [`Rules`] how one tenant's target fills it,
+//! and [`map`] applies the rules to one user. No IO and no clock: the same function serves provisioning, validation
+//! before anything is stored, plan, explain, replay and tests (DESIGN sections 2 and 8).
+
+mod account;
+mod check;
+mod config;
+mod error;
+mod kind;
+mod schema;
+
+pub use account::{Account, FieldValue, SecretSource};
+pub use check::Fault;
+pub use config::{RulesConfig, ScopeConfig};
+pub use error::{MappingError, Position};
+pub use kind::TargetKind;
+pub use schema::{AccountSchema, Bounds, FieldKind, FieldSchema, Format, Generator, Limit, Pattern, Suffix};

@@ -33,9 +33,11 @@ impl SecretKey {
     /// # Errors
     /// Says what is wrong with the text, never the text itself.
     pub fn from_base64(text: &str) -> Result<Self, String> {
-        let bytes = STANDARD.decode(text.trim()).map_err(|_| "a key is 32 bytes in base64; this is not base64".to_owned())?;
+        let bytes =
+            STANDARD.decode(text.trim()).map_err(|_| "a key is 32 bytes in base64; this is not base64".to_owned())?;
         let length = bytes.len();
-        let bytes = <[u8; 32]>::try_from(bytes).map_err(|_| format!("a key is 32 bytes in base64; this holds {length}"))?;
+        let bytes =
+            <[u8; 32]>::try_from(bytes).map_err(|_| format!("a key is 32 bytes in base64; this holds {length}"))?;
         Ok(Self::new(bytes))
     }
 
@@ -97,7 +99,12 @@ mod tests {
     use super::*;
 
     fn store(folder: &Path) -> StoreConfig {
-        StoreConfig { url: StoreUrl::Sqlite(folder.join("bridge.db")), keys: Vec::new(), journal_days: 30, index: Vec::new() }
+        StoreConfig {
+            url: StoreUrl::Sqlite(folder.join("bridge.db")),
+            keys: Vec::new(),
+            journal_days: 30,
+            index: Vec::new(),
+        }
     }
 
     #[test]

@@ -14,11 +14,14 @@ mod locate;
 mod rules;
 mod schema;
 mod secret;
+#[cfg(test)]
+mod tests;
 mod unknown;
 mod values;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -282,6 +285,20 @@ impl Config {
     #[must_use]
     pub fn position(&self, path: &[&str]) -> Option<Position> {
         locate::key(&self.origin.text, path)
+    }
+}
+
+impl Range {
+    /// The text of one value of this range.
+    #[must_use]
+    pub fn text(&self, number: u64) -> String {
+        format!("{number:0width$}", width = self.width)
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}-{}", self.text(self.first), self.text(self.last))
     }
 }
 

@@ -1,0 +1,1 @@
+//! What the mapper needs of a target's configuration.

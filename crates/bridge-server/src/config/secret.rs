@@ -1,0 +1,140 @@
+//! Secrets of the file: never written in it, always `{ env = "NAME" }` or `{ file = "path" }`.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use secrecy::SecretString;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
+
+/// How to write a secret; part of every refusal.
+const HOW: &str =
+    "write { env = \"NAME\" } for an environment variable or { file = \"path\" } for a file that holds it";
+
+/// Where a secret is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SecretSource {
+    /// An environment variable, by name.
+    Environment(String),
+    /// A file; white space at its ends is cut off.
+    File(PathBuf),
+}
+
+impl SecretSource {
+    /// Fetches the secret; a relative path starts at `base`.
+    ///
+    /// # Errors
+    /// It is missing, empty or unreadable: says which, never the value.
+    pub(super) fn resolve(&self, base: &Path) -> Result<SecretString, String> {
+        let text = match self {
+            Self::Environment(name) => std::env::var(name).map_err(|error| match error {
+                std::env::VarError::NotPresent => format!("the environment variable {name} is not set"),
+                std::env::VarError::NotUnicode(_) => format!("the environment variable {name} is not UTF-8"),
+            })?,
+            Self::File(path) => {
+                let path = base.join(path);
+                std::fs::read_to_string(&path)
+                    .map_err(|error| format!("the file {} cannot be read: {error}", path.display()))?
+            }
+        };
+        let text = match self {
+            Self::Environment(_) => text.as_str(),
+            Self::File(_) => text.trim(),
+        };
+        if text.is_empty() {
+            return Err(match self {
+                Self::Environment(name) => format!("the environment variable {name} is empty"),
+                Self::File(path) => format!("the file {} is empty", path.display()),
+            });
+        }
+        Ok(SecretString::from(text))
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Source;
+        impl<'de> Visitor<'de> for Source {
+            type Value = SecretSource;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "a secret: {HOW}")
+            }
+
+            fn visit_str<E: Error>(self, _: &str) -> Result<SecretSource, E> {
+                Err(E::custom(format!("a secret is not written in this file; {HOW}")))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretSource, A::Error> {
+                let mut source = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    let value = map.next_value::<String>()?;
+                    let found = match key.as_str() {
+                        "env" => SecretSource::Environment(value),
+                        "file" => SecretSource::File(value.into()),
+                        _ => return Err(A::Error::custom(format!("unknown key {key:?} in a secret; {HOW}"))),
+                    };
+                    if source.replace(found).is_some() {
+                        return Err(A::Error::custom(format!("a secret has one source; {HOW}")));
+                    }
+                }
+                source.ok_or_else(|| A::Error::custom(format!("a secret has a source; {HOW}")))
+            }
+        }
+        deserializer.deserialize_any(Source)
+    }
+}
+
+impl JsonSchema for SecretSource {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "A secret: from an environment variable or from a file, never written here.",
+            "properties": {
+                "env": { "type": "string", "description": "Name of the environment variable." },
+                "file": { "type": "string", "description": "Path of the file; relative to the configuration." }
+            },
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": false
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_trimmed_and_found_beside_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("key"), "  s3cret \n").unwrap();
+        let secret = SecretSource::File("key".into()).resolve(folder.path()).unwrap();
+        assert_eq!(secret.expose_secret(), "s3cret");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("empty"), "\n").unwrap();
+        let check = |source: SecretSource, part: &str| {
+            let error = source.resolve(folder.path()).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        };
+        check(SecretSource::Environment("NO_SUCH_VARIABLE_HERE".into()), "NO_SUCH_VARIABLE_HERE is not set");
+        check(SecretSource::File("nowhere".into()), "nowhere cannot be read");
+        check(SecretSource::File("empty".into()), "empty is empty");
+    }
+}

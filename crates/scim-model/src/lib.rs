@@ -1,1 +1,34 @@
 //! SCIM schemas, resources and protocol messages (RFC 7643, RFC 7644), without any IO.
+//!
+//! A [`Catalog`] knows the schemas of a tenant. [`accept`] and [`patch`] judge what a client sends and make a [`Draft`] of
+//! it; [`complete`] and [`project`] make the answer; [`matches`] decides a filter and [`get`] selects values by path. What
+//! real clients send beside the letter of the RFCs is taken by the functions of `quirks.rs` and noted in the draft.
+
+mod accept;
+mod catalog;
+mod change;
+mod document;
+mod editor;
+mod error;
+mod matching;
+mod patch;
+mod present;
+mod quirks;
+mod schema;
+mod select;
+mod target;
+mod value;
+
+pub use accept::{Context, accept};
+pub use catalog::{
+    Catalog, ENTERPRISE_URN, GROUP_URN, PROVISIONING_URN, RESOURCE_TYPE_URN, Resolved, ResourceType, SchemaError,
+    TELEPHONY_URN, USER_URN,
+};
+pub use document::{Document, Draft, Note};
+pub use error::{ERROR_URN, ScimError, ScimType};
+pub use matching::{check_filter, fold, matches};
+pub use patch::{PATCH_URN, patch};
+pub use present::{LIST_RESPONSE_URN, Meta, Projection, complete, list_response, project};
+pub use quirks::Quirk;
+pub use schema::{Attribute, Mutability, Returned, SCHEMA_URN, Schema, Type, Uniqueness};
+pub use select::get;

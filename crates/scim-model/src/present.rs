@@ -1,0 +1,291 @@
+//! What of a resource an answer shows (RFC 7643 section 7 "returned", RFC 7644 section 3.9), and lists (section 3.4.2).
+
+use jiff::Timestamp;
+use scim_filter::PatchPath;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    catalog::{Home, ResourceType},
+    document::Document,
+    error::ScimError,
+    matching::with_sub,
+    schema::{Attribute, Returned},
+};
+
+/// URN of list responses.
+pub const LIST_RESPONSE_URN: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
+
+/// How many attributes a request may name.
+const MOST_NAMES: usize = 500;
+
+/// What the bridge knows about a resource besides its document (RFC 7643 section 3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was last changed.
+    pub last_modified: Timestamp,
+    /// Counts the changes; served as a weak entity tag.
+    pub version: i64,
+    /// Absolute address.
+    pub location: String,
+    /// Name of the resource type.
+    pub resource_type: String,
+}
+
+impl Meta {
+    /// The entity tag: `W/"3"`.
+    pub fn etag(&self) -> String {
+        format!("W/\"{}\"", self.version)
+    }
+
+    /// The value of `meta`.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "resourceType": self.resource_type,
+            "created": self.created.to_string(),
+            "lastModified": self.last_modified.to_string(),
+            "location": self.location,
+            "version": self.etag(),
+        })
+    }
+}
+
+/// The full resource: the document, what only the bridge knows (`id`, `meta`), and what it derives (`groups`, whole
+/// extensions under their URN). `schemas` names the extensions that are really there.
+pub fn complete(
+    resource_type: &ResourceType,
+    id: &str,
+    document: &Document,
+    meta: &Meta,
+    derived: Map<String, Value>,
+) -> Map<String, Value> {
+    let mut resource = Map::new();
+    resource.insert("schemas".to_owned(), Value::Null);
+    resource.insert("id".to_owned(), Value::from(id));
+    for (name, value) in document.as_map() {
+        resource.insert(name.clone(), value.clone());
+    }
+    resource.extend(derived);
+    resource.insert("meta".to_owned(), meta.to_json());
+    name_schemas(resource_type, &mut resource);
+    resource
+}
+
+fn name_schemas(resource_type: &ResourceType, resource: &mut Map<String, Value>) {
+    let present =
+        resource_type.extensions.iter().map(|(schema, _)| &schema.id).filter(|urn| resource.contains_key(*urn));
+    let schemas: Vec<Value> =
+        std::iter::once(&resource_type.schema.id).chain(present).map(|urn| urn.as_str().into()).collect();
+    resource.insert("schemas".to_owned(), Value::Array(schemas));
+}
+
+/// Which attributes a request wants to see: `attributes` and `excludedAttributes`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Projection {
+    included: Option<Vec<Choice>>,
+    excluded: Vec<Choice>,
+}
+
+/// A name in one of the lists, in canonical letter case. Without an attribute it is a whole extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Choice {
+    schema: Option<String>,
+    attribute: Option<String>,
+    sub: Option<String>,
+}
+
+impl Choice {
+    fn is_about(&self, schema: Option<&str>, attribute: &Attribute) -> bool {
+        self.schema.as_deref() == schema && self.attribute.as_ref().is_none_or(|name| *name == attribute.name)
+    }
+}
+
+impl Projection {
+    /// Reads both parameters: names separated by commas, with or without their schema, or the URN of a whole extension.
+    /// Names that no schema knows are ignored (clients ask for what other servers have); an empty list is no list.
+    pub fn parse(
+        resource_type: &ResourceType,
+        attributes: Option<&str>,
+        excluded: Option<&str>,
+    ) -> Result<Self, ScimError> {
+        let included = match attributes.filter(|names| !names.trim().is_empty()) {
+            None => None,
+            Some(names) => Some(choices(resource_type, names, "attributes")?),
+        };
+        let excluded = choices(resource_type, excluded.unwrap_or_default(), "excludedAttributes")?;
+        Ok(Self { included, excluded })
+    }
+
+    /// Whether an answer shows any of this attribute, so that the caller can save deriving it: `groups`, `members`, or the
+    /// URN of a whole extension.
+    pub fn shows(&self, resource_type: &ResourceType, name: &str) -> bool {
+        match resource_type.home(name) {
+            Some(Home::Extension(schema)) => {
+                schema.attributes.iter().any(|attribute| self.part(Some(&schema.id), attribute) != Part::Nothing)
+            }
+            Some(Home::Core) => true,
+            None => {
+                resource_type.core_attribute(name).is_some_and(|attribute| self.part(None, attribute) != Part::Nothing)
+            }
+        }
+    }
+
+    /// How much of an attribute is shown.
+    fn part(&self, schema: Option<&str>, attribute: &Attribute) -> Part<'_> {
+        match attribute.returned {
+            Returned::Always => return Part::Whole,
+            Returned::Never => return Part::Nothing,
+            Returned::Default | Returned::Request => {}
+        }
+        let has_whole = |choices: &[&Choice]| choices.iter().any(|choice| choice.sub.is_none());
+        let excluded: Vec<&Choice> = self.excluded.iter().filter(|choice| choice.is_about(schema, attribute)).collect();
+        if has_whole(&excluded) {
+            return Part::Nothing;
+        }
+        let without = excluded.iter().filter_map(|choice| choice.sub.as_deref()).collect();
+        match &self.included {
+            None if attribute.returned == Returned::Request => Part::Nothing,
+            None => Part::Without(without),
+            Some(included) => {
+                let included: Vec<&Choice> =
+                    included.iter().filter(|choice| choice.is_about(schema, attribute)).collect();
+                if included.is_empty() {
+                    Part::Nothing
+                } else if has_whole(&included) {
+                    Part::Without(without)
+                } else {
+                    let only = included.iter().filter_map(|choice| choice.sub.as_deref());
+                    Part::Only(only.filter(|name| !without.contains(name)).collect())
+                }
+            }
+        }
+    }
+}
+
+/// How much of an attribute is shown.
+#[derive(Debug, PartialEq)]
+enum Part<'a> {
+    Nothing,
+    Whole,
+    Without(Vec<&'a str>),
+    Only(Vec<&'a str>),
+}
+
+fn choices(resource_type: &ResourceType, names: &str, parameter: &str) -> Result<Vec<Choice>, ScimError> {
+    let names: Vec<&str> = split(names).into_iter().map(str::trim).filter(|name| !name.is_empty()).collect();
+    if names.len() > MOST_NAMES {
+        return Err(ScimError::invalid_value(format!("{parameter} may name {MOST_NAMES} attributes, not more")));
+    }
+    let mut choices = Vec::new();
+    for name in names {
+        match resource_type.home(name) {
+            Some(Home::Extension(schema)) => {
+                choices.push(Choice { schema: Some(schema.id.clone()), attribute: None, sub: None });
+                continue;
+            }
+            Some(Home::Core) => {
+                choices.push(Choice { schema: None, attribute: None, sub: None });
+                continue;
+            }
+            None => {}
+        }
+        let Ok(path) = PatchPath::parse(name) else { continue };
+        let resolved = resource_type.resolve(&path.attribute);
+        if let Some(resolved) = resolved.and_then(|resolved| with_sub(resolved, path.sub_attribute.as_deref())) {
+            choices.push(Choice {
+                schema: resolved.schema.map(str::to_owned),
+                attribute: Some(resolved.attribute.name.clone()),
+                sub: resolved.sub.map(|sub| sub.name.clone()),
+            });
+        }
+    }
+    Ok(choices)
+}
+
+/// Splits at the commas outside of quotes: a name may carry a filter (`emails[type eq "a,b"]`, Microsoft's Postman tests).
+fn split(names: &str) -> Vec<&str> {
+    let mut is_quoted = false;
+    names
+        .split(move |character| {
+            is_quoted ^= character == '"';
+            character == ',' && !is_quoted
+        })
+        .collect()
+}
+
+/// The part of a full resource that the projection shows.
+pub fn project(
+    resource_type: &ResourceType,
+    resource: Map<String, Value>,
+    projection: &Projection,
+) -> Map<String, Value> {
+    let mut shown = Map::new();
+    for (name, value) in resource {
+        if let Some(schema) = resource_type.extension(&name) {
+            let Value::Object(attributes) = value else { continue };
+            let mut extension = Map::new();
+            for (name, value) in attributes {
+                show(projection, Some(&schema.id), schema.attribute(&name), name, value, &mut extension);
+            }
+            if !extension.is_empty() {
+                shown.insert(name, Value::Object(extension));
+            }
+        } else {
+            show(projection, None, resource_type.core_attribute(&name), name, value, &mut shown);
+        }
+    }
+    name_schemas(resource_type, &mut shown);
+    shown
+}
+
+fn show(
+    projection: &Projection,
+    schema: Option<&str>,
+    attribute: Option<&Attribute>,
+    name: String,
+    value: Value,
+    shown: &mut Map<String, Value>,
+) {
+    let Some(attribute) = attribute else { return };
+    let keeps: Box<dyn Fn(&Attribute) -> bool> = match projection.part(schema, attribute) {
+        Part::Nothing => return,
+        Part::Whole => Box::new(|_| true),
+        Part::Without(names) => Box::new(move |sub| !names.contains(&sub.name.as_str())),
+        Part::Only(names) => Box::new(move |sub| names.contains(&sub.name.as_str())),
+    };
+    let keeps = |name: &str| attribute.sub(name).is_some_and(|sub| sub.returned == Returned::Always || keeps(sub));
+    let trimmed = match value {
+        Value::Object(parts) => trim(parts, &keeps),
+        Value::Array(elements) => {
+            let elements: Vec<Value> = elements
+                .into_iter()
+                .filter_map(|element| match element {
+                    Value::Object(parts) => trim(parts, &keeps),
+                    simple => Some(simple),
+                })
+                .collect();
+            Some(Value::Array(elements))
+        }
+        simple => Some(simple),
+    };
+    if let Some(trimmed) = trimmed {
+        shown.insert(name, trimmed);
+    }
+}
+
+fn trim(parts: Map<String, Value>, keeps: &impl Fn(&str) -> bool) -> Option<Value> {
+    let kept: Map<String, Value> = parts.into_iter().filter(|(name, _)| keeps(name)).collect();
+    (!kept.is_empty()).then_some(Value::Object(kept))
+}
+
+/// A page of a list. The page may be empty; the numbers are numbers.
+pub fn list_response(resources: Vec<Value>, total: u64, start_index: u64) -> Value {
+    json!({
+        "schemas": [LIST_RESPONSE_URN],
+        "totalResults": total,
+        "startIndex": start_index,
+        "itemsPerPage": resources.len(),
+        "Resources": resources,
+    })
+}

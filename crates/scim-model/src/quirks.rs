@@ -1,0 +1,370 @@
+//! What real clients send beside the RFC's letter. Each tolerance is one function here, with its source and its fixture.
+//!
+//! Sources are the notes on Entra ID ("entra"), Okta ("okta"), other clients ("others") and the numbered interoperability
+//! cases ("case"). Fixtures are the files in `crates/scim-model/fixtures`, run by `fixtures.rs`.
+
+use std::{borrow::Cow, fmt, slice};
+
+use scim_filter::{Filter, Literal, Operator};
+use serde_json::{Map, Value};
+
+use crate::{
+    catalog::{ENTERPRISE_URN, GROUP_URN, ResourceType, USER_URN},
+    document::Notes,
+    error::ScimError,
+    schema::{Attribute, Type},
+    value::{self, Place},
+};
+
+/// Something a request needed forgiveness for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Quirk {
+    /// An attribute that no schema knows; ignored.
+    UnknownAttribute,
+    /// An extension that is not known; ignored.
+    UnknownSchema,
+    /// An attribute that only the bridge sets; ignored.
+    ReadOnlyAttribute,
+    /// `schemas` is missing, or not what the message should have.
+    Schemas,
+    /// The URN of an older draft.
+    LegacyUrn,
+    /// A name in another letter case.
+    OtherCase,
+    /// `op` in another letter case.
+    OperationCase,
+    /// A member of a message that stands for another one, such as `displayName` for `display`.
+    OtherName,
+    /// A boolean as a text.
+    TextForBoolean,
+    /// A number as a text.
+    TextForNumber,
+    /// A text as a number.
+    NumberForText,
+    /// One value where there is a list.
+    SingleForList,
+    /// A list of one where there is no list.
+    ListForSingle,
+    /// A text where there is an object.
+    TextForComplex,
+    /// A JSON object inside a text.
+    ObjectInText,
+    /// `name.givenName` as a key.
+    DottedKey,
+    /// `urn:…:User:department` as a key.
+    UrnKey,
+    /// `emails[type eq "work"].value` as a key.
+    PathKey,
+    /// An enterprise attribute without its URN.
+    BareEnterpriseAttribute,
+    /// A value path that selects nothing; the element was made.
+    ElementMade,
+    /// A value path that selects nothing; nothing was done.
+    NothingSelected,
+    /// `remove` with a value.
+    RemoveWithValue,
+    /// Something that cannot be unassigned was left as it is.
+    NotUnassigned,
+}
+
+impl Quirk {
+    /// All of them.
+    pub const ALL: [Self; 23] = [
+        Self::UnknownAttribute,
+        Self::UnknownSchema,
+        Self::ReadOnlyAttribute,
+        Self::Schemas,
+        Self::LegacyUrn,
+        Self::OtherCase,
+        Self::OperationCase,
+        Self::OtherName,
+        Self::TextForBoolean,
+        Self::TextForNumber,
+        Self::NumberForText,
+        Self::SingleForList,
+        Self::ListForSingle,
+        Self::TextForComplex,
+        Self::ObjectInText,
+        Self::DottedKey,
+        Self::UrnKey,
+        Self::PathKey,
+        Self::BareEnterpriseAttribute,
+        Self::ElementMade,
+        Self::NothingSelected,
+        Self::RemoveWithValue,
+        Self::NotUnassigned,
+    ];
+
+    /// Its name in metrics and listings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownAttribute => "unknown_attribute",
+            Self::UnknownSchema => "unknown_schema",
+            Self::ReadOnlyAttribute => "read_only_attribute",
+            Self::Schemas => "schemas",
+            Self::LegacyUrn => "legacy_urn",
+            Self::OtherCase => "other_case",
+            Self::OperationCase => "operation_case",
+            Self::OtherName => "other_name",
+            Self::TextForBoolean => "text_for_boolean",
+            Self::TextForNumber => "text_for_number",
+            Self::NumberForText => "number_for_text",
+            Self::SingleForList => "single_for_list",
+            Self::ListForSingle => "list_for_single",
+            Self::TextForComplex => "text_for_complex",
+            Self::ObjectInText => "object_in_text",
+            Self::DottedKey => "dotted_key",
+            Self::UrnKey => "urn_key",
+            Self::PathKey => "path_key",
+            Self::BareEnterpriseAttribute => "bare_enterprise_attribute",
+            Self::ElementMade => "element_made",
+            Self::NothingSelected => "nothing_selected",
+            Self::RemoveWithValue => "remove_with_value",
+            Self::NotUnassigned => "not_unassigned",
+        }
+    }
+}
+
+impl fmt::Display for Quirk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// What a PATCH operation does (RFC 7644 section 3.5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Add,
+    Replace,
+    Remove,
+}
+
+/// Entra ID writes `Add`, `Replace`, `Remove`; others capitals throughout. Source: entra 3.3, cases 8, 9, 11.
+/// Fixture: `operation-case.json`.
+pub(crate) fn operation(text: &str, notes: &mut Notes) -> Option<Operation> {
+    let known = [("add", Operation::Add), ("replace", Operation::Replace), ("remove", Operation::Remove)];
+    let (name, operation) = known.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(text.trim()))?;
+    if name != text {
+        notes.add(Quirk::OperationCase, "op");
+    }
+    Some(operation)
+}
+
+/// The member of a message, in any letter case. Source: case 11, Microsoft's Postman tests. Fixture: `operation-case.json`.
+pub(crate) fn member<'a>(message: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    message.get(name).or_else(|| message.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+}
+
+/// Null, and an empty text, list or object, are no value (RFC 7643 section 2.5; the empty text is the clients' own).
+/// Source: entra 3.3 number 4, okta 7, case 98. Fixture: `unassigned.json`.
+pub(crate) fn is_unassigned(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Booleans as texts in any letter case, also in filters (`roles[primary eq "True"]`). Source: others 11.4, cases 1 to 7, 93.
+/// Fixture: `text-for-boolean.json`.
+pub(crate) fn boolean(text: &str) -> Option<bool> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("true") {
+        return Some(true);
+    }
+    text.eq_ignore_ascii_case("false").then_some(false)
+}
+
+/// A list of one for a single value: a manager as `[{"value": "u9"}]`. Source: entra 3.3 number 5, case 97.
+/// Fixture: `manager-list.json`.
+pub(crate) fn list_for_single<'a>(value: &'a Value, place: Place<'_>, notes: &mut Notes) -> &'a Value {
+    match value {
+        Value::Array(elements) if elements.len() == 1 => {
+            notes.add(Quirk::ListForSingle, &place.to_string());
+            &elements[0]
+        }
+        other => other,
+    }
+}
+
+/// One value for a list of one. Source: entra 4, cases 97, 121. Fixture: `single-for-list.json`.
+pub(crate) fn single_for_list<'a>(value: &'a Value, place: Place<'_>, notes: &mut Notes) -> &'a [Value] {
+    match value {
+        Value::Array(elements) => elements,
+        single => {
+            if !is_unassigned(single) {
+                notes.add(Quirk::SingleForList, &place.to_string());
+            }
+            slice::from_ref(single)
+        }
+    }
+}
+
+/// A text (or number) for an object with a `value`: a manager as `"u9"`, roles, e-mails and members as texts.
+/// Source: entra 3.3 numbers 5 and 6, cases 86, 87, 91, 121. Fixture: `text-for-complex.json`.
+pub(crate) fn simple_for_complex(
+    attribute: &Attribute,
+    simple: &Value,
+    place: Place<'_>,
+    notes: &mut Notes,
+) -> Option<Map<String, Value>> {
+    let value = attribute.value()?;
+    if !(simple.is_string() || simple.is_number()) {
+        return None;
+    }
+    notes.add(Quirk::TextForComplex, &place.to_string());
+    Some(Map::from_iter([(value.name.clone(), simple.clone())]))
+}
+
+/// Entra ID sends application roles as a JSON object inside the text of `value`. Its `displayName` becomes `display`, its
+/// `id` is the directory's own and dropped. Source: entra 3.3 number 6, case 92. Fixture: `role-in-text.json`.
+pub(crate) fn value_in_text<'a>(
+    attribute: &Attribute,
+    element: &'a Map<String, Value>,
+    place: Place<'_>,
+    notes: &mut Notes,
+) -> Cow<'a, Map<String, Value>> {
+    let text = match member(element, "value") {
+        Some(Value::String(text)) if attribute.name == "roles" && text.trim_start().starts_with('{') => text,
+        _ => return Cow::Borrowed(element),
+    };
+    let Ok(mut inner) = serde_json::from_str::<Map<String, Value>>(text) else { return Cow::Borrowed(element) };
+    if !inner.get("value").is_some_and(|value| value.is_string() && !is_unassigned(value)) {
+        return Cow::Borrowed(element);
+    }
+    notes.add(Quirk::ObjectInText, &place.to_string());
+    inner.shift_remove("id");
+    for (key, outer) in element {
+        if !key.eq_ignore_ascii_case("value") {
+            inner.insert(key.clone(), outer.clone());
+        }
+    }
+    Cow::Owned(inner)
+}
+
+/// The part of that name, in any letter case; `displayName` for `display` (roles and members from Entra ID), `managerId`
+/// for the `value` of a manager (SCIM 1.1, OneLogin). Source: entra 3.2, others 2, cases 12, 13, 120.
+/// Fixture: `other-names.json`.
+pub(crate) fn sub_attribute<'a>(attribute: &'a Attribute, name: &str) -> Option<(&'a Attribute, Option<Quirk>)> {
+    if let Some(sub) = attribute.sub(name) {
+        return Some((sub, (sub.name != name).then_some(Quirk::OtherCase)));
+    }
+    let other = if name.eq_ignore_ascii_case("displayName") {
+        attribute.sub("display")
+    } else if name.eq_ignore_ascii_case("managerId") && attribute.name == "manager" {
+        attribute.value()
+    } else {
+        None
+    };
+    other.map(|sub| (sub, Some(Quirk::OtherName)))
+}
+
+/// The URNs of SCIM 1.1 and early drafts, and Microsoft's own for directory objects. Source: others 2 and 11.3, entra 4,
+/// case 133. Fixture: `legacy-urns.json`.
+pub(crate) fn legacy_urn(resource_type: &str, urn: &str) -> Option<&'static str> {
+    let core = match resource_type {
+        "User" => USER_URN,
+        "Group" => GROUP_URN,
+        _ => return None,
+    };
+    let is_any = |urns: &[&str]| urns.iter().any(|known| known.eq_ignore_ascii_case(urn));
+    if is_any(&["urn:scim:schemas:core:2.0", "urn:scim:schemas:core:1.0"]) {
+        return Some(core);
+    }
+    let microsoft = "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/";
+    let is_own = |rest: &str| rest.eq_ignore_ascii_case(resource_type);
+    if urn.get(..microsoft.len()).is_some_and(|start| start.eq_ignore_ascii_case(microsoft))
+        && urn.get(microsoft.len()..).is_some_and(is_own)
+    {
+        return Some(core);
+    }
+    match (resource_type, urn.to_ascii_lowercase().as_str()) {
+        ("User", "urn:scim:schemas:core:2.0:user") => Some(USER_URN),
+        ("Group", "urn:scim:schemas:core:2.0:group") => Some(GROUP_URN),
+        (
+            "User",
+            "urn:scim:schemas:extension:enterprise:2.0"
+            | "urn:scim:schemas:extension:enterprise:2.0:user"
+            | "urn:scim:schemas:extension:enterprise:1.0",
+        ) => Some(ENTERPRISE_URN),
+        _ => None,
+    }
+}
+
+/// An enterprise attribute without its URN: `path: "manager"`. Source: entra 2 and 3.3 number 5, case 89.
+/// Fixture: `bare-manager.json`.
+pub(crate) fn bare_enterprise_attribute<'a>(
+    resource_type: &'a ResourceType,
+    name: &str,
+) -> Option<(&'a Attribute, Option<&'a str>)> {
+    let enterprise = resource_type.extension(ENTERPRISE_URN)?;
+    enterprise.attribute(name).map(|attribute| (attribute, Some(enterprise.id.as_str())))
+}
+
+/// Why a key of a body is not a plain name: `name.givenName`, `urn:…:User:department`, `emails[type eq "work"].value`.
+/// Source: entra 3.2 and 3.3 ("flag dialect"), cases 77 to 81. Fixture: `dotted-and-urn-keys.json`.
+pub(crate) fn key_form(key: &str) -> Option<Quirk> {
+    if key.contains('[') {
+        Some(Quirk::PathKey)
+    } else if key.contains(':') {
+        Some(Quirk::UrnKey)
+    } else if key.contains('.') {
+        Some(Quirk::DottedKey)
+    } else {
+        None
+    }
+}
+
+/// What a PUT keeps although it leaves it out: `active`, so that nobody is suspended or let back in by an omission, and the
+/// members of a group. Source: okta 4.4 and 6 number 7, case 64. Fixture: `put-keeps.json`.
+pub(crate) fn is_kept_when_absent(attribute: &Attribute) -> bool {
+    attribute.has_identity() || cannot_be_unassigned(attribute)
+}
+
+/// Unassigning `active` says nothing about whether the user may work, so it changes nothing. Source: entra 3.3 number 4
+/// (the null test goes over every mapped attribute). Fixture: `unassigned.json`.
+pub(crate) fn cannot_be_unassigned(attribute: &Attribute) -> bool {
+    attribute.kind == Type::Boolean && attribute.name == "active"
+}
+
+/// The parts that an element must have to be selected by a value path, so that an absent element can be made:
+/// `type eq "work"` → `{"type": "work"}`. `None` if the filter does not say. Source: entra 3.3 numbers 2 and 6, cases 70 to
+/// 74, 93. Fixture: `element-made.json`.
+pub(crate) fn implied_parts(
+    attribute: &Attribute,
+    filter: &Filter,
+    place: Place<'_>,
+    notes: &mut Notes,
+) -> Result<Option<Map<String, Value>>, ScimError> {
+    let mut parts = Map::new();
+    let filters = match filter {
+        Filter::And(filters) => filters.as_slice(),
+        single => slice::from_ref(single),
+    };
+    for filter in filters {
+        let Filter::Compare(path, Operator::Eq, literal) = filter else { return Ok(None) };
+        let Some((sub, _)) = sub_attribute(attribute, &path.name) else { return Ok(None) };
+        if let Some(part) = value::single(sub, &literal_value(literal), place.sub(&sub.name), notes)? {
+            parts.insert(sub.name.clone(), part);
+        }
+    }
+    Ok(Some(parts))
+}
+
+fn literal_value(literal: &Literal) -> Value {
+    match literal {
+        Literal::String(text) => Value::String(text.clone()),
+        Literal::Boolean(value) => Value::Bool(*value),
+        Literal::Number(number) => serde_json::from_str(number.as_str()).unwrap_or(Value::Null),
+        Literal::Null => Value::Null,
+    }
+}
+
+/// Parts that only describe an element. When a value path clears the last other part, the element goes too: Entra ID
+/// clears `addresses[type eq "work"].country` and then wants the address gone. Source: entra 3.3 number 4, case 98.
+/// Fixture: `value-path-clears.json`.
+pub(crate) fn only_describes(sub: &Attribute) -> bool {
+    matches!(sub.name.as_str(), "type" | "primary" | "display" | "$ref")
+}

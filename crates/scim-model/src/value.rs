@@ -1,0 +1,372 @@
+//! Turns JSON values of a request into values of an attribute's type (RFC 7643 section 2.3).
+//!
+//! Unassigned (`null`, an empty text, list or object) is `None` everywhere (RFC 7643 section 2.5). The messages name the
+//! attribute and what it takes, never the value that was sent.
+
+use std::{collections::HashSet, fmt};
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use serde_json::{Map, Value};
+
+use crate::{
+    document::Notes,
+    error::{ScimError, quoted},
+    matching::fold,
+    quirks::{self, Quirk},
+    schema::{Attribute, Type},
+};
+
+/// How many values a list may have, unless its elements have an identity (members): those are bounded by the body alone.
+const MOST_ELEMENTS: usize = 1_000;
+
+/// How long a text may be, in bytes.
+const LONGEST_TEXT: usize = 16 * 1024;
+
+/// How long a reference or binary value may be, in bytes: certificates, pictures inside `data:` addresses.
+const LONGEST_BINARY: usize = 256 * 1024;
+
+/// How deep a body may be nested. The deepest sensible one, an element inside an extension inside a PATCH message, has 8.
+const DEEPEST_BODY: usize = 20;
+
+/// Where a value belongs, for messages and notes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) schema: Option<&'a str>,
+    pub(crate) attribute: &'a str,
+    pub(crate) sub: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    pub(crate) fn of(schema: Option<&'a str>, attribute: &'a Attribute) -> Self {
+        Self { schema, attribute: &attribute.name, sub: None }
+    }
+
+    pub(crate) fn sub(self, name: &'a str) -> Self {
+        Self { sub: Some(name), ..self }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(schema) = self.schema {
+            write!(formatter, "{schema}:")?;
+        }
+        formatter.write_str(self.attribute)?;
+        match self.sub {
+            Some(sub) => write!(formatter, ".{sub}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Refuses what no part of the bridge can work with: deep nesting, and texts that no database stores.
+pub(crate) fn screen(body: &Value) -> Result<(), ScimError> {
+    screen_within(body, "the body", 0)
+}
+
+fn screen_within(value: &Value, name: &str, depth: usize) -> Result<(), ScimError> {
+    if depth > DEEPEST_BODY {
+        return Err(ScimError::invalid_syntax(format!("The body is nested more than {DEEPEST_BODY} levels deep")));
+    }
+    let has_nul = |text: &str| text.bytes().any(|byte| byte == 0);
+    match value {
+        Value::String(text) if has_nul(text) => {
+            Err(ScimError::invalid_value(format!("{} holds the character U+0000: remove it", quoted(name))))
+        }
+        Value::Array(elements) => elements.iter().try_for_each(|element| screen_within(element, name, depth + 1)),
+        Value::Object(members) => members.iter().try_for_each(|(key, member)| {
+            if has_nul(key) {
+                return Err(ScimError::invalid_value(format!("The name {} holds the character U+0000", quoted(key))));
+            }
+            screen_within(member, key, depth + 1)
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The value of a whole attribute: a list where it is multi-valued.
+pub(crate) fn whole(
+    attribute: &Attribute,
+    value: &Value,
+    place: Place<'_>,
+    notes: &mut Notes,
+) -> Result<Option<Value>, ScimError> {
+    if attribute.multi_valued {
+        let elements = elements(attribute, value, place, notes)?;
+        return Ok((!elements.is_empty()).then_some(Value::Array(elements)));
+    }
+    single(attribute, quirks::list_for_single(value, place, notes), place, notes)
+}
+
+/// The values of a multi-valued attribute, repeated ones left out, at most one of them primary (the last).
+pub(crate) fn elements(
+    attribute: &Attribute,
+    value: &Value,
+    place: Place<'_>,
+    notes: &mut Notes,
+) -> Result<Vec<Value>, ScimError> {
+    let sent = quirks::single_for_list(value, place, notes);
+    if sent.len() > MOST_ELEMENTS && !attribute.has_identity() {
+        return Err(ScimError::invalid_value(format!("{place} takes at most {MOST_ELEMENTS} values")));
+    }
+    let mut converted = Vec::with_capacity(sent.len());
+    for element in sent {
+        match single(attribute, element, place, notes)? {
+            Some(element) => converted.push(element),
+            None if attribute.has_identity() && !value.is_null() && !quirks::is_unassigned(value) => {
+                return Err(ScimError::invalid_value(format!("{place}: an element has no value. Send value in each")));
+            }
+            None => {}
+        }
+    }
+    let mut elements = Vec::with_capacity(converted.len());
+    append(attribute, &mut elements, converted);
+    Ok(elements)
+}
+
+/// Adds values that the list does not have yet. Elements with an identity are compared by it, others as a whole. The last
+/// new primary wins.
+pub(crate) fn append(attribute: &Attribute, elements: &mut Vec<Value>, added: Vec<Value>) {
+    let start = elements.len();
+    if attribute.has_identity() {
+        let mut known: HashSet<String> = elements.iter().filter_map(|element| identity(attribute, element)).collect();
+        elements.extend(added.into_iter().filter(|element| match identity(attribute, element) {
+            Some(value) => known.insert(value),
+            None => true,
+        }));
+    } else {
+        for element in added {
+            if !elements.contains(&element) {
+                elements.push(element);
+            }
+        }
+    }
+    let preferred = (start..elements.len()).rev().find(|index| is_primary(&elements[*index]));
+    keep_one_primary(elements, preferred);
+}
+
+/// What an element is known by: its `value` in comparable form, or the value itself where elements are simple.
+pub(crate) fn identity(attribute: &Attribute, element: &Value) -> Option<String> {
+    let (leaf, value) = match (attribute.value(), element) {
+        (Some(leaf), Value::Object(parts)) => (leaf, parts.get(&leaf.name)?),
+        (None, Value::Object(_)) => return None,
+        (_, simple) => (attribute, simple),
+    };
+    match value {
+        Value::String(text) => Some(fold(leaf, text)),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(value) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+fn is_primary(element: &Value) -> bool {
+    element.get("primary") == Some(&Value::Bool(true))
+}
+
+/// At most one value is primary (RFC 7643 section 2.4): the preferred one, else the last.
+pub(crate) fn keep_one_primary(elements: &mut [Value], preferred: Option<usize>) {
+    let preferred = preferred.filter(|index| elements.get(*index).is_some_and(is_primary));
+    let Some(kept) = preferred.or_else(|| elements.iter().rposition(is_primary)) else { return };
+    for (index, element) in elements.iter_mut().enumerate() {
+        if index != kept && is_primary(element) {
+            element["primary"] = Value::Bool(false);
+        }
+    }
+}
+
+/// One value of the attribute's type; of a multi-valued attribute, one element.
+pub(crate) fn single(
+    attribute: &Attribute,
+    value: &Value,
+    place: Place<'_>,
+    notes: &mut Notes,
+) -> Result<Option<Value>, ScimError> {
+    if quirks::is_unassigned(value) {
+        return Ok(None);
+    }
+    match attribute.kind {
+        Type::String => text(value, LONGEST_TEXT, "a text", place, notes),
+        Type::Reference => text(value, LONGEST_BINARY, "the address of a resource, as a text", place, notes),
+        Type::Binary => match text(value, LONGEST_BINARY, "bytes in base64", place, notes)? {
+            Some(Value::String(text)) if !is_base64(&text) => Err(unfit(place, "bytes in base64", value)),
+            converted => Ok(converted),
+        },
+        Type::Boolean => match value {
+            Value::Bool(_) => Ok(Some(value.clone())),
+            Value::String(text) => match quirks::boolean(text) {
+                Some(boolean) => {
+                    notes.add(Quirk::TextForBoolean, &place.to_string());
+                    Ok(Some(Value::Bool(boolean)))
+                }
+                None => Err(unfit(place, "true or false", value)),
+            },
+            _ => Err(unfit(place, "true or false", value)),
+        },
+        Type::Integer => match integer(value) {
+            Some(number) => Ok(Some(noted_number(number, value, place, notes))),
+            None => Err(unfit(place, "a whole number", value)),
+        },
+        Type::Decimal => match decimal(value) {
+            Some(number) => Ok(Some(noted_number(number, value, place, notes))),
+            None => Err(unfit(place, "a number", value)),
+        },
+        Type::DateTime => match value {
+            Value::String(text) if instant(text).is_some() => Ok(Some(value.clone())),
+            _ => Err(unfit(place, "a date and time such as 2026-01-31T09:30:00Z", value)),
+        },
+        Type::Complex => complex(attribute, value, place, notes),
+    }
+}
+
+fn complex(
+    attribute: &Attribute,
+    value: &Value,
+    place: Place<'_>,
+    notes: &mut Notes,
+) -> Result<Option<Value>, ScimError> {
+    let built;
+    let object = match value {
+        Value::Object(object) => quirks::value_in_text(attribute, object, place, notes),
+        Value::Array(_) => return Err(unfit(place, "an object", value)),
+        simple => match quirks::simple_for_complex(attribute, simple, place, notes) {
+            Some(object) => {
+                built = object;
+                quirks::value_in_text(attribute, &built, place, notes)
+            }
+            None => return Err(unfit(place, "an object", value)),
+        },
+    };
+    let mut parts = Map::new();
+    for (sub, part) in self::parts(attribute, &object, place, notes)? {
+        match part {
+            Some(part) => parts.insert(sub.name.clone(), part),
+            None => parts.remove(&sub.name),
+        };
+    }
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    for sub in attribute.sub_attributes.iter().filter(|sub| sub.required) {
+        if !parts.contains_key(&sub.name) {
+            return Err(ScimError::invalid_value(format!("{} is required: send it in each", place.sub(&sub.name))));
+        }
+    }
+    Ok(Some(Value::Object(ordered(&attribute.sub_attributes, parts))))
+}
+
+/// The parts that an object of the request sets (`Some`) or unassigns (`None`). Read-only and unknown ones are left out.
+pub(crate) fn parts<'a>(
+    attribute: &'a Attribute,
+    object: &Map<String, Value>,
+    place: Place<'_>,
+    notes: &mut Notes,
+) -> Result<Vec<(&'a Attribute, Option<Value>)>, ScimError> {
+    let mut parts = Vec::with_capacity(object.len());
+    for (key, part) in object {
+        let Some((sub, quirk)) = quirks::sub_attribute(attribute, key) else {
+            notes.add(Quirk::UnknownAttribute, &place.sub(key).to_string());
+            continue;
+        };
+        let place = place.sub(&sub.name);
+        if let Some(quirk) = quirk {
+            notes.add(quirk, &place.to_string());
+        }
+        if sub.is_read_only() {
+            notes.add(Quirk::ReadOnlyAttribute, &place.to_string());
+            continue;
+        }
+        parts.push((sub, whole(sub, part, place, notes)?));
+    }
+    Ok(parts)
+}
+
+/// The members of an object in the order of their attributes; others after them.
+pub(crate) fn ordered(attributes: &[Attribute], mut parts: Map<String, Value>) -> Map<String, Value> {
+    let mut sorted = Map::new();
+    for attribute in attributes {
+        if let Some(part) = parts.swap_remove(&attribute.name) {
+            sorted.insert(attribute.name.clone(), part);
+        }
+    }
+    sorted.append(&mut parts);
+    sorted
+}
+
+fn text(
+    value: &Value,
+    longest: usize,
+    expected: &str,
+    place: Place<'_>,
+    notes: &mut Notes,
+) -> Result<Option<Value>, ScimError> {
+    match value {
+        Value::String(text) if text.len() > longest => {
+            Err(ScimError::invalid_value(format!("{place} is longer than the {longest} bytes it may have")))
+        }
+        Value::String(_) => Ok(Some(value.clone())),
+        Value::Number(number) => {
+            notes.add(Quirk::NumberForText, &place.to_string());
+            Ok(Some(Value::String(number.to_string())))
+        }
+        _ => Err(unfit(place, expected, value)),
+    }
+}
+
+fn noted_number(number: Value, sent: &Value, place: Place<'_>, notes: &mut Notes) -> Value {
+    if sent.is_string() {
+        notes.add(Quirk::TextForNumber, &place.to_string());
+    }
+    number
+}
+
+fn integer(value: &Value) -> Option<Value> {
+    match value {
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(value.clone()),
+        Value::Number(number) => {
+            // 2^53: beyond it a double is no longer exact.
+            let double =
+                number.as_f64().filter(|double| double.fract() == 0.0 && double.abs() <= 9_007_199_254_740_992.0)?;
+            #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range just above")]
+            Some(Value::from(double as i64))
+        }
+        Value::String(text) => text.trim().parse::<i64>().ok().map(Value::from),
+        _ => None,
+    }
+}
+
+fn decimal(value: &Value) -> Option<Value> {
+    match value {
+        Value::Number(_) => Some(value.clone()),
+        Value::String(text) => serde_json::from_str::<serde_json::Number>(text.trim()).ok().map(Value::Number),
+        _ => None,
+    }
+}
+
+/// A point in time as `xsd:dateTime` writes it: any offset, any fraction up to nanoseconds, UTC where no offset is given.
+pub(crate) fn instant(text: &str) -> Option<Timestamp> {
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Some(timestamp);
+    }
+    let local = text.parse::<civil::DateTime>().ok()?;
+    local.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+}
+
+/// The alphabets of RFC 4648 sections 4 and 5, with line breaks as certificates have them.
+fn is_base64(text: &str) -> bool {
+    text.bytes().all(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=' | b'\r' | b'\n' | b' ')
+    })
+}
+
+fn unfit(place: Place<'_>, expected: &str, sent: &Value) -> ScimError {
+    let sent = match sent {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text that is not one",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    ScimError::invalid_value(format!("{place} takes {expected}, but the client sent {sent}"))
+}

@@ -14,7 +14,7 @@ pub struct Limits {
 impl Limits {
     /// The deepest nesting ever taken, whatever `depth` says, so that parsing, printing, comparing and dropping a filter
     /// fit on any thread's stack.
-    pub const DEEPEST: usize = 100;
+    pub const DEEPEST: usize = 64;
 
     /// The usual limits, and nothing outside the RFC's grammar of values.
     pub fn strict() -> Self {

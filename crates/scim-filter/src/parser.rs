@@ -134,8 +134,8 @@ impl<'a> Parser<'a> {
                 self.cursor = after;
                 return Ok(Filter::Not(Box::new(self.group()?)));
             }
-            // An attribute may be called `not`; then an operator follows.
-            if !is_comparison(after.word()) {
+            // An attribute may be called `not`; then brackets or an operator follow.
+            if after.peek() != Some('[') && !is_comparison(after.word()) {
                 return Err(after.error("\"not\" needs parentheses: not (…)"));
             }
         }

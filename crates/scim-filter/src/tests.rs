@@ -6,4 +6,5 @@ mod filters;
 mod limits;
 mod names;
 mod paths;
+mod properties;
 mod shape;

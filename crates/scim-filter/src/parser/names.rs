@@ -10,11 +10,16 @@ pub(super) fn attribute(word: &str, position: usize) -> Result<AttributePath, Pa
         None => (None, word),
     };
     let local_position = position + word.len() - local.len();
-    let (name, sub_attribute) = match local.split_once('.') {
-        Some((name, sub)) => (name, Some(sub_attribute(sub, local_position + name.len() + 1)?)),
+    let (name, sub) = match local.split_once('.') {
+        Some((name, sub)) => (name, Some(sub)),
         None => (local, None),
     };
-    Ok(AttributePath { schema, name: checked_name(name, local_position)?, sub_attribute })
+    let sub_position = local_position + name.len() + 1;
+    Ok(AttributePath {
+        schema,
+        name: checked_name(name, local_position)?,
+        sub_attribute: sub.map(|sub| sub_attribute(sub, sub_position)).transpose()?,
+    })
 }
 
 /// Reads the word after the dot.

@@ -157,6 +157,7 @@ fn spaces_may_be_many_or_missing_where_nothing_is_ambiguous() {
 fn keywords_are_names_where_a_name_is_due() {
     check("not pr", "not:pr");
     check(r#"not eq "x""#, "not:eq:'x'");
+    check("not[value pr] and not.value pr", "(and not[value:pr] not.value:pr)");
     check("and pr and or pr or pr pr", "(or (and and:pr or:pr) pr:pr)");
     check(r#"eq eq "eq""#, "eq:eq:'eq'");
     check("true eq true", "true:eq:?true");

@@ -20,7 +20,7 @@ fn nesting_ends_at_the_limit() {
     assert_eq!(error.message, "more than 32 parentheses and brackets are open at once");
     assert_eq!(error.position, "not (".len() * 33 - 1);
     assert!(Filter::parse(&format!("{}title pr{}", "(".repeat(33), ")".repeat(33))).is_err());
-    assert!(Filter::parse(&"((a pr)) and ".repeat(100).trim_end_matches(" and ")).is_ok());
+    assert!(Filter::parse("((a pr)) and ".repeat(100).trim_end_matches(" and ")).is_ok());
 }
 
 #[test]

@@ -3,11 +3,14 @@
 //! Each kind of target is one module. `wire.rs` inside it is pure (accounts to calls, replies to results); `mod.rs` only
 //! sends. A [`Plan`] holds the exact calls and never a credential; the connector adds credentials while sending.
 
+mod difference;
 mod error;
 mod http;
+mod mask;
 mod observed;
 mod plan;
 mod reading;
+mod token;
 mod wanted;
 
 pub mod crm_com;

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::error::TargetError;
+use crate::mask::Known;
 use crate::observed::Effect;
 
 /// What stands in for a secret wherever a call is shown.
@@ -187,6 +189,16 @@ impl Call {
         Some(self.object(|secret| Value::String(secret.map_or_else(String::new, |text| text.expose_secret().to_owned()))))
     }
 
+    /// What must not appear in an error's reason.
+    pub(crate) fn known(&self) -> Vec<Known> {
+        let known = |(name, value): &(String, CallValue)| match value {
+            CallValue::Plain(value) => crate::reading::text(value).map(|text| Known::field(name, &text)),
+            CallValue::Filled(secret) => Some(Known::secret(secret.expose_secret())),
+            CallValue::Secret(..) => None,
+        };
+        self.fields.iter().filter_map(known).collect()
+    }
+
     fn object(&self, secret: impl Fn(Option<&SecretString>) -> Value) -> Map<String, Value> {
         let value = |value: &CallValue| match value {
             CallValue::Plain(plain) => plain.clone(),
@@ -194,6 +206,17 @@ impl Call {
             CallValue::Filled(text) => secret(Some(text)),
         };
         self.fields.iter().map(|(name, field)| (name.clone(), value(field))).collect()
+    }
+}
+
+/// A call was sent before its secrets were filled in.
+pub(crate) fn secret_missing(call: &Call) -> TargetError {
+    let field = call.needs_secrets().into_iter().next().map(|(field, _)| field);
+    TargetError::Refused {
+        code: "secret-missing".to_owned(),
+        field,
+        reason: "the secret of this field is no longer known".to_owned(),
+        retry_helps: false,
     }
 }
 

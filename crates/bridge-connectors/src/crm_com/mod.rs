@@ -1,6 +1,5 @@
 //! A template-user system: CRM.COM Web API V4 (dossier crmcom.md).
 
-mod wire;
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,5 @@
 //! A domain PBX by NetSapiens API v2 (dossier netsapiens.md).
 
-mod wire;
 
 use secrecy::SecretString;
 

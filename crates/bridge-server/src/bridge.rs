@@ -1,0 +1,278 @@
+//! The bridge that runs: the store, the clock, the tenants of the present configuration, and the lanes that work for them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use bridge_store::{AccountState, StoreError};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::info;
+
+use crate::alerts::Alerts;
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, Mode, StoreUrl};
+use crate::landscape::{Landscape, LandscapeError, Target, Tenant};
+use crate::provisioning::{OpenRequests, ResourceLocks, Unanswered};
+use crate::seal::Sealer;
+use crate::worker::{self, Lane, Waiters};
+
+/// Everything that serves requests and works on accounts.
+pub struct Bridge {
+    /// Resources, accounts, assignments, credentials and the journal.
+    pub store: bridge_store::Store,
+    /// The time.
+    pub clock: Clock,
+    /// Where a person is called.
+    pub alerts: Alerts,
+    pub(crate) sealer: Sealer,
+    pub(crate) waiters: Waiters,
+    pub(crate) open_requests: OpenRequests,
+    pub(crate) locks: ResourceLocks,
+    pub(crate) unanswered: Unanswered,
+    landscape: RwLock<Arc<Landscape>>,
+    lanes: Mutex<HashMap<(String, String), Arc<Lane>>>,
+    epoch: watch::Sender<u64>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// Why the bridge does not start, or does not take a new configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A rule, schema or connector of it.
+    #[error(transparent)]
+    Landscape(#[from] LandscapeError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A target that holds accounts is gone from the configuration or points elsewhere.
+    #[error("tenants.{tenant}.targets.{target}: {problem}")]
+    Target {
+        /// The tenant.
+        tenant: String,
+        /// The target.
+        target: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// An address cannot be listened on, a file cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// The time during which one configuration rules.
+#[derive(Clone)]
+pub(crate) struct Epoch {
+    number: u64,
+    current: watch::Receiver<u64>,
+}
+
+impl Epoch {
+    /// Whether the bridge stops or another configuration has taken over.
+    pub(crate) fn is_over(&self) -> bool {
+        *self.current.borrow() != self.number
+    }
+
+    /// Completes once it is over.
+    pub(crate) async fn over(&self) {
+        let mut current = self.current.clone();
+        // The sender is dropped with the bridge, which is an end as well.
+        let _ = current.wait_for(|number| *number != self.number).await;
+    }
+}
+
+/// The epoch of a bridge that stops.
+const STOPPED: u64 = u64::MAX;
+
+impl Bridge {
+    /// Opens the store, compiles the configuration, takes up what an earlier run left, and starts the lanes.
+    pub async fn start(mut config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
+        let StoreUrl::Sqlite(path) = &config.store.url;
+        let options = bridge_store::Options { path: path.clone(), indexed: config.store.index.clone(), lock: true };
+        let store = bridge_store::Store::open(&options)?;
+        if let Some(path) = config.store.ensure_keys()? {
+            info!("Made the key file {}: keep it with the database, it seals stored secrets", path.display());
+        }
+        let sealer = Sealer::new(config.store.keys.iter().map(|key| key.bytes()));
+        let alerts = Alerts::start(config.alerts.clone(), clock.clone());
+        let lanes = Mutex::new(HashMap::new());
+        let landscape = Landscape::build(config, &clock, |tenant, target| lane_of(&lanes, tenant, target))?;
+        let now = clock.now();
+        store.write(move |tx| tx.release_leases_as_doubt(now)).await?;
+        let bridge = Arc::new(Self {
+            store,
+            clock,
+            alerts,
+            sealer,
+            waiters: Waiters::default(),
+            open_requests: OpenRequests::default(),
+            locks: ResourceLocks::default(),
+            unanswered: Unanswered::default(),
+            landscape: RwLock::new(Arc::new(landscape)),
+            lanes,
+            epoch: watch::Sender::new(0),
+            tasks: Mutex::new(JoinSet::new()),
+        });
+        let landscape = bridge.landscape();
+        bridge.check_targets(&landscape).await?;
+        bridge.follow_modes(&landscape).await?;
+        bridge.run_lanes(&landscape);
+        Ok(bridge)
+    }
+
+    /// Takes another configuration. If it cannot be used, the present one stays.
+    pub async fn reload(self: &Arc<Self>, config: Config) -> Result<(), StartError> {
+        let landscape = Landscape::build(config, &self.clock, |tenant, target| lane_of(&self.lanes, tenant, target))?;
+        self.check_targets(&landscape).await?;
+        let landscape = Arc::new(landscape);
+        self.follow_modes(&landscape).await?;
+        *self.landscape.write().unwrap_or_else(PoisonError::into_inner) = landscape.clone();
+        for target in landscape.targets() {
+            target.lane.change(worker::Condition::recovered);
+        }
+        self.run_lanes(&landscape);
+        self.retry_parked(&landscape).await?;
+        Ok(())
+    }
+
+    /// Stops the lanes and waits until what is in flight has ended.
+    pub async fn stop(&self) {
+        self.epoch.send_replace(STOPPED);
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        while tasks.join_next().await.is_some() {}
+        self.alerts.stop().await;
+        self.store.close();
+    }
+
+    /// The present configuration, ready to be used.
+    pub fn landscape(&self) -> Arc<Landscape> {
+        self.landscape.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A tenant of the present configuration.
+    pub fn tenant(&self, name: &str) -> Option<Arc<Tenant>> {
+        self.landscape().tenant(name).cloned()
+    }
+
+    /// Whether the bridge is on its way down.
+    pub fn is_stopping(&self) -> bool {
+        *self.epoch.borrow() == STOPPED
+    }
+
+    fn run_lanes(self: &Arc<Self>, landscape: &Landscape) {
+        let mut number = 0;
+        self.epoch.send_modify(|epoch| {
+            *epoch += 1;
+            number = *epoch;
+        });
+        let epoch = Epoch { number, current: self.epoch.subscribe() };
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        for tenant in landscape.tenants() {
+            for target in tenant.targets.values() {
+                tasks.spawn(worker::run_lane(self.clone(), tenant.clone(), target.clone(), epoch.clone()));
+            }
+        }
+    }
+
+    /// Refuses a configuration in which a target that holds accounts is missing or points elsewhere.
+    async fn check_targets(&self, landscape: &Landscape) -> Result<(), StartError> {
+        let known: Vec<bridge_store::TargetPlace> = self.store.read(|db| db.target_places()).await?;
+        let mut places: BTreeMap<(String, String), String> = BTreeMap::new();
+        for target in landscape.targets() {
+            places.insert((target.tenant.clone(), target.name.clone()), target.fingerprint());
+        }
+        let renamed = renames(landscape);
+        let mut moved = Vec::new();
+        for place in known {
+            let key = (place.tenant.clone(), place.target.clone());
+            let problem = |problem: String| StartError::Target {
+                tenant: place.tenant.clone(),
+                target: place.target.clone(),
+                problem,
+            };
+            if let Some(new_name) = renamed.get(&key) {
+                moved.push((place.tenant.clone(), place.target.clone(), new_name.clone()));
+                continue;
+            }
+            if place.accounts == 0 || is_retired(landscape, &key) {
+                continue;
+            }
+            match places.get(&key) {
+                None => {
+                    return Err(problem(format!(
+                        "it holds {} account(s) and is not in the configuration; put it back, with `retired = true` if nothing is to be done there any more, or name the new one with `renamed_from`",
+                        place.accounts
+                    )));
+                }
+                Some(now) if *now != place.fingerprint => {
+                    return Err(problem(format!(
+                        "it holds {} account(s) at `{}` and now points to `{now}`; give the new place a new name, or set the old one back",
+                        place.accounts, place.fingerprint
+                    )));
+                }
+                Some(_) => {}
+            }
+        }
+        self.store
+            .write(move |tx| {
+                for (tenant, old, new) in &moved {
+                    tx.rename_target(tenant, old, new)?;
+                }
+                for ((tenant, target), fingerprint) in &places {
+                    tx.put_target_place(tenant, target, fingerprint)?;
+                }
+                Ok::<_, StoreError>(())
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// What is held because of a target's mode follows its mode.
+    async fn follow_modes(&self, landscape: &Landscape) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        for target in landscape.targets() {
+            let (tenant, name) = (target.tenant.clone(), target.name.clone());
+            let (from, to) = match target.settings.mode {
+                Mode::Hold => (AccountState::Due, AccountState::Held),
+                Mode::Send | Mode::Plan => (AccountState::Held, AccountState::Due),
+            };
+            self.store.write(move |tx| tx.move_state(&tenant, &name, from, to, now)).await?;
+        }
+        Ok(())
+    }
+
+    /// Changed rules make parked work due.
+    async fn retry_parked(&self, landscape: &Landscape) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        for target in landscape.targets().filter(|target| target.settings.mode != Mode::Hold) {
+            let (tenant, name) = (target.tenant.clone(), target.name.clone());
+            self.store
+                .write(move |tx| tx.move_state(&tenant, &name, AccountState::Parked, AccountState::Due, now))
+                .await?;
+            target.lane.ring();
+        }
+        Ok(())
+    }
+}
+
+fn lane_of(lanes: &Mutex<HashMap<(String, String), Arc<Lane>>>, tenant: &str, target: &str) -> Arc<Lane> {
+    let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
+    lanes.entry((tenant.to_owned(), target.to_owned())).or_default().clone()
+}
+
+/// Old (tenant, target) to new name.
+fn renames(landscape: &Landscape) -> BTreeMap<(String, String), String> {
+    let renamed = |target: &Arc<Target>| {
+        let old = target.settings.renamed_from.clone()?;
+        Some(((target.tenant.clone(), old), target.name.clone()))
+    };
+    landscape.targets().filter_map(renamed).collect()
+}
+
+fn is_retired(landscape: &Landscape, (tenant, target): &(String, String)) -> bool {
+    let tenant = landscape.config.tenants.get(tenant);
+    tenant.and_then(|tenant| tenant.targets.get(target)).is_some_and(|target| target.retired)
+}

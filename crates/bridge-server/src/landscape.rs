@@ -1,0 +1,235 @@
+//! What a configuration describes, ready to be used: tenants with their schemas, targets with compiled rules and a
+//! connector. Built at start and at every reload; nothing in it changes afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bridge_connectors::{CommonConfig, Connector, crm_com, glance, netsapiens};
+use bridge_mapping::{MappingError, Rules, RulesConfig, TargetKind, extension_schema};
+use scim_model::{Catalog, ResourceType};
+
+use crate::clock::Clock;
+use crate::config::{Config, ConnectorConfig, Mode, PoolConfig, TargetConfig, TenantConfig};
+use crate::worker::Lane;
+use crate::worker::waves;
+
+/// Every tenant of a configuration.
+pub struct Landscape {
+    /// The configuration it was built from.
+    pub config: Config,
+    tenants: BTreeMap<String, Arc<Tenant>>,
+}
+
+/// One customer: schemas, pools and targets.
+pub struct Tenant {
+    /// Its name, as in the URL.
+    pub name: String,
+    /// `{public_url}/t/{tenant}/scim/v2`, or `{public_url}/scim/v2` for the tenant named `default`.
+    pub base_url: String,
+    /// The schemas it advertises.
+    pub catalog: Catalog,
+    /// Its pools by name.
+    pub pools: BTreeMap<String, PoolConfig>,
+    /// Its targets that are not retired, by name.
+    pub targets: BTreeMap<String, Arc<Target>>,
+}
+
+/// One downstream system of one tenant.
+pub struct Target {
+    /// The name of its tenant.
+    pub tenant: String,
+    /// Its own name, which is its identity.
+    pub name: String,
+    /// What the configuration says of it.
+    pub settings: TargetConfig,
+    /// How resources become accounts there.
+    pub rules: Rules,
+    /// Speaks to it.
+    pub connector: Arc<dyn Connector>,
+    /// The targets whose account must be settled before one is made here.
+    pub after: BTreeSet<String>,
+    /// Its condition and its queue; survives a reload.
+    pub lane: Arc<Lane>,
+}
+
+/// Why a configuration that was read cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LandscapeError {
+    /// A rule, limit or setting of a target does not fit.
+    #[error("tenants.{tenant}.targets.{target}.{error}")]
+    Mapping {
+        /// The tenant.
+        tenant: String,
+        /// The target.
+        target: String,
+        /// The key, the place in the rule, and what is wrong.
+        error: MappingError,
+    },
+    /// The schemas of a tenant do not fit together.
+    #[error("tenants.{tenant}.extensions: {error}")]
+    Schema {
+        /// The tenant.
+        tenant: String,
+        /// What is wrong.
+        error: scim_model::SchemaError,
+    },
+    /// A connector cannot be built from its configuration.
+    #[error("tenants.{tenant}.targets.{target}: {error}")]
+    Connector {
+        /// The tenant.
+        tenant: String,
+        /// The target.
+        target: String,
+        /// What is wrong.
+        error: bridge_connectors::ConfigError,
+    },
+    /// Targets wait for each other.
+    #[error("tenants.{tenant}: these targets wait for each other: {}; set `after = []` on one of them", targets.join(", "))]
+    Circle {
+        /// The tenant.
+        tenant: String,
+        /// The targets of the circle.
+        targets: Vec<String>,
+    },
+}
+
+impl Landscape {
+    /// Compiles every rule and makes every connector; no network call is made. `lane_of` gives the lane of a target by
+    /// tenant and name, an existing one where the target was there before.
+    pub fn build(
+        config: Config,
+        clock: &Clock,
+        mut lane_of: impl FnMut(&str, &str) -> Arc<Lane>,
+    ) -> Result<Self, LandscapeError> {
+        let mut tenants = BTreeMap::new();
+        for (name, tenant) in &config.tenants {
+            let tenant = Tenant::build(name, tenant, config.server.public_url.as_str(), clock, &mut lane_of)?;
+            tenants.insert(name.clone(), Arc::new(tenant));
+        }
+        Ok(Self { config, tenants })
+    }
+
+    /// A tenant by the name in the URL.
+    pub fn tenant(&self, name: &str) -> Option<&Arc<Tenant>> {
+        self.tenants.get(name)
+    }
+
+    /// All tenants, by name.
+    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.tenants.values()
+    }
+
+    /// All targets of all tenants.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.tenants.values().flat_map(|tenant| tenant.targets.values())
+    }
+}
+
+impl Tenant {
+    fn build(
+        name: &str,
+        config: &TenantConfig,
+        public_url: &str,
+        clock: &Clock,
+        lane_of: &mut impl FnMut(&str, &str) -> Arc<Lane>,
+    ) -> Result<Self, LandscapeError> {
+        // Rules may read any target extension; only the listed ones are advertised.
+        let all = Catalog::new(TargetKind::ALL.map(extension_schema).to_vec())
+            .map_err(|error| LandscapeError::Schema { tenant: name.to_owned(), error })?;
+        let catalog = Catalog::new(config.extensions.iter().map(|kind| extension_schema(*kind)).collect())
+            .map_err(|error| LandscapeError::Schema { tenant: name.to_owned(), error })?;
+        let active: BTreeMap<&String, &TargetConfig> =
+            config.targets.iter().filter(|(_, target)| !target.retired).collect();
+        let mut rules = BTreeMap::new();
+        for (target, settings) in &active {
+            let compiled = Rules::compile(&rules_config(settings, config), &all).map_err(|error| {
+                LandscapeError::Mapping { tenant: name.to_owned(), target: (*target).clone(), error }
+            })?;
+            rules.insert((*target).clone(), compiled);
+        }
+        let waves = waves::predecessors(&active, &config.pools, &rules)
+            .map_err(|targets| LandscapeError::Circle { tenant: name.to_owned(), targets })?;
+        let mut targets = BTreeMap::new();
+        for (target, rules) in rules {
+            let settings = active[&target].clone();
+            let connector = connect(&settings, clock).map_err(|error| LandscapeError::Connector {
+                tenant: name.to_owned(),
+                target: target.clone(),
+                error,
+            })?;
+            let after = waves.get(&target).cloned().unwrap_or_default();
+            let lane = lane_of(name, &target);
+            let built = Target { tenant: name.to_owned(), name: target.clone(), settings, rules, connector, after, lane };
+            targets.insert(target, Arc::new(built));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            base_url: base_url(public_url, name),
+            catalog,
+            pools: config.pools.clone(),
+            targets,
+        })
+    }
+
+    /// A resource type by its name, `User`.
+    pub fn resource_type(&self, name: &str) -> Option<&ResourceType> {
+        self.catalog.resource_type(name)
+    }
+}
+
+impl Target {
+    /// Whether calls are made at all.
+    pub fn sends(&self) -> bool {
+        self.settings.mode == Mode::Send
+    }
+
+    /// What must stay the same as long as the target holds accounts: where they are.
+    pub fn fingerprint(&self) -> String {
+        let place = match &self.settings.connection {
+            ConnectorConfig::Glance(config) => config.partner_id.clone().unwrap_or_default(),
+            ConnectorConfig::Netsapiens(config) => config.domain.clone(),
+            ConnectorConfig::CrmCom(config) => match &config.credential {
+                crm_com::Credential::Password { organisation, .. } => organisation.clone(),
+                crm_com::Credential::WebApiKey(_) => String::new(),
+            },
+        };
+        format!("{} {} {place}", self.settings.kind, self.settings.base_url)
+    }
+}
+
+fn base_url(public_url: &str, tenant: &str) -> String {
+    let root = public_url.trim_end_matches('/');
+    match tenant {
+        "default" => format!("{root}/scim/v2"),
+        _ => format!("{root}/t/{tenant}/scim/v2"),
+    }
+}
+
+fn rules_config(target: &TargetConfig, tenant: &TenantConfig) -> RulesConfig {
+    RulesConfig {
+        kind: target.kind,
+        map: target.map.clone(),
+        scope: target.scope.clone(),
+        limits: target.limits.clone(),
+        settings: target.settings.clone(),
+        allow: target.allow.clone(),
+        pools: tenant.pools.keys().cloned().collect(),
+    }
+}
+
+fn connect(target: &TargetConfig, clock: &Clock) -> Result<Arc<dyn Connector>, bridge_connectors::ConfigError> {
+    let common = CommonConfig {
+        base_url: target.base_url.clone(),
+        timeout: target.timeout,
+        max_in_flight: target.max_in_flight,
+        rate_per_second: target.rate_per_second,
+        settle_lag: target.settle_lag,
+    };
+    let clock = clock.clone();
+    let now = Arc::new(move || clock.now());
+    Ok(match &target.connection {
+        ConnectorConfig::Glance(config) => Arc::new(glance::connect(common, config.clone(), now)?),
+        ConnectorConfig::Netsapiens(config) => Arc::new(netsapiens::connect(common, config.clone(), now)?),
+        ConnectorConfig::CrmCom(config) => Arc::new(crm_com::connect(common, config.clone(), now)?),
+    })
+}

@@ -1,0 +1,258 @@
+//! What a person does about accounts that are parked, held, a task, or under review: look, retry, release, drop, link
+//! (DESIGN, section 9). Each is one small write, and an entry of the audit trail.
+
+use bridge_store::{
+    Account, AccountQuery, AccountState, AuditEntry, CallEntry, RequestEntry, RequestQuery, Resource, StoreError, Tx, Want,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::bridge::Bridge;
+
+/// Which account: of a tenant, by the SCIM id of its resource, at a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountName {
+    /// The tenant.
+    pub tenant: String,
+    /// The SCIM id of the resource.
+    pub resource: String,
+    /// The target.
+    pub target: String,
+}
+
+/// An account with the SCIM id of its resource.
+#[derive(Debug, Clone)]
+pub struct NamedAccount {
+    /// SCIM id of the resource.
+    pub id: String,
+    /// The row.
+    pub account: Account,
+}
+
+/// A request with the calls that were made for its resource.
+#[derive(Debug, Clone)]
+pub struct RequestStory {
+    /// The request as received.
+    pub request: RequestEntry,
+    /// SCIM id of the resource it is about.
+    pub resource: Option<String>,
+    /// The calls to targets for that resource, oldest first.
+    pub calls: Vec<CallEntry>,
+}
+
+/// How a target is doing.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetStatus {
+    /// The tenant.
+    pub tenant: String,
+    /// The target.
+    pub target: String,
+    /// Its kind.
+    pub kind: String,
+    /// `send`, `hold`, `plan`.
+    pub mode: String,
+    /// `ok`, or why no call is made.
+    pub condition: String,
+    /// Accounts due by now.
+    pub queue: u64,
+    /// Accounts being worked on.
+    pub in_flight: usize,
+}
+
+/// Accounts by tenant, target, state.
+///
+/// # Errors
+/// Those of the store.
+pub async fn list_accounts(bridge: &Bridge, query: AccountQuery) -> Result<Vec<NamedAccount>, StoreError> {
+    bridge
+        .store
+        .scan(move |db| {
+            let rows = db.accounts_where(&query)?;
+            rows.into_iter()
+                .map(|account| {
+                    let resource = db.resource_by_key(account.resource)?;
+                    let id = resource.map(|resource| resource.id).unwrap_or_default();
+                    Ok(NamedAccount { id, account })
+                })
+                .collect()
+        })
+        .await
+}
+
+/// Makes an account due now: one that is parked, held, waiting or backing off.
+///
+/// # Errors
+/// [`StoreError::NotFound`] if there is no such account.
+pub async fn retry(bridge: &Bridge, name: &AccountName, actor: &str) -> Result<(), StoreError> {
+    want(bridge, name, actor, "retry", |now| Want { release: true, ..Want::due(now) }).await
+}
+
+/// Says that the account under review, found at the target, is ours: it becomes the account of this resource.
+///
+/// # Errors
+/// [`StoreError::NotFound`] if there is no such account, or none was found that waits for a decision.
+pub async fn release(bridge: &Bridge, name: &AccountName, actor: &str) -> Result<(), StoreError> {
+    change(bridge, name, actor, "release", |tx, account, target, now| {
+        let found = account.candidate.as_ref().and_then(|candidate| candidate.get("remote_id")?.as_str());
+        match (account.state, found) {
+            (AccountState::Held, _) => {
+                let want = Want { release: true, ..Want::due(now) };
+                tx.want(&account.tenant, account.resource, target, &want, now).map(|_| ())
+            }
+            (_, Some(remote_id)) => tx.link(account.resource, target, Some(remote_id), now),
+            _ => Err(StoreError::NotFound("account under review")),
+        }
+    })
+    .await
+}
+
+/// Forgets an account without touching the target.
+///
+/// # Errors
+/// [`StoreError::NotFound`] if there is no such account.
+pub async fn drop(bridge: &Bridge, name: &AccountName, actor: &str) -> Result<(), StoreError> {
+    change(bridge, name, actor, "drop", |tx, account, target, _| {
+        tx.drop_account(account.resource, target).map(|_| ())
+    })
+    .await
+}
+
+/// Says that a person has done what the API could not: the account is read again and compared.
+///
+/// # Errors
+/// [`StoreError::NotFound`] if there is no such task.
+pub async fn task_done(bridge: &Bridge, name: &AccountName, actor: &str) -> Result<(), StoreError> {
+    change(bridge, name, actor, "task-done", |tx, account, target, now| {
+        if account.state != AccountState::Task {
+            return Err(StoreError::NotFound("task"));
+        }
+        tx.look_again(account.resource, target, now)
+    })
+    .await
+}
+
+/// Points an account to another remote account, or to none.
+///
+/// # Errors
+/// [`StoreError::NotFound`] if there is no such account, [`StoreError::Taken`] if another one has that remote id.
+pub async fn set_link(
+    bridge: &Bridge,
+    name: &AccountName,
+    remote_id: Option<String>,
+    actor: &str,
+) -> Result<(), StoreError> {
+    change(bridge, name, actor, "link", move |tx, account, target, now| {
+        tx.link(account.resource, target, remote_id.as_deref(), now)
+    })
+    .await
+}
+
+/// The journal of requests, newest first.
+///
+/// # Errors
+/// Those of the store.
+pub async fn list_requests(bridge: &Bridge, query: RequestQuery) -> Result<Vec<RequestEntry>, StoreError> {
+    bridge.store.scan(move |db| db.requests(&query)).await
+}
+
+/// One request and what came of it.
+///
+/// # Errors
+/// [`StoreError::NotFound`].
+pub async fn show_request(bridge: &Bridge, tenant: &str, request_id: &str) -> Result<RequestStory, StoreError> {
+    let (tenant, request_id) = (tenant.to_owned(), request_id.to_owned());
+    bridge
+        .store
+        .scan(move |db| {
+            let request = db.request(&tenant, &request_id)?.ok_or(StoreError::NotFound("request"))?;
+            let (mut resource, mut calls) = (None, Vec::new());
+            if let Some(key) = request.resource {
+                resource = db.resource_by_key(key)?.map(|resource| resource.id);
+                calls = db.calls_of(key, None, 200)?;
+                calls.retain(|call| call.at >= request.received);
+            }
+            Ok(RequestStory { request, resource, calls })
+        })
+        .await
+}
+
+/// How every target is doing.
+///
+/// # Errors
+/// Those of the store.
+pub async fn targets(bridge: &Bridge) -> Result<Vec<TargetStatus>, StoreError> {
+    let now = bridge.clock.now();
+    let mut statuses = Vec::new();
+    for target in bridge.landscape().targets() {
+        let queue = bridge.store.read(|db| db.queue_length(&target.tenant, &target.name, now)).await?;
+        statuses.push(TargetStatus {
+            tenant: target.tenant.clone(),
+            target: target.name.clone(),
+            kind: target.settings.kind.to_string(),
+            mode: format!("{:?}", target.settings.mode).to_lowercase(),
+            condition: target.lane.condition().blocked().unwrap_or_else(|| "ok".to_owned()),
+            queue,
+            in_flight: target.lane.in_flight(),
+        });
+    }
+    Ok(statuses)
+}
+
+async fn want(
+    bridge: &Bridge,
+    name: &AccountName,
+    actor: &str,
+    action: &str,
+    cause: impl Fn(Timestamp) -> Want + Send + 'static,
+) -> Result<(), StoreError> {
+    change(bridge, name, actor, action, move |tx, account, target, now| {
+        tx.want(&account.tenant, account.resource, target, &cause(now), now).map(|_| ())
+    })
+    .await
+}
+
+async fn change(
+    bridge: &Bridge,
+    name: &AccountName,
+    actor: &str,
+    action: &str,
+    change: impl Fn(&mut Tx<'_>, &Account, &str, Timestamp) -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), StoreError> {
+    let now = bridge.clock.now();
+    let (name, actor, action) = (name.clone(), actor.to_owned(), action.to_owned());
+    let lane_of = (name.tenant.clone(), name.target.clone());
+    bridge
+        .store
+        .write(move |tx| {
+            let resource = find(tx, &name)?;
+            let account = tx.account(resource.key, &name.target)?.ok_or(StoreError::NotFound("account"))?;
+            change(tx, &account, &name.target, now)?;
+            tx.add_audit(&AuditEntry {
+                number: 0,
+                tenant: name.tenant.clone(),
+                at: now,
+                actor: actor.clone(),
+                action: action.clone(),
+                subject: format!("{}/{}", name.resource, name.target),
+                detail: None,
+                hash: String::new(),
+            })?;
+            Ok::<_, StoreError>(())
+        })
+        .await?;
+    let tenant = bridge.tenant(&lane_of.0);
+    if let Some(target) = tenant.as_ref().and_then(|tenant| tenant.targets.get(&lane_of.1)) {
+        target.lane.ring();
+    }
+    Ok(())
+}
+
+fn find(tx: &Tx<'_>, name: &AccountName) -> Result<Resource, StoreError> {
+    for kind in ["User", "Group"] {
+        if let Some(resource) = tx.resource_by_id(&name.tenant, kind, &name.resource)? {
+            return Ok(resource);
+        }
+    }
+    Err(StoreError::NotFound("resource"))
+}

@@ -1,0 +1,301 @@
+//! POST: a new resource, or an old one taken up again (DESIGN, section 6, steps 4 to 6, and section 7, "Adoption").
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bridge_mapping::GroupRef;
+use bridge_store::{Db, IndexedValue, NewResource, Resource, ResourceState, StoreError, Tx};
+use scim_model::{Context, Draft, accept};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::judge::{Surroundings, judge, refuse};
+use super::open::{CreateKey, Place};
+use super::transaction::{Duties, Failure, taken_error};
+use super::wait::{self, Waited};
+use super::{Caller, Received, Shown, journal, resource_type_of, show, tenant};
+use crate::bridge::Bridge;
+use crate::error::ApiError;
+use crate::landscape::{Target, Tenant};
+use crate::worker::pool;
+
+/// A race on the same resource is run again so many times.
+const TRIES: usize = 5;
+
+/// Creates a resource and its accounts.
+///
+/// # Errors
+/// 400 what the schemas or a required target do not take, 409 a userName that is taken, 503 when not now.
+pub async fn create(
+    bridge: &Bridge,
+    caller: &Caller,
+    received: &Received,
+    resource_type: &str,
+    body: Value,
+) -> Result<Shown, ApiError> {
+    let tenant = tenant(bridge, caller)?;
+    let kind = resource_type_of(&tenant, resource_type)?;
+    let masked = journal::mask_secrets(kind, &body);
+    let created = create_or_join(bridge, caller, received, &tenant, resource_type, body, &masked).await;
+    if let Err(why) = &created {
+        journal::denied(bridge, caller, received, Some(masked), why).await;
+    }
+    created
+}
+
+async fn create_or_join(
+    bridge: &Bridge,
+    caller: &Caller,
+    received: &Received,
+    tenant: &Arc<Tenant>,
+    resource_type: &str,
+    body: Value,
+    masked: &Value,
+) -> Result<Shown, ApiError> {
+    let kind = resource_type_of(tenant, resource_type)?;
+    let draft = accept(kind, body, Context::Create)?;
+    let create = Create { bridge, caller, received, tenant, resource_type, draft, masked };
+    match create.key() {
+        None => create.run().await,
+        Some(key) => match bridge.open_requests.open(key).await {
+            Place::Joined(answer) => answer,
+            Place::First(first) => {
+                let answer = create.run().await;
+                first.answer(&answer);
+                answer
+            }
+        },
+    }
+}
+
+struct Create<'a> {
+    bridge: &'a Bridge,
+    caller: &'a Caller,
+    received: &'a Received,
+    tenant: &'a Arc<Tenant>,
+    resource_type: &'a str,
+    draft: Draft,
+    masked: &'a Value,
+}
+
+/// What a create starts from.
+struct Basis {
+    /// A rejected resource with the same userName or externalId: its row is taken up.
+    rejected: Option<Resource>,
+    around: Surroundings,
+}
+
+impl Create<'_> {
+    /// What makes a repeated POST the same one: userName and externalId, both given.
+    fn key(&self) -> Option<CreateKey> {
+        let user_name = self.draft.document.text("userName")?.to_lowercase();
+        let external_id = self.draft.document.text("externalId")?.to_owned();
+        let (tenant, connection) = (self.caller.tenant.clone(), self.caller.connection.clone());
+        Some(CreateKey { tenant, connection, user_name, external_id })
+    }
+
+    async fn run(&self) -> Result<Shown, ApiError> {
+        let mut tries = 0;
+        let (resource, rung) = loop {
+            match self.store().await {
+                Ok(stored) => break stored,
+                Err(Failure::Refused(why)) => return Err(why),
+                Err(Failure::Again) if tries < TRIES => tries += 1,
+                Err(Failure::Again) => return Err(super::update::too_busy()),
+            }
+        };
+        rung.iter().for_each(|target| target.lane.ring());
+        let patience = self.bridge.landscape().config.server.wait;
+        let nothing_before = BTreeSet::new();
+        let waited =
+            wait::for_accounts(self.bridge, self.tenant, resource.key, &nothing_before, patience).await?;
+        match waited {
+            Waited::Refused(refusal) if resource.active => {
+                self.reject(&resource).await?;
+                Err(ApiError::Refused(refusal))
+            }
+            Waited::Refused(_) | Waited::Answerable => {
+                let kind = resource_type_of(self.tenant, self.resource_type)?;
+                let now = self.bridge.store.read(|db| db.resource_by_key(resource.key)).await?;
+                Ok(show(self.tenant, kind, &now.unwrap_or(resource), None))
+            }
+        }
+    }
+
+    async fn store(&self) -> Result<(Resource, Vec<Arc<Target>>), Failure> {
+        let kind = resource_type_of(self.tenant, self.resource_type)?;
+        let document = self.draft.document.clone();
+        let values = self.bridge.store.indexed_values(&self.tenant.name, kind, &document);
+        let basis = self.bridge.store.read(|db| self.basis(db, &values)).await?;
+        let now = self.bridge.clock.now();
+        let id = match &basis.rejected {
+            Some(rejected) => rejected.id.clone(),
+            None => Uuid::new_v7(timestamp(now)).to_string(),
+        };
+        let is_active = document.is_active();
+        let judged = judge(self.tenant, &id, &document, &basis.around);
+        if is_active {
+            refuse(&judged)?;
+        }
+        let new = NewResource {
+            tenant: self.tenant.name.clone(),
+            resource_type: self.resource_type.to_owned(),
+            id,
+            document,
+            values,
+            active: is_active,
+            connection: self.caller.connection.clone(),
+            now,
+        };
+        let entry = journal::entry(
+            self.caller,
+            self.received,
+            Some(self.masked.clone()),
+            &self.draft.notes,
+            201,
+            now,
+        );
+        let (tenant, supplied) = (self.tenant.clone(), self.draft.secrets.clone());
+        let (around, rejected) = (basis.around, basis.rejected);
+        let sealer = self.bridge.sealer.clone();
+        let actor = self.caller.connection.clone();
+        self.bridge
+            .store
+            .write(move |tx| {
+                let resource = match &rejected {
+                    Some(rejected) => tx.revive(rejected.key, rejected.version, &new)?,
+                    None => tx.insert_resource(&new)?,
+                };
+                inherit_assignments(tx, &tenant, &resource, now)?;
+                let duties = Duties {
+                    tenant: &tenant,
+                    judged: &judged,
+                    around: &around,
+                    supplied: &supplied,
+                    sealer: &sealer,
+                    now,
+                };
+                let rung = duties.store(tx, &resource)?;
+                let mut entry = entry.clone();
+                entry.resource = Some(resource.key);
+                tx.add_request(&entry)?;
+                tx.add_audit(&audit(&resource, &actor, "create", now))?;
+                Ok::<_, Failure>((resource, rung))
+            })
+            .await
+    }
+
+    /// Reads what the create starts from: who has its values, and the pool values it would be given.
+    fn basis(&self, db: &Db<'_>, values: &[IndexedValue]) -> Result<Basis, Failure> {
+        let mut rejected = None;
+        let mut predecessor: Option<Resource> = None;
+        for value in values.iter().filter(|value| matches!(value.attribute.as_str(), "userName" | "externalId")) {
+            for found in db.resources_by_value(&self.tenant.name, self.resource_type, &value.attribute, &value.value)? {
+                match found.state {
+                    ResourceState::Live if value.unique => return Err(taken_error(&value.attribute).into()),
+                    ResourceState::Live => {}
+                    ResourceState::Rejected => rejected = rejected.or(Some(found)),
+                    ResourceState::Deleted if value.attribute == "externalId" => predecessor = Some(found),
+                    ResourceState::Deleted => {}
+                }
+            }
+        }
+        let mut around = Surroundings { supplied: self.draft.secrets.keys().cloned().collect(), ..Surroundings::default() };
+        let source = rejected.as_ref().or(predecessor.as_ref());
+        if let Some(source) = source {
+            let held = db.assignments_of(source.key)?;
+            around.assigned.extend(held.into_iter().map(|assignment| (assignment.pool, assignment.value)));
+        }
+        if let Some(rejected) = &rejected {
+            let groups = db.groups_of(&self.tenant.name, &rejected.id)?;
+            around.groups =
+                groups.into_iter().map(|group| GroupRef { id: group.id, display_name: group.display_name }).collect();
+        }
+        assume_free_values(db, self.tenant, &mut around, self.bridge.clock.now())?;
+        Ok(Basis { rejected, around })
+    }
+
+    /// The create that a required target refused becomes `rejected`: 404, in no list, its userName free. If another
+    /// write came in between, that one stands.
+    async fn reject(&self, resource: &Resource) -> Result<(), ApiError> {
+        let (key, version, now) = (resource.key, resource.version, self.bridge.clock.now());
+        let actor = self.caller.connection.clone();
+        let id = resource.clone();
+        self.bridge
+            .store
+            .write(move |tx| {
+                if !tx.set_resource_state(key, version, ResourceState::Rejected, now)? {
+                    return Ok::<_, StoreError>(());
+                }
+                for row in tx.accounts_of(key)? {
+                    let want = bridge_store::Want { urgent: true, ..bridge_store::Want::due(now) };
+                    tx.want(key, &row.target, &want, now)?;
+                }
+                tx.add_audit(&audit(&id, &actor, "reject", now))?;
+                Ok(())
+            })
+            .await?;
+        for target in self.tenant.targets.values() {
+            target.lane.ring();
+        }
+        Ok(())
+    }
+}
+
+/// The pool values that a resource would be given now, where it holds none.
+pub(super) fn assume_free_values(
+    db: &Db<'_>,
+    tenant: &Tenant,
+    around: &mut Surroundings,
+    now: jiff::Timestamp,
+) -> Result<(), StoreError> {
+    let used: BTreeSet<&String> = tenant.targets.values().flat_map(|target| target.rules.pools()).collect();
+    for name in used {
+        let Some(config) = tenant.pools.get(name) else { continue };
+        if !around.assigned.contains_key(name)
+            && let Some(value) = db.next_free(&tenant.name, name, &pool::ranges(config), now)?
+        {
+            around.assigned.insert(name.clone(), value);
+        }
+    }
+    Ok(())
+}
+
+/// A person who was deleted and comes back with the same externalId gets the same numbers.
+fn inherit_assignments(
+    tx: &mut Tx<'_>,
+    tenant: &Tenant,
+    resource: &Resource,
+    now: jiff::Timestamp,
+) -> Result<(), StoreError> {
+    let Some(external_id) = resource.document.text("externalId") else { return Ok(()) };
+    let found = tx.resources_by_value(&tenant.name, &resource.resource_type, "externalId", external_id)?;
+    for predecessor in found.iter().filter(|found| found.state == ResourceState::Deleted) {
+        tx.hand_over_assignments(predecessor.key, resource.key, now)?;
+    }
+    Ok(())
+}
+
+pub(super) fn audit(
+    resource: &Resource,
+    actor: &str,
+    action: &str,
+    now: jiff::Timestamp,
+) -> bridge_store::AuditEntry {
+    bridge_store::AuditEntry {
+        number: 0,
+        tenant: resource.tenant.clone(),
+        at: now,
+        actor: actor.to_owned(),
+        action: action.to_owned(),
+        subject: resource.id.clone(),
+        detail: None,
+        hash: String::new(),
+    }
+}
+
+/// The clock's time as part of an id, so that ids sort by creation.
+fn timestamp(now: jiff::Timestamp) -> uuid::Timestamp {
+    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+    uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.subsec_nanosecond().unsigned_abs())
+}

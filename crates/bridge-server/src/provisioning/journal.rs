@@ -1,0 +1,129 @@
+//! Every SCIM write goes into the journal as it arrived, without its secrets (DESIGN, section 2).
+
+use bridge_store::{RequestEntry, StoreError};
+use scim_model::{Note, ResourceType, Returned};
+use serde_json::{Map, Value, json};
+use tracing::error;
+
+use super::{Caller, Received};
+use crate::bridge::Bridge;
+use crate::error::ApiError;
+
+/// What stands where a secret was.
+const MASK: &str = "***";
+
+/// A body with every value masked that a schema never returns, wherever the client put it: as a member, under its URN, or
+/// as the target of a PATCH operation.
+pub fn mask_secrets(kind: &ResourceType, body: &Value) -> Value {
+    let secrets: Vec<String> = kind
+        .schemas()
+        .flat_map(|schema| &schema.attributes)
+        .filter(|attribute| attribute.returned == Returned::Never)
+        .map(|attribute| attribute.name.to_lowercase())
+        .collect();
+    mask(body, &secrets)
+}
+
+fn mask(value: &Value, secrets: &[String]) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(|item| mask(item, secrets)).collect(),
+        Value::Object(members) => {
+            let path = members.iter().find(|(name, _)| name.eq_ignore_ascii_case("path"));
+            let sets_a_secret = path.and_then(|(_, path)| path.as_str()).is_some_and(|path| is_secret(path, secrets));
+            let masked: Map<String, Value> = members
+                .iter()
+                .map(|(name, member)| {
+                    let hides = is_secret(name, secrets) || (sets_a_secret && name.eq_ignore_ascii_case("value"));
+                    (name.clone(), if hides { Value::from(MASK) } else { mask(member, secrets) })
+                })
+                .collect();
+            Value::Object(masked)
+        }
+        other => other.clone(),
+    }
+}
+
+/// `password`, `Password`, `urn:…:User:voicemail-login-pin`, with a value filter or without.
+fn is_secret(name: &str, secrets: &[String]) -> bool {
+    let name = name.split('[').next().unwrap_or(name);
+    let last = name.rsplit(':').next().unwrap_or(name).trim();
+    secrets.iter().any(|secret| last.eq_ignore_ascii_case(secret))
+}
+
+/// The entry of a write that was stored.
+pub(super) fn entry(
+    caller: &Caller,
+    received: &Received,
+    body: Option<Value>,
+    notes: &[Note],
+    status: u16,
+    now: jiff::Timestamp,
+) -> RequestEntry {
+    let notes: Vec<Value> = notes
+        .iter()
+        .map(|note| json!({ "quirk": note.quirk.as_str(), "attribute": note.attribute }))
+        .collect();
+    RequestEntry {
+        key: 0,
+        tenant: caller.tenant.clone(),
+        request_id: received.request_id.clone(),
+        connection: Some(caller.connection.clone()),
+        method: received.method.to_owned(),
+        path: received.path.clone(),
+        body,
+        resource: None,
+        notes: (!notes.is_empty()).then(|| Value::Array(notes)),
+        received: received.at,
+        status: Some(status),
+        outcome: None,
+        finished: Some(now),
+    }
+}
+
+/// Writes down a write that was denied: its entry is corrected if it was stored before its targets refused it, else made.
+/// The answer does not depend on it.
+pub(super) async fn denied(bridge: &Bridge, caller: &Caller, received: &Received, body: Option<Value>, why: &ApiError) {
+    let now = bridge.clock.now();
+    let mut entry = entry(caller, received, body, &[], why.status().as_u16(), now);
+    entry.outcome = Some(why.to_scim(&received.request_id).detail);
+    let written: Result<(), StoreError> = bridge
+        .store
+        .write(move |tx| {
+            let (status, outcome) = (entry.status.unwrap_or_default(), entry.outcome.as_deref());
+            if !tx.finish_request(&entry.tenant, &entry.request_id, status, outcome, now)? {
+                tx.add_request(&entry)?;
+            }
+            Ok(())
+        })
+        .await;
+    if let Err(error) = written {
+        error!(request.id = %received.request_id, %error, "A denied request could not be written to the journal");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &Value, expected: &Value) {
+        let secrets = ["password".to_owned(), "voicemail-login-pin".to_owned()];
+        assert_eq!(mask(body, &secrets), *expected);
+    }
+
+    #[test]
+    fn secrets_are_masked_wherever_a_client_puts_them() {
+        check(&json!({"userName": "ann", "Password": "x"}), &json!({"userName": "ann", "Password": "***"}));
+        check(
+            &json!({"Operations": [{"op": "replace", "value": {"password": "x", "active": true}}]}),
+            &json!({"Operations": [{"op": "replace", "value": {"password": "***", "active": true}}]}),
+        );
+        check(
+            &json!({"Operations": [{"op": "replace", "path": "password", "value": "x"}]}),
+            &json!({"Operations": [{"op": "replace", "path": "password", "value": "***"}]}),
+        );
+        check(
+            &json!({"urn:a:2.0:User:voicemail-login-pin": "1234", "urn:a:2.0:User": {"voicemail-login-pin": 1}}),
+            &json!({"urn:a:2.0:User:voicemail-login-pin": "***", "urn:a:2.0:User": {"voicemail-login-pin": "***"}}),
+        );
+    }
+}

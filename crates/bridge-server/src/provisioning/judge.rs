@@ -1,0 +1,82 @@
+//! What a document means for every target of its tenant, before anything is stored (DESIGN, section 6, step 3).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bridge_mapping::{GroupRef, Mapping, Problem, Subject, map};
+use scim_model::{Document, ScimError};
+
+use crate::error::{ApiError, Refusal};
+use crate::landscape::{Target, Tenant};
+use crate::worker::duty;
+
+/// A target and the account that a document means for it.
+#[derive(Clone)]
+pub struct Judged {
+    /// The target.
+    pub target: Arc<Target>,
+    /// The account, or why there is none.
+    pub mapping: Mapping,
+}
+
+/// What the mapping reads beside the document.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// The groups of the resource.
+    pub groups: Vec<GroupRef>,
+    /// Values that the resource holds, or would be given, by pool.
+    pub assigned: BTreeMap<String, String>,
+    /// SCIM attributes for which a secret is at hand.
+    pub supplied: BTreeSet<String>,
+    /// Targets at which the resource has an account already.
+    pub has_account: BTreeSet<String>,
+}
+
+/// Maps a document for every target.
+pub fn judge(tenant: &Tenant, id: &str, document: &Document, around: &Surroundings) -> Vec<Judged> {
+    let judged = |target: &Arc<Target>| {
+        let subject = Subject {
+            id,
+            document,
+            groups: &around.groups,
+            assigned: &around.assigned,
+            supplied_secrets: &around.supplied,
+            group_wait_over: around.has_account.contains(&target.name),
+        };
+        Judged { target: target.clone(), mapping: map(&subject, &target.rules) }
+    };
+    tenant.targets.values().map(judged).collect()
+}
+
+/// Refuses what a required target would refuse: all problems in one answer.
+pub fn refuse(judged: &[Judged]) -> Result<(), ApiError> {
+    let required = judged.iter().filter(|judged| {
+        judged.target.settings.required && matches!(judged.mapping.scope, bridge_mapping::Scope::In)
+    });
+    let problems: Vec<(&str, &Problem)> = required
+        .flat_map(|judged| duty::refusals(&judged.mapping).map(|problem| (judged.target.name.as_str(), problem)))
+        .collect();
+    match problems.as_slice() {
+        [] => Ok(()),
+        [(target, problem)] => Err(ApiError::Refused(refusal(target, problem))),
+        several => {
+            let parts: Vec<String> = several
+                .iter()
+                .map(|(target, problem)| format!("{target} {}: {}", problem.field, problem.message))
+                .collect();
+            Err(ApiError::Scim(ScimError::invalid_value(parts.join("; "))))
+        }
+    }
+}
+
+fn refusal(target: &str, problem: &Problem) -> Refusal {
+    Refusal {
+        conflict: false,
+        target: target.to_owned(),
+        field: Some(problem.field.clone()),
+        attribute: problem.attribute.clone(),
+        code: problem.code.to_owned(),
+        cause: problem.message.clone(),
+        retry_helps: false,
+    }
+}

@@ -1,0 +1,279 @@
+//! The one transaction of a SCIM write: the resource, its assignments, `wanted` raised on each account that changes, the
+//! journal, the audit trail (DESIGN, section 6, step 4).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bridge_mapping::Scope;
+use bridge_store::{
+    Account as Row, AccountState, Doubt, Resource, ResourceState, StoreError, Taken, Tx, Want,
+};
+use jiff::Timestamp;
+
+use super::judge::{Judged, Surroundings, judge};
+use crate::config::{Adopt, Mode};
+use crate::error::{ApiError, Refusal};
+use crate::landscape::{Target, Tenant};
+use crate::seal::Sealer;
+use crate::worker::{duty, pool, secrets, settle};
+
+/// Why a write did not happen.
+#[derive(Debug)]
+pub enum Failure {
+    /// The client gets this answer.
+    Refused(ApiError),
+    /// Something changed between reading and writing: read and judge again.
+    Again,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Stale { .. } => Self::Again,
+            StoreError::Taken(taken) => Self::Refused(taken_error(&taken.what)),
+            StoreError::PoolEmpty { pool } => Self::Refused(pool_empty(&pool)),
+            other => Self::Refused(other.into()),
+        }
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// A userName, or another unique attribute, that another resource has.
+pub fn taken_error(attribute: &str) -> ApiError {
+    ApiError::Taken {
+        attribute: attribute.to_owned(),
+        detail: format!("Another resource has this {attribute}; link to it, or change the value"),
+    }
+}
+
+fn pool_empty(pool: &str) -> ApiError {
+    ApiError::Refused(Refusal {
+        conflict: false,
+        target: "bridge".to_owned(),
+        field: None,
+        attribute: None,
+        code: "pool-empty".to_owned(),
+        cause: format!("the pool {pool} has no free value; add a range in the configuration"),
+        retry_helps: true,
+    })
+}
+
+/// What a write stores beside the resource.
+pub struct Duties<'a> {
+    /// The tenant.
+    pub tenant: &'a Tenant,
+    /// The document, judged with the values that `around` assumed.
+    pub judged: &'a [Judged],
+    /// What it was judged with.
+    pub around: &'a Surroundings,
+    /// Secrets that the write brought along, by SCIM attribute.
+    pub supplied: &'a BTreeMap<String, String>,
+    /// Seals them.
+    pub sealer: &'a Sealer,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Duties<'_> {
+    /// Reserves what the accounts use out of pools, and raises `wanted` where the account changes. Returns the targets that
+    /// have something to do.
+    pub fn store(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Vec<Arc<Target>>, Failure> {
+        let judged = self.reserve(tx, resource)?;
+        let rows = tx.accounts_of(resource.key)?;
+        let mut rung = Vec::new();
+        for judged in judged.as_deref().unwrap_or(self.judged) {
+            let row = rows.iter().find(|row| row.target == judged.target.name);
+            if self.want(tx, resource, judged, row, &rows)? {
+                rung.push(judged.target.clone());
+            }
+        }
+        Ok(rung)
+    }
+
+    /// Reserves a value of each pool that an account uses. If it is not the value that was assumed, the document is judged
+    /// again with the real one.
+    fn reserve(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Option<Vec<Judged>>, Failure> {
+        if !resource.active || resource.state != ResourceState::Live {
+            return Ok(None);
+        }
+        let used: BTreeSet<&str> = self
+            .judged
+            .iter()
+            .filter(|judged| matches!(judged.mapping.scope, Scope::In))
+            .flat_map(|judged| pool::used(&judged.mapping))
+            .collect();
+        let mut assigned = self.around.assigned.clone();
+        for name in used {
+            let Some(config) = self.tenant.pools.get(name) else { continue };
+            let value = tx.reserve(&self.tenant.name, name, &pool::ranges(config), resource.key, self.now)?;
+            assigned.insert(name.to_owned(), value);
+        }
+        if assigned == self.around.assigned {
+            return Ok(None);
+        }
+        let around = Surroundings { assigned, ..self.around.clone() };
+        Ok(Some(judge(self.tenant, &resource.id, &resource.document, &around)))
+    }
+
+    /// Raises `wanted` of one account if it is to change. Returns whether its lane has something to do.
+    fn want(
+        &self,
+        tx: &mut Tx<'_>,
+        resource: &Resource,
+        judged: &Judged,
+        row: Option<&Row>,
+        rows: &[Row],
+    ) -> Result<bool, Failure> {
+        let Judged { target, mapping } = judged;
+        let is_leaving = !resource.active || resource.state != ResourceState::Live;
+        let has_secret = !self.supplied.is_empty() && target.rules.uses_password() && !is_leaving;
+        match row {
+            // No account is made for an inactive user before its first activation.
+            None if is_leaving => return Ok(false),
+            Some(row) if is_left_alone(row, &duty::expectation(resource, mapping, &target.settings)) && !has_secret => {
+                return Ok(false);
+            }
+            _ => {}
+        }
+        let has_account = row.is_some_and(|row| row.remote_id.is_some() || row.doubt == Doubt::Create);
+        let mut want = Want { urgent: is_leaving, ..Want::due(self.now) };
+        if !is_leaving && let Scope::In = mapping.scope {
+            let key = mapping.account.natural_key(target.rules.schema());
+            want.natural_key = key.filter(|_| !has_account || target.rules.schema().natural_key().update);
+        }
+        if !is_leaving && !has_account {
+            self.hold_back(&mut want, target, rows);
+        }
+        if !is_leaving && !has_account && let Scope::Out { reason } = &mapping.scope {
+            want.state = AccountState::OutOfScope;
+            want.reason = Some(duty::plain_reason("out-of-scope", reason.clone()));
+        }
+        if target.settings.mode == Mode::Hold {
+            want.state = AccountState::Held;
+            want.reason = Some(duty::plain_reason("mode-hold", "the target is in mode hold; nothing is sent"));
+        }
+        if has_secret {
+            let before = row.and_then(|row| row.secret.as_deref());
+            let place = (self.tenant.name.as_str(), resource.key, target.name.as_str());
+            want.secret = secrets::seal_supplied(self.sealer, place, before, self.supplied)?;
+        }
+        self.want_with_key(tx, resource, judged, &want)?;
+        Ok(want.state == AccountState::Due)
+    }
+
+    /// An account is made after those that it depends on (waves).
+    fn hold_back(&self, want: &mut Want, target: &Target, rows: &[Row]) {
+        let before: Vec<&str> = target
+            .after
+            .iter()
+            .filter(|name| {
+                let judged = self.judged.iter().find(|judged| judged.target.name == **name);
+                let is_wanted = judged.is_some_and(|judged| !matches!(judged.mapping.scope, Scope::Out { .. }));
+                let is_there = rows.iter().any(|row| row.target == **name && !settle::is_unfinished(row));
+                is_wanted && !is_there
+            })
+            .map(String::as_str)
+            .collect();
+        if !before.is_empty() {
+            want.state = AccountState::Waiting;
+            want.reason = Some(settle::waiting_reason(before));
+        }
+    }
+
+    /// Raises `wanted`; if another resource holds the natural key, decides what that means.
+    fn want_with_key(
+        &self,
+        tx: &mut Tx<'_>,
+        resource: &Resource,
+        judged: &Judged,
+        want: &Want,
+    ) -> Result<(), Failure> {
+        let target = &judged.target;
+        let holder = match tx.want(resource.key, &target.name, want, self.now) {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Taken(Taken { resource: holder, .. })) => holder,
+            Err(error) => return Err(error.into()),
+        };
+        let Some(holder) = tx.resource_by_key(holder)? else { return Err(Failure::Again) };
+        let field = target.rules.schema().natural_key().name.clone();
+        let attribute = judged.mapping.lineage.get(&field).and_then(|lineage| lineage.source.clone());
+        let held = |cause: &str| {
+            Failure::Refused(ApiError::Refused(Refusal {
+                conflict: true,
+                target: target.name.clone(),
+                field: Some(field.clone()),
+                attribute: attribute.clone(),
+                code: "key-taken".to_owned(),
+                cause: cause.to_owned(),
+                retry_helps: false,
+            }))
+        };
+        if holder.state == ResourceState::Live {
+            return if target.settings.required {
+                Err(held("another user of this bridge has the same value"))
+            } else {
+                self.park_without_key(tx, resource, target, want, "another user of this bridge has the same value")
+            };
+        }
+        // A namesake must not inherit somebody's voice mail: only the same person takes over at once.
+        let is_same_person = external_id(resource).is_some() && external_id(resource) == external_id(&holder);
+        let may_match = target.settings.adopt == Adopt::Match && shares_an_email(resource, &holder);
+        if is_same_person || may_match {
+            tx.hand_over(holder.key, resource.key, &target.name, self.now)?;
+            tx.want(resource.key, &target.name, want, self.now)?;
+            return Ok(());
+        }
+        match target.settings.adopt {
+            Adopt::Never if target.settings.required => Err(held("it belonged to a user that was deleted")),
+            Adopt::Never | Adopt::Match | Adopt::Review => {
+                let text = "the account of a deleted user has this key; link it by hand or change the value";
+                self.park_without_key(tx, resource, target, want, text)
+            }
+        }
+    }
+
+    fn park_without_key(
+        &self,
+        tx: &mut Tx<'_>,
+        resource: &Resource,
+        target: &Target,
+        want: &Want,
+        text: &str,
+    ) -> Result<(), Failure> {
+        let reason = Some(duty::plain_reason("review", text));
+        let parked = Want { state: AccountState::Parked, natural_key: None, reason, ..want.clone() };
+        tx.want(resource.key, &target.name, &parked, self.now)?;
+        Ok(())
+    }
+}
+
+/// A row is left alone only if it is settled, unleased, free of doubt, and the account it stands for is the same.
+fn is_left_alone(row: &Row, expectation: &str) -> bool {
+    let is_at_rest = matches!(row.state, AccountState::Settled | AccountState::Task | AccountState::OutOfScope);
+    is_at_rest
+        && row.lease.is_none()
+        && row.doubt == Doubt::None
+        && row.applied >= row.wanted
+        && row.digest.as_deref() == Some(expectation)
+}
+
+fn external_id(resource: &Resource) -> Option<&str> {
+    resource.document.text("externalId")
+}
+
+fn shares_an_email(one: &Resource, other: &Resource) -> bool {
+    let of = |resource: &Resource| -> BTreeSet<String> {
+        let emails = resource.document.get("emails").and_then(serde_json::Value::as_array);
+        emails
+            .into_iter()
+            .flatten()
+            .filter_map(|email| email.get("value")?.as_str().map(str::to_lowercase))
+            .collect()
+    };
+    !of(one).is_disjoint(&of(other))
+}

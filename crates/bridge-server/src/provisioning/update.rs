@@ -1,0 +1,384 @@
+//! PUT, PATCH and DELETE (DESIGN, section 6).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bridge_mapping::GroupRef;
+use bridge_store::{Account as Row, AccountState, Doubt, Resource, ResourceState};
+use scim_model::{Context, Draft, accept};
+use serde_json::Value;
+
+use super::create::{assume_free_values, audit};
+use super::judge::{Surroundings, judge, refuse};
+use super::open::Answered;
+use super::transaction::{Duties, Failure};
+use super::wait::{self, Waited};
+use super::{Caller, Received, Shown, journal, live, resource_type_of, show, tenant};
+use crate::bridge::Bridge;
+use crate::error::ApiError;
+use crate::landscape::{Target, Tenant};
+
+/// A race on the version reads, changes and judges again so many times.
+const TRIES: usize = 5;
+
+/// What a client wants to do with a resource.
+#[derive(Debug, Clone)]
+enum Change {
+    Replace(Value),
+    Patch(Value),
+    Delete,
+}
+
+/// PUT.
+///
+/// # Errors
+/// Those of [`super::create`], 404 for an unknown id, 412 if `if_match` names another version.
+pub async fn replace(
+    bridge: &Bridge,
+    caller: &Caller,
+    received: &Received,
+    resource_type: &str,
+    id: &str,
+    body: Value,
+    if_match: Option<&str>,
+) -> Result<Shown, ApiError> {
+    write(bridge, caller, received, resource_type, id, Change::Replace(body), if_match).await
+}
+
+/// PATCH.
+///
+/// # Errors
+/// Those of [`replace`].
+pub async fn patch(
+    bridge: &Bridge,
+    caller: &Caller,
+    received: &Received,
+    resource_type: &str,
+    id: &str,
+    body: Value,
+    if_match: Option<&str>,
+) -> Result<Shown, ApiError> {
+    write(bridge, caller, received, resource_type, id, Change::Patch(body), if_match).await
+}
+
+/// DELETE. The resource is gone for clients at once; its accounts follow.
+///
+/// # Errors
+/// 404 for an unknown id, 412 if `if_match` names another version.
+pub async fn delete(
+    bridge: &Bridge,
+    caller: &Caller,
+    received: &Received,
+    resource_type: &str,
+    id: &str,
+    if_match: Option<&str>,
+) -> Result<(), ApiError> {
+    write(bridge, caller, received, resource_type, id, Change::Delete, if_match).await.map(|_| ())
+}
+
+async fn write(
+    bridge: &Bridge,
+    caller: &Caller,
+    received: &Received,
+    resource_type: &str,
+    id: &str,
+    change: Change,
+    if_match: Option<&str>,
+) -> Result<Shown, ApiError> {
+    let tenant = tenant(bridge, caller)?;
+    let kind = resource_type_of(&tenant, resource_type)?;
+    let masked = match &change {
+        Change::Replace(body) | Change::Patch(body) => Some(journal::mask_secrets(kind, body)),
+        Change::Delete => None,
+    };
+    let update = Update { bridge, caller, received, tenant: &tenant, resource_type, id, change, if_match, masked };
+    let written = update.run().await;
+    if let Err(why) = &written {
+        journal::denied(bridge, caller, received, update.masked.clone(), why).await;
+    }
+    written
+}
+
+/// Nobody gets a turn at the resource.
+pub(super) fn too_busy() -> ApiError {
+    ApiError::Unavailable {
+        detail: "The resource is being changed by several requests at once; try again".to_owned(),
+        retry_after_s: 1,
+    }
+}
+
+struct Update<'a> {
+    bridge: &'a Bridge,
+    caller: &'a Caller,
+    received: &'a Received,
+    tenant: &'a Arc<Tenant>,
+    resource_type: &'a str,
+    id: &'a str,
+    change: Change,
+    if_match: Option<&'a str>,
+    masked: Option<Value>,
+}
+
+/// What an update starts from.
+struct Basis {
+    resource: Resource,
+    rows: Vec<Row>,
+    around: Surroundings,
+}
+
+/// A change that is stored.
+struct Stored {
+    resource: Resource,
+    /// Targets at which the account was refused before this change.
+    parked_before: BTreeSet<String>,
+    rung: Vec<Arc<Target>>,
+}
+
+impl Update<'_> {
+    async fn run(&self) -> Result<Shown, ApiError> {
+        let stored = self.store_in_turn().await?;
+        stored.rung.iter().for_each(|target| target.lane.ring());
+        let Stored { resource, parked_before, .. } = stored;
+        let patience = self.bridge.landscape().config.server.wait;
+        let waited =
+            wait::for_accounts(self.bridge, self.tenant, resource.key, &parked_before, patience).await?;
+        match waited {
+            Waited::Refused(refusal) if resource.active && resource.state == ResourceState::Live => {
+                self.restore(&resource).await?;
+                Err(ApiError::Refused(refusal))
+            }
+            // A write that leaves the user inactive, and a delete, is never refused.
+            Waited::Refused(_) | Waited::Answerable => self.answer(resource).await,
+        }
+    }
+
+    /// The resource as it is now; from here on its document is one that was answered.
+    async fn answer(&self, resource: Resource) -> Result<Shown, ApiError> {
+        let kind = resource_type_of(self.tenant, self.resource_type)?;
+        let now = self.bridge.store.read(|db| db.resource_by_key(resource.key)).await?.unwrap_or(resource.clone());
+        if now.version == resource.version {
+            self.bridge.unanswered.end(resource.key);
+        }
+        Ok(show(self.tenant, kind, &now, None))
+    }
+
+    async fn store_in_turn(&self) -> Result<Stored, ApiError> {
+        let _turn = self.bridge.locks.turn(self.id).await;
+        for _ in 0..TRIES {
+            match self.store().await {
+                Ok(stored) => return Ok(stored),
+                Err(Failure::Refused(why)) => return Err(why),
+                Err(Failure::Again) => {}
+            }
+        }
+        Err(too_busy())
+    }
+
+    async fn store(&self) -> Result<Stored, Failure> {
+        let basis = self.bridge.store.read(|db| self.basis(db)).await?;
+        self.check_version(&basis.resource)?;
+        match &self.change {
+            Change::Delete => self.store_delete(basis).await,
+            Change::Replace(_) | Change::Patch(_) => {
+                let draft = self.draft(&basis.resource)?;
+                self.store_draft(basis, draft).await
+            }
+        }
+    }
+
+    fn draft(&self, current: &Resource) -> Result<Draft, ApiError> {
+        let kind = resource_type_of(self.tenant, self.resource_type)?;
+        Ok(match &self.change {
+            Change::Replace(body) => {
+                accept(kind, body.clone(), Context::Replace { current: &current.document, id: self.id })?
+            }
+            Change::Patch(body) => scim_model::patch(kind, &current.document, self.id, body)?,
+            Change::Delete => Draft { document: current.document.clone(), ..Draft::default() },
+        })
+    }
+
+    async fn store_draft(&self, basis: Basis, draft: Draft) -> Result<Stored, Failure> {
+        let Basis { resource, rows, mut around } = basis;
+        let is_unchanged = draft.document == resource.document && draft.secrets.is_empty();
+        if is_unchanged && rows.iter().all(is_at_rest) {
+            return Ok(Stored { resource, parked_before: BTreeSet::new(), rung: Vec::new() });
+        }
+        around.supplied.extend(draft.secrets.keys().cloned());
+        let is_active = draft.document.is_active();
+        let judged = judge(self.tenant, &resource.id, &draft.document, &around);
+        if is_active {
+            refuse(&judged)?;
+        }
+        let kind = resource_type_of(self.tenant, self.resource_type)?;
+        let values = self.bridge.store.indexed_values(&self.tenant.name, kind, &draft.document);
+        let now = self.bridge.clock.now();
+        let entry =
+            journal::entry(self.caller, self.received, self.masked.clone(), &draft.notes, 200, now);
+        let before = Answered { document: resource.document.clone(), active: resource.active };
+        let (tenant, sealer, actor) =
+            (self.tenant.clone(), self.bridge.sealer.clone(), self.caller.connection.clone());
+        let (key, version, document, supplied) =
+            (resource.key, resource.version, draft.document, draft.secrets);
+        let stored = self
+            .bridge
+            .store
+            .write(move |tx| {
+                let resource = if is_unchanged {
+                    tx.resource_by_key(key)?.filter(|now| now.version == version).ok_or(Failure::Again)?
+                } else {
+                    tx.update_resource(key, version, &document, &values, is_active, now)?
+                };
+                let duties = Duties {
+                    tenant: &tenant,
+                    judged: &judged,
+                    around: &around,
+                    supplied: &supplied,
+                    sealer: &sealer,
+                    now,
+                };
+                let rung = duties.store(tx, &resource)?;
+                let mut entry = entry.clone();
+                entry.resource = Some(key);
+                tx.add_request(&entry)?;
+                tx.add_audit(&audit(&resource, &actor, "update", now))?;
+                Ok::<_, Failure>((resource, rung))
+            })
+            .await;
+        let (resource, rung) = stored?;
+        if !is_unchanged && !self.bridge.landscape().config.server.wait.is_zero() {
+            self.bridge.unanswered.begin(key, before);
+        }
+        Ok(Stored { resource, parked_before: parked(&rows), rung })
+    }
+
+    async fn store_delete(&self, basis: Basis) -> Result<Stored, Failure> {
+        let Basis { resource, rows, around } = basis;
+        let now = self.bridge.clock.now();
+        let judged = judge(self.tenant, &resource.id, &resource.document, &around);
+        let entry = journal::entry(self.caller, self.received, None, &[], 204, now);
+        let (tenant, sealer, actor) =
+            (self.tenant.clone(), self.bridge.sealer.clone(), self.caller.connection.clone());
+        let (key, version) = (resource.key, resource.version);
+        let deleted = Resource { state: ResourceState::Deleted, ..resource };
+        let stored = self
+            .bridge
+            .store
+            .write(move |tx| {
+                if !tx.set_resource_state(key, version, ResourceState::Deleted, now)? {
+                    return Err(Failure::Again);
+                }
+                let supplied = Default::default();
+                let duties = Duties {
+                    tenant: &tenant,
+                    judged: &judged,
+                    around: &around,
+                    supplied: &supplied,
+                    sealer: &sealer,
+                    now,
+                };
+                let rung = duties.store(tx, &deleted)?;
+                let mut entry = entry.clone();
+                entry.resource = Some(key);
+                tx.add_request(&entry)?;
+                tx.add_audit(&audit(&deleted, &actor, "delete", now))?;
+                Ok((deleted.clone(), rung))
+            })
+            .await;
+        let (resource, rung) = stored?;
+        Ok(Stored { resource, parked_before: parked(&rows), rung })
+    }
+
+    fn basis(&self, db: &bridge_store::Db<'_>) -> Result<Basis, Failure> {
+        let found = db.resource_by_id(&self.tenant.name, self.resource_type, self.id)?;
+        let resource = live(found, self.resource_type, self.id)?;
+        let rows = db.accounts_of(resource.key)?;
+        let groups = db.groups_of(&self.tenant.name, &resource.id)?;
+        let assigned = db.assignments_of(resource.key)?;
+        let has_account = |row: &&Row| row.remote_id.is_some() || row.doubt == Doubt::Create;
+        let mut around = Surroundings {
+            groups: groups
+                .into_iter()
+                .map(|group| GroupRef { id: group.id, display_name: group.display_name })
+                .collect(),
+            assigned: assigned.into_iter().map(|assignment| (assignment.pool, assignment.value)).collect(),
+            supplied: BTreeSet::new(),
+            has_account: rows.iter().filter(has_account).map(|row| row.target.clone()).collect(),
+        };
+        assume_free_values(db, self.tenant, &mut around, self.bridge.clock.now())?;
+        Ok(Basis { resource, rows, around })
+    }
+
+    /// 412 only where the client named a version (RFC 7644 section 3.14).
+    fn check_version(&self, resource: &Resource) -> Result<(), ApiError> {
+        let Some(wanted) = self.if_match else { return Ok(()) };
+        let current = format!("W/\"{}\"", resource.version);
+        let is_named = |tag: &str| tag == "*" || tag.trim_start_matches("W/") == current.trim_start_matches("W/");
+        if wanted.split(',').map(str::trim).any(is_named) {
+            Ok(())
+        } else {
+            Err(ApiError::Scim(scim_model::ScimError::precondition_failed()))
+        }
+    }
+
+    /// An update that a required target refused: the last document that was answered 2xx is in force again. If another
+    /// write came in between, that one stands.
+    async fn restore(&self, refused: &Resource) -> Result<(), ApiError> {
+        let Some(before) = self.bridge.unanswered.last_answered(refused.key) else { return Ok(()) };
+        let _turn = self.bridge.locks.turn(self.id).await;
+        match self.store_restored(refused, before).await {
+            Ok(rung) => {
+                self.bridge.unanswered.end(refused.key);
+                rung.iter().for_each(|target| target.lane.ring());
+                Ok(())
+            }
+            Err(Failure::Again) => Ok(()),
+            Err(Failure::Refused(why)) => Err(why),
+        }
+    }
+
+    async fn store_restored(&self, refused: &Resource, before: Answered) -> Result<Vec<Arc<Target>>, Failure> {
+        let Basis { resource, around, .. } = self.bridge.store.read(|db| self.basis(db)).await?;
+        if resource.version != refused.version {
+            return Err(Failure::Again);
+        }
+        let judged = judge(self.tenant, &resource.id, &before.document, &around);
+        let kind = resource_type_of(self.tenant, self.resource_type)?;
+        let values = self.bridge.store.indexed_values(&self.tenant.name, kind, &before.document);
+        let now = self.bridge.clock.now();
+        let (tenant, sealer, actor) =
+            (self.tenant.clone(), self.bridge.sealer.clone(), self.caller.connection.clone());
+        let (key, version) = (resource.key, resource.version);
+        self.bridge
+            .store
+            .write(move |tx| {
+                let resource = tx.update_resource(key, version, &before.document, &values, before.active, now)?;
+                let supplied = Default::default();
+                let duties = Duties {
+                    tenant: &tenant,
+                    judged: &judged,
+                    around: &around,
+                    supplied: &supplied,
+                    sealer: &sealer,
+                    now,
+                };
+                let rung = duties.store(tx, &resource)?;
+                tx.add_audit(&audit(&resource, &actor, "restore", now))?;
+                Ok::<_, Failure>(rung)
+            })
+            .await
+    }
+}
+
+/// Nothing is to be done for this account, and nothing would come of trying again.
+fn is_at_rest(row: &Row) -> bool {
+    match row.state {
+        AccountState::Settled | AccountState::Task | AccountState::OutOfScope | AccountState::HandedOver => {
+            row.applied >= row.wanted
+        }
+        AccountState::Waiting | AccountState::Due | AccountState::Held | AccountState::Parked => false,
+    }
+}
+
+fn parked(rows: &[Row]) -> BTreeSet<String> {
+    rows.iter().filter(|row| row.state == AccountState::Parked).map(|row| row.target.clone()).collect()
+}

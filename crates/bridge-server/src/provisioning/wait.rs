@@ -1,0 +1,109 @@
+//! A request waits for its own accounts (DESIGN, section 6, step 5), and what their refusal means for its answer (step 6).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bridge_store::{Account as Row, AccountState, Reason, StoreError};
+
+use crate::bridge::Bridge;
+use crate::error::Refusal;
+use crate::landscape::Tenant;
+use crate::worker::VERIFYING;
+
+/// What the waiting came to.
+#[derive(Debug)]
+pub enum Waited {
+    /// Every account is right, or somebody is still working on it: nothing speaks against 2xx.
+    Answerable,
+    /// A required target refused for good.
+    Refused(Refusal),
+}
+
+/// Codes of parked rows that call for a person but do not refuse the document.
+const NOT_REFUSALS: [&str; 4] = ["review", "unmanageable", "pool-foreign", "does-not-converge"];
+
+/// Waits until the accounts of a resource have come to an end, up to `patience`. Accounts at `parked_before` were refused
+/// before this write; they do not speak against it.
+pub async fn for_accounts(
+    bridge: &Bridge,
+    tenant: &Tenant,
+    resource: i64,
+    parked_before: &BTreeSet<String>,
+    patience: Duration,
+) -> Result<Waited, StoreError> {
+    if patience.is_zero() {
+        return Ok(Waited::Answerable);
+    }
+    let waiting = bridge.waiters.wait_for(resource);
+    let deadline = tokio::time::Instant::now() + patience;
+    loop {
+        let moved = waiting.next_move();
+        let rows = bridge.store.read(|db| db.accounts_of(resource)).await?;
+        if let Some(refusal) = rows.iter().find_map(|row| refused(tenant, row, parked_before)) {
+            return Ok(Waited::Refused(refusal));
+        }
+        let mut open = rows.iter().filter(|row| is_open(row)).peekable();
+        if open.peek().is_none() || !open.any(|row| is_worth_waiting(bridge, tenant, row, &rows, patience)) {
+            return Ok(Waited::Answerable);
+        }
+        if tokio::time::timeout_at(deadline, moved).await.is_err() {
+            return Ok(Waited::Answerable);
+        }
+    }
+}
+
+/// Whether work on the account goes on.
+fn is_open(row: &Row) -> bool {
+    match row.state {
+        AccountState::Due | AccountState::Waiting => {
+            row.reason.as_ref().is_none_or(|reason| reason.code != VERIFYING && reason.code != "waiting-for-group")
+        }
+        AccountState::Settled
+        | AccountState::Parked
+        | AccountState::Held
+        | AccountState::Task
+        | AccountState::HandedOver
+        | AccountState::OutOfScope => false,
+    }
+}
+
+/// Whether the account can be right soon. Nobody waits for a target that is paused, broken or held, nor behind a queue
+/// that is longer than the patience, nor for a target behind such a one.
+fn is_worth_waiting(bridge: &Bridge, tenant: &Tenant, row: &Row, rows: &[Row], patience: Duration) -> bool {
+    let Some(target) = tenant.targets.get(&row.target) else { return false };
+    if target.lane.condition().blocked().is_some() || !target.sends() {
+        return false;
+    }
+    if row.state == AccountState::Waiting {
+        let open_before =
+            rows.iter().filter(|other| target.after.contains(&other.target) && is_open(other));
+        return open_before.into_iter().any(|other| is_worth_waiting(bridge, tenant, other, rows, patience));
+    }
+    // A retry that is further away than the patience will not come in time.
+    if row.lease.is_none() && row.due_at > crate::clock::later(bridge.clock.now(), patience) {
+        return false;
+    }
+    target.lane.time_for(target.lane.queue(), target.settings.max_in_flight) <= patience
+}
+
+/// The refusal of a required target, if the row is one.
+fn refused(tenant: &Tenant, row: &Row, parked_before: &BTreeSet<String>) -> Option<Refusal> {
+    let target = tenant.targets.get(&row.target).filter(|target| target.settings.required)?;
+    if row.state != AccountState::Parked || row.applied < row.wanted || parked_before.contains(&row.target) {
+        return None;
+    }
+    let reason = row.reason.as_ref().filter(|reason| !NOT_REFUSALS.contains(&reason.code.as_str()))?;
+    Some(refusal(&target.name, reason))
+}
+
+fn refusal(target: &str, reason: &Reason) -> Refusal {
+    Refusal {
+        conflict: reason.code == "conflict",
+        target: target.to_owned(),
+        field: reason.field.clone(),
+        attribute: reason.attribute.clone(),
+        code: reason.code.clone(),
+        cause: reason.text.clone(),
+        retry_helps: reason.retry_helps,
+    }
+}

@@ -1,0 +1,184 @@
+//! The secrets of one account while it is worked on: passwords that the bridge makes, and those that the identity provider
+//! sent. At rest they are sealed; here they cannot be printed (DESIGN, section 7, "Passwords").
+
+use std::collections::BTreeMap;
+
+use bridge_mapping::{AccountSchema, Generator, SecretSource};
+use bridge_store::{Account as Row, StoreError};
+use rand::RngExt;
+use rand::seq::{IndexedRandom, SliceRandom};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::seal::Sealer;
+
+/// Opened secrets.
+#[derive(Default)]
+pub struct Secrets {
+    /// By account field, as sent to the target.
+    made: BTreeMap<String, SecretString>,
+    /// By SCIM attribute, as received.
+    supplied: BTreeMap<String, SecretString>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct AtRest {
+    #[serde(default)]
+    made: BTreeMap<String, String>,
+    #[serde(default)]
+    supplied: BTreeMap<String, String>,
+}
+
+impl Secrets {
+    /// Opens the sealed secrets of a row.
+    pub fn open(sealer: &Sealer, row: &Row) -> Result<Self, StoreError> {
+        match &row.secret {
+            None => Ok(Self::default()),
+            Some(sealed) => Self::unseal(sealer, &owner(&row.tenant, row.resource, &row.target), sealed),
+        }
+    }
+
+    fn unseal(sealer: &Sealer, owner: &str, sealed: &[u8]) -> Result<Self, StoreError> {
+        let plain = sealer.open(owner, sealed).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let at_rest: AtRest = serde_json::from_slice(&plain)
+            .map_err(|_| StoreError::Corrupt("the sealed secrets of an account".to_owned()))?;
+        let secret = |values: BTreeMap<String, String>| {
+            values.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect()
+        };
+        Ok(Self { made: secret(at_rest.made), supplied: secret(at_rest.supplied) })
+    }
+
+    /// Seals them for a row; nothing to seal is no value.
+    pub fn seal(&self, sealer: &Sealer, row: &Row) -> Result<Option<Vec<u8>>, StoreError> {
+        self.seal_for(sealer, &owner(&row.tenant, row.resource, &row.target))
+    }
+
+    fn seal_for(&self, sealer: &Sealer, owner: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.made.is_empty() && self.supplied.is_empty() {
+            return Ok(None);
+        }
+        let bare = |values: &BTreeMap<String, SecretString>| {
+            values.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
+        };
+        let at_rest = AtRest { made: bare(&self.made), supplied: bare(&self.supplied) };
+        let plain = serde_json::to_vec(&at_rest).map_err(|error| StoreError::Internal(error.to_string()))?;
+        sealer.seal(owner, &plain).map(Some).map_err(|error| StoreError::Internal(error.to_string()))
+    }
+
+    /// The SCIM attributes that the identity provider sent a secret for.
+    pub fn supplied(&self) -> impl Iterator<Item = String> {
+        self.supplied.keys().cloned()
+    }
+
+    /// The secret for an account field.
+    pub fn get(&self, field: &str) -> Option<&SecretString> {
+        self.made.get(field)
+    }
+
+    /// Makes sure that there is a secret for `field`: the one made before, a fresh one, or what arrived as the SCIM
+    /// attribute `attribute`. Returns whether something has to be stored before it is sent.
+    pub fn ensure(
+        &mut self,
+        field: &str,
+        source: SecretSource,
+        attribute: Option<&str>,
+        schema: &AccountSchema,
+    ) -> bool {
+        match source {
+            SecretSource::Supplied => {
+                if let Some(value) = attribute.and_then(|attribute| self.supplied.get(attribute)) {
+                    self.made.insert(field.to_owned(), value.clone());
+                }
+                false
+            }
+            SecretSource::Generated if self.made.contains_key(field) => false,
+            SecretSource::Generated => {
+                let twin = schema.field(field).and_then(|field| field.same_as.clone());
+                let origin = twin.as_deref().unwrap_or(field);
+                let generator = schema.field(origin).and_then(|field| field.generator);
+                let value = self.made.entry(origin.to_owned()).or_insert_with(|| make(generator)).clone();
+                self.made.insert(field.to_owned(), value);
+                true
+            }
+        }
+    }
+}
+
+/// Seals the secrets that a write brought along (SCIM attribute to value) for the account at `target`, together with what
+/// is sealed there already.
+pub fn seal_supplied(
+    sealer: &Sealer,
+    place: (&str, i64, &str),
+    before: Option<&[u8]>,
+    supplied: &BTreeMap<String, String>,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let owner = owner(place.0, place.1, place.2);
+    let mut secrets = before.map_or_else(|| Ok(Secrets::default()), |sealed| Secrets::unseal(sealer, &owner, sealed))?;
+    secrets.supplied.extend(supplied.iter().map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))));
+    secrets.seal_for(sealer, &owner)
+}
+
+fn owner(tenant: &str, resource: i64, target: &str) -> String {
+    format!("{tenant}/{resource}/{target}")
+}
+
+/// CRM.COM's policy asks for a minimum of letters, digits and other characters (crmcom.md, section 8).
+const LETTERS: &[u8] = b"abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ";
+const DIGITS: &[u8] = b"23456789";
+const OTHERS: &[u8] = b"!#%+-_";
+
+fn make(generator: Option<Generator>) -> SecretString {
+    let mut rng = rand::rng();
+    let text: String = match generator {
+        Some(Generator::Pin) => (0..6).map(|_| char::from(rng.random_range(b'0'..=b'9'))).collect(),
+        Some(Generator::Password) | None => {
+            let mut characters: Vec<u8> = [(LETTERS, 9), (DIGITS, 4), (OTHERS, 3)]
+                .into_iter()
+                .flat_map(|(set, count)| std::iter::repeat_n(set, count))
+                .filter_map(|set| set.choose(&mut rng).copied())
+                .collect();
+            characters.shuffle(&mut rng);
+            characters.into_iter().map(char::from).collect()
+        }
+    };
+    SecretString::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bridge_mapping::TargetKind;
+
+    #[test]
+    fn a_made_password_meets_the_policy() {
+        for _ in 0..200 {
+            let password = make(Some(Generator::Password));
+            let text = password.expose_secret();
+            let count = |set: &[u8]| text.bytes().filter(|byte| set.contains(byte)).count();
+            assert_eq!((count(LETTERS), count(DIGITS), count(OTHERS), text.len()), (9, 4, 3, 16));
+        }
+    }
+
+    #[test]
+    fn the_confirmation_repeats_the_password_and_both_are_made_once() {
+        let schema = AccountSchema::embedded(TargetKind::CrmCom);
+        let mut secrets = Secrets::default();
+        assert!(secrets.ensure("password", SecretSource::Generated, None, schema));
+        assert!(secrets.ensure("password_confirmation", SecretSource::Generated, None, schema));
+        assert!(!secrets.ensure("password", SecretSource::Generated, None, schema));
+        let text = |field| secrets.get(field).unwrap().expose_secret().to_owned();
+        assert_eq!(text("password"), text("password_confirmation"));
+    }
+
+    #[test]
+    fn sealed_secrets_open_again_and_keep_what_was_there() {
+        let sealer = Sealer::new([&[3; 32]]);
+        let place = ("acme", 7, "crm");
+        let first = BTreeMap::from([("password".to_owned(), "kJ8!random".to_owned())]);
+        let sealed = seal_supplied(&sealer, place, None, &first).unwrap().unwrap();
+        let again = seal_supplied(&sealer, place, Some(&sealed), &BTreeMap::new()).unwrap().unwrap();
+        let opened = Secrets::unseal(&sealer, "acme/7/crm", &again).unwrap();
+        assert_eq!(opened.supplied().collect::<Vec<_>>(), ["password"]);
+        assert!(Secrets::unseal(&sealer, "acme/8/crm", &again).is_err());
+    }
+}

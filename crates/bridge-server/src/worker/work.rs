@@ -1,0 +1,689 @@
+//! One account is made to match: look, plan, send, settle (DESIGN, section 7). One function for all targets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bridge_connectors::{AccountKeys, Call, Existence, Observed, Plan, Presence, TargetError, Wanted};
+use bridge_mapping::{Account, FieldValue, GroupRef, Mapping, Subject};
+use bridge_store::{Account as Row, AccountState, CallEntry, Change, Doubt, Reason, Resource, StoreError};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::duty::{self, Duty, plain_reason};
+use super::found::{self, Found, Inquiry};
+use super::memory::{Before, Memory};
+use super::secrets::Secrets;
+use super::{backoff, pool};
+use crate::bridge::Bridge;
+use crate::clock::later;
+use crate::config::{Mode, Rekey};
+use crate::landscape::{Target, Tenant};
+
+/// An account that needs more rounds than this does not converge.
+const ROUNDS: usize = 32;
+/// So many pool values in a row may turn out to be somebody else's in one delivery.
+const FOREIGN: usize = 20;
+/// A lease is renewed when less than this would be left of it after a call.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+/// How long a claim lasts.
+pub(super) const LEASE: Duration = Duration::from_secs(120);
+/// How long after its write a suspension or removal is read back, where the target needs no longer.
+const READ_BACK: Duration = Duration::ZERO;
+
+/// One claimed account and everything known about it.
+pub(super) struct Work<'a> {
+    pub(super) bridge: &'a Bridge,
+    pub(super) tenant: &'a Tenant,
+    pub(super) target: &'a Target,
+    pub(super) resource: Resource,
+    pub(super) row: Row,
+    pub(super) groups: Vec<GroupRef>,
+    pub(super) assigned: BTreeMap<String, String>,
+    pub(super) observed: Observed,
+    pub(super) memory: Memory,
+    pub(super) secrets: Secrets,
+    pub(super) doubt: Doubt,
+    pub(super) last_write_at: Option<Timestamp>,
+    pub(super) calls: Vec<CallEntry>,
+    pub(super) adopted_value: Option<(String, String)>,
+    lease_until: Timestamp,
+    has_looked: bool,
+    search: bool,
+    is_first_contact: bool,
+    foreign: usize,
+}
+
+/// How the work on an account ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The account is as it should be, or as near as its target's API can bring it.
+    Done { state: AccountState, reason: Option<Reason>, natural_key: Change<String>, proof: Option<Value> },
+    /// Not now.
+    Again { at: Timestamp, state: AccountState, reason: Reason, counts: bool },
+    /// A person must look.
+    Parked { reason: Reason, candidate: Option<Value> },
+    /// Somebody else took the account over while we worked: nothing may be written.
+    LeaseLost,
+}
+
+enum Step {
+    End(End),
+    NextRound,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        bridge: &'a Bridge,
+        tenant: &'a Tenant,
+        target: &'a Target,
+        loaded: super::Loaded,
+        row: Row,
+    ) -> Result<Self, StoreError> {
+        let observed = match &row.observed {
+            None => Observed::default(),
+            Some(value) => serde_json::from_value(value.clone())
+                .map_err(|error| StoreError::Corrupt(format!("what was observed of an account: {error}")))?,
+        };
+        let memory = Memory::read(row.kept.as_ref())?;
+        let secrets = Secrets::open(&bridge.sealer, &row)?;
+        let lease_until = row.lease.map_or(row.updated, |lease| lease.until);
+        Ok(Self {
+            bridge,
+            tenant,
+            target,
+            resource: loaded.resource,
+            groups: loaded.groups,
+            assigned: loaded.assigned,
+            observed,
+            memory,
+            secrets,
+            doubt: row.doubt,
+            last_write_at: row.last_write_at,
+            calls: Vec::new(),
+            adopted_value: None,
+            lease_until,
+            has_looked: false,
+            search: row.doubt == Doubt::Create,
+            is_first_contact: false,
+            foreign: 0,
+            row,
+        })
+    }
+
+    /// Works until the account is right or cannot be made so now.
+    pub(super) async fn run(&mut self) -> Result<End, StoreError> {
+        for _ in 0..ROUNDS {
+            let mapping = self.map();
+            let duty =
+                duty::duty(&self.resource, &mapping, &self.row, &self.observed, &self.memory, &self.target.settings);
+            let step = match duty {
+                Duty::Rest(state, reason) => {
+                    Step::End(End::Done { state, reason, natural_key: self.freed_key(), proof: self.row.proof.clone() })
+                }
+                Duty::Wait(until, reason) => {
+                    Step::End(End::Again { at: until, state: AccountState::Due, reason, counts: false })
+                }
+                Duty::Park(reason) => Step::End(End::Parked { reason, candidate: None }),
+                Duty::Provision(account) => self.round(Presence::Active, Some(account), &mapping).await?,
+                Duty::Deprovision(presence) => self.round(presence, None, &mapping).await?,
+                Duty::GiveBack(account, presence) => self.round(presence, Some(account), &mapping).await?,
+            };
+            if let Step::End(end) = step {
+                return Ok(end);
+            }
+        }
+        let reason = plain_reason("does-not-converge", format!("the account still differs after {ROUNDS} rounds"));
+        Ok(End::Parked { reason, candidate: None })
+    }
+
+    /// The account as the rules want it now.
+    fn map(&self) -> Mapping {
+        let supplied: BTreeSet<String> = self.secrets.supplied().collect();
+        let has_account = duty::has_account(&self.row, &self.observed);
+        let wait_is_over = self.bridge.clock.now() >= later(self.resource.created, self.target.settings.group_wait);
+        bridge_mapping::map(
+            &Subject {
+                id: &self.resource.id,
+                document: &self.resource.document,
+                groups: &self.groups,
+                assigned: &self.assigned,
+                supplied_secrets: &supplied,
+                group_wait_over: has_account || wait_is_over,
+            },
+            &self.target.rules,
+        )
+    }
+
+    async fn round(
+        &mut self,
+        presence: Presence,
+        account: Option<Account>,
+        mapping: &Mapping,
+    ) -> Result<Step, StoreError> {
+        let keys = self.keys(account.as_ref());
+        if self.must_look()
+            && let Some(step) = self.look(presence, &keys, mapping).await?
+        {
+            return Ok(step);
+        }
+        let account = if self.is_first_contact { account.map(|account| self.without_log_in(account)) } else { account };
+        let keys = self.keys(account.as_ref());
+        let plan = self.target.connector.plan(
+            &Wanted {
+                presence,
+                account: account.as_ref(),
+                keys: &keys,
+                kept: self.memory.suspension.as_ref(),
+                secrets_changed: self.row.secret_pending,
+            },
+            &self.observed,
+        );
+        if let Some(rekey) = &plan.rekey
+            && self.target.settings.on_rekey == Rekey::Refuse
+        {
+            return Ok(Step::End(End::Parked { reason: self.rekey_reason(rekey), candidate: None }));
+        }
+        if self.target.settings.mode == Mode::Plan {
+            return Ok(Step::End(self.only_planned(&plan)));
+        }
+        if !self.prepare(&plan, presence).await? {
+            return Ok(Step::End(End::LeaseLost));
+        }
+        let has_calls = !plan.calls.is_empty();
+        for call in &plan.calls {
+            if let Some(step) = self.send(call).await? {
+                return Ok(step);
+            }
+        }
+        self.done(presence, account.as_ref(), &plan, has_calls).await
+    }
+
+    /// Whether the account must be seen before anything is written (DESIGN, section 7).
+    fn must_look(&self) -> bool {
+        if self.has_looked {
+            return false;
+        }
+        let reads_first = self.target.connector.traits().read_first && self.observed.existence == Existence::Unknown;
+        self.doubt != Doubt::None || reads_first
+    }
+
+    /// Looks the account up and decides whose it is. `None` when work goes on with what was seen.
+    async fn look(
+        &mut self,
+        presence: Presence,
+        keys: &AccountKeys,
+        mapping: &Mapping,
+    ) -> Result<Option<Step>, StoreError> {
+        if !self.keep_lease().await? {
+            return Ok(Some(Step::End(End::LeaseLost)));
+        }
+        let started = self.bridge.clock.now();
+        let seen = self.target.connector.observe(keys).await;
+        self.note("observe", &Value::Null, started, seen.as_ref().err());
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(error) => return Ok(Some(Step::End(self.failed(&error, false)))),
+        };
+        self.answered();
+        self.has_looked = true;
+        let pooled = pool::of_natural_key(&self.target.rules, mapping);
+        let inquiry = Inquiry {
+            linked: self.row.remote_id.as_deref(),
+            doubt: self.doubt,
+            pooled: pooled.is_some(),
+            adopt: self.target.settings.adopt,
+            last_write_at: self.last_write_at,
+            settle_lag: self.target.settings.settle_lag,
+            now: self.bridge.clock.now(),
+        };
+        let verdict = found::whose(&seen, &inquiry);
+        if let Some(why) = &seen.unmanageable
+            && verdict != Found::Nobody
+        {
+            let reason = plain_reason("unmanageable", why.clone());
+            return Ok(Some(Step::End(End::Parked { reason, candidate: candidate(&seen) })));
+        }
+        let step = match verdict {
+            Found::Nobody => {
+                self.row.remote_id = None;
+                self.see(Observed::absent());
+                None
+            }
+            Found::Ours => {
+                self.see(seen);
+                None
+            }
+            Found::Adopt => {
+                self.adopt(seen, pooled, mapping);
+                None
+            }
+            Found::TooEarly(at) => {
+                let reason = plain_reason("settling", "a write may not show yet; the account is looked up again");
+                Some(Step::End(End::Again { at, state: AccountState::Due, reason, counts: false }))
+            }
+            // Whoever it is, it is not an account of ours: nothing of ours is left to suspend or remove.
+            Found::Review | Found::Stranger | Found::Foreign if presence != Presence::Active => {
+                self.row.remote_id = None;
+                self.see(Observed::absent());
+                None
+            }
+            Found::Foreign => match pooled {
+                Some(pool) => return self.take_another(&pool).await.map(Some),
+                None => None,
+            },
+            Found::Review => {
+                let text = "an account with these keys was there before; decide with `account release` or `link set`";
+                let reason = plain_reason("review", text);
+                Some(Step::End(End::Parked { reason, candidate: candidate(&seen) }))
+            }
+            Found::Stranger => {
+                let reason = plain_reason("conflict", "an account with these keys belongs to somebody else");
+                Some(Step::End(End::Parked { reason, candidate: candidate(&seen) }))
+            }
+        };
+        Ok(step)
+    }
+
+    /// Takes over what was seen: there is no doubt any more.
+    fn see(&mut self, seen: Observed) {
+        if seen.existence == Existence::Present {
+            // Linked by hand: what was there before us is remembered, and its log-in is left alone.
+            if self.row.digest.is_none() && self.row.observed.is_none() && self.row.remote_id.is_some() {
+                self.memory.adopted.get_or_insert_with(|| Before::of(&seen));
+                self.is_first_contact = true;
+            }
+            self.row.remote_id.clone_from(&seen.remote_id);
+        }
+        self.observed = seen;
+        self.doubt = Doubt::None;
+        self.search = false;
+    }
+
+    /// Makes an account that was there before ours. A pool value gives way to the account's own.
+    fn adopt(&mut self, seen: Observed, pooled: Option<String>, mapping: &Mapping) {
+        self.memory.adopted = Some(Before::of(&seen));
+        self.is_first_contact = true;
+        let field = &self.target.rules.schema().natural_key().name;
+        if let Some(pool) = pooled
+            && let Some(own) = seen.fields.get(field).and_then(Value::as_str)
+            && mapping.account.text(field) != Some(own)
+        {
+            self.assigned.insert(pool.clone(), own.to_owned());
+            self.adopted_value = Some((pool, own.to_owned()));
+        }
+        self.row.remote_id.clone_from(&seen.remote_id);
+        self.observed = seen;
+        self.doubt = Doubt::None;
+        self.search = false;
+    }
+
+    /// Never rewrite log-in fields on first contact.
+    fn without_log_in(&self, mut account: Account) -> Account {
+        let schema = self.target.rules.schema();
+        account.fields.retain(|name, _| schema.field(name).is_none_or(|field| !field.natural_key && !field.unique));
+        account
+    }
+
+    /// The pool's value belongs to somebody we do not know: marks it and takes the next, in the same delivery.
+    async fn take_another(&mut self, pool: &str) -> Result<Step, StoreError> {
+        if self.foreign == FOREIGN {
+            let text = format!("{FOREIGN} values of the pool {pool} in a row belong to somebody else; look at its ranges");
+            return Ok(Step::End(End::Parked { reason: plain_reason("pool-foreign", text), candidate: None }));
+        }
+        self.foreign += 1;
+        match pool::replace_foreign(self.bridge, self.tenant, &self.resource, pool).await {
+            Ok(value) => {
+                self.assigned.insert(pool.to_owned(), value);
+                self.has_looked = false;
+                self.doubt = Doubt::Read;
+                Ok(Step::NextRound)
+            }
+            Err(StoreError::PoolEmpty { pool }) => {
+                let text = format!("the pool {pool} has no free value; add a range");
+                Ok(Step::End(End::Parked { reason: plain_reason("pool-empty", text), candidate: None }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the account can be found by.
+    fn keys(&self, account: Option<&Account>) -> AccountKeys {
+        let mut fields: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in &self.observed.fields {
+            if let Value::String(text) = value {
+                fields.insert(name.clone(), text.clone());
+            }
+        }
+        for (name, value) in account.iter().flat_map(|account| &account.fields) {
+            if let FieldValue::Plain(Value::String(text)) = value {
+                fields.insert(name.clone(), text.clone());
+            }
+        }
+        let natural_key = &self.target.rules.schema().natural_key().name;
+        if let Some(key) = &self.row.natural_key
+            && !fields.contains_key(natural_key)
+        {
+            fields.insert(natural_key.clone(), key.clone());
+        }
+        AccountKeys {
+            remote_id: self.row.remote_id.clone(),
+            fields,
+            marker: self.resource.id.clone(),
+            search: self.search,
+        }
+    }
+
+    /// Stores what must not be lost before the first call: saved values and generated secrets. False: the lease is lost.
+    async fn prepare(&mut self, plan: &Plan, presence: Presence) -> Result<bool, StoreError> {
+        if presence == Presence::Active && plan.calls.is_empty() {
+            return Ok(true);
+        }
+        let mut must_store = false;
+        if let Some(keep) = &plan.keep
+            && self.memory.suspension.is_none()
+        {
+            self.memory.suspension = Some(keep.clone());
+            must_store = true;
+        }
+        for (field, source) in plan.calls.iter().flat_map(Call::needs_secrets) {
+            let attribute = self.source_of(&field);
+            must_store |= self.secrets.ensure(&field, source, attribute.as_deref(), self.target.rules.schema());
+        }
+        if must_store { self.store_preparation().await } else { Ok(true) }
+    }
+
+    async fn store_preparation(&mut self) -> Result<bool, StoreError> {
+        let Some(lease) = self.row.lease else { return Ok(false) };
+        let kept = self.memory.column()?;
+        let secret = self.secrets.seal(&self.bridge.sealer, &self.row)?;
+        self.row.secret.clone_from(&secret);
+        let (resource, target, now) = (self.row.resource, self.row.target.clone(), self.bridge.clock.now());
+        self.bridge
+            .store
+            .write(move |tx| tx.prepare(resource, &target, lease.token, secret.as_deref(), kept.as_ref(), now))
+            .await
+    }
+
+    /// A call is sent only if it ends before the lease does. False: the lease is lost.
+    async fn keep_lease(&mut self) -> Result<bool, StoreError> {
+        let limit = self.target.connector.traits().call_limit + LEASE_MARGIN;
+        let now = self.bridge.clock.now();
+        if later(now, limit) < self.lease_until {
+            return Ok(true);
+        }
+        let Some(lease) = self.row.lease else { return Ok(false) };
+        let until = later(now, LEASE.max(limit * 2));
+        let (resource, target) = (self.row.resource, self.row.target.clone());
+        let is_ours =
+            self.bridge.store.write(move |tx| tx.renew(resource, &target, lease.token, until)).await?;
+        if is_ours {
+            self.lease_until = until;
+        }
+        Ok(is_ours)
+    }
+
+    /// Sends one call. `None` when it succeeded.
+    async fn send(&mut self, call: &Call) -> Result<Option<Step>, StoreError> {
+        if !self.keep_lease().await? {
+            return Ok(Some(Step::End(End::LeaseLost)));
+        }
+        let mut filled = call.clone();
+        for (field, _) in call.needs_secrets() {
+            if let Some(secret) = self.secrets.get(&field) {
+                filled.fill(&field, secret);
+            }
+        }
+        let started = self.bridge.clock.now();
+        self.last_write_at = Some(started);
+        let reply = self.target.connector.send(&filled).await;
+        let masked = serde_json::to_value(filled.masked(self.target.connector.base_url()))
+            .map_err(|error| StoreError::Internal(format!("a call for the journal: {error}")))?;
+        self.note(&call.operation, &masked, started, reply.as_ref().err());
+        let error = match reply {
+            Ok(effect) => {
+                self.answered();
+                self.observed.apply(&effect);
+                if self.observed.remote_id.is_some() {
+                    self.row.remote_id.clone_from(&self.observed.remote_id);
+                }
+                return Ok(None);
+            }
+            Err(error) => error,
+        };
+        match &error {
+            TargetError::Missing => {
+                self.answered();
+                self.row.remote_id = None;
+                self.see(Observed::absent());
+                Ok(Some(Step::NextRound))
+            }
+            // The dossiers are silent about why a create fails: look everywhere once before believing it.
+            TargetError::Conflict { .. } | TargetError::Refused { .. } if call.creates && !self.search => {
+                self.answered();
+                self.observed = Observed::default();
+                self.doubt = Doubt::Read;
+                self.search = true;
+                self.has_looked = false;
+                self.look_after_refusal(&error).await
+            }
+            _ => Ok(Some(Step::End(self.failed(&error, call.creates)))),
+        }
+    }
+
+    /// A create was refused. If an account with our keys is there after all, work goes on with it; else the refusal stands.
+    async fn look_after_refusal(&mut self, refusal: &TargetError) -> Result<Option<Step>, StoreError> {
+        let mapping = self.map();
+        let keys = self.keys(Some(&mapping.account));
+        if let Some(step) = self.look(Presence::Active, &keys, &mapping).await? {
+            return Ok(Some(step));
+        }
+        match self.observed.existence {
+            Existence::Present => Ok(Some(Step::NextRound)),
+            Existence::Absent | Existence::Unknown => Ok(Some(Step::End(self.failed(refusal, false)))),
+        }
+    }
+
+    /// Every call succeeded.
+    async fn done(
+        &mut self,
+        presence: Presence,
+        account: Option<&Account>,
+        plan: &Plan,
+        has_calls: bool,
+    ) -> Result<Step, StoreError> {
+        let mut proof = self.row.proof.clone();
+        if presence == Presence::Active {
+            self.memory.suspension = None;
+            proof = None;
+        } else if has_calls {
+            let lag = self.target.settings.settle_lag;
+            if lag > READ_BACK {
+                return Ok(Step::End(self.verify_later(lag)));
+            }
+            self.has_looked = false;
+            self.doubt = Doubt::Read;
+            return Ok(Step::NextRound);
+        } else if self.has_looked && plan.tasks.is_empty() {
+            proof = Some(serde_json::json!({
+                "presence": presence,
+                "readAt": self.bridge.clock.now().to_string(),
+            }));
+        }
+        let reason = plan.tasks.first().map(|task| Reason {
+            code: task.code.clone(),
+            field: task.fields.first().cloned(),
+            attribute: None,
+            text: plan.tasks.iter().map(|task| task.text.as_str()).collect::<Vec<_>>().join("; "),
+            retry_helps: false,
+        });
+        let reason = reason.or_else(|| plan.rekey.as_ref().map(|rekey| self.rekey_reason(rekey)));
+        let state = match (&reason, &self.resource.state) {
+            (Some(_), _) => AccountState::Task,
+            (None, _) => self.resting_state(),
+        };
+        let natural_key = match account {
+            Some(account) if presence == Presence::Active => {
+                account.natural_key(self.target.rules.schema()).map_or(Change::Keep, Change::Set)
+            }
+            _ => self.freed_key(),
+        };
+        let reason = reason.or_else(|| self.resting_reason());
+        Ok(Step::End(End::Done { state, reason, natural_key, proof }))
+    }
+
+    /// Where a row rests whose account is right: settled, or out of scope if that is why the account went.
+    fn resting_state(&self) -> AccountState {
+        match self.map().scope {
+            bridge_mapping::Scope::Out { .. } if self.resource.active => AccountState::OutOfScope,
+            _ => AccountState::Settled,
+        }
+    }
+
+    fn resting_reason(&self) -> Option<Reason> {
+        match self.map().scope {
+            bridge_mapping::Scope::Out { reason } if self.resource.active => Some(plain_reason("out-of-scope", reason)),
+            _ => None,
+        }
+    }
+
+    /// A suspension or removal was sent; it counts as done once it has been read back.
+    fn verify_later(&self, lag: Duration) -> End {
+        End::Again {
+            at: later(self.bridge.clock.now(), lag),
+            state: AccountState::Due,
+            reason: plain_reason(VERIFYING, "done at the target; it is read back once the change must show"),
+            counts: false,
+        }
+    }
+
+    /// Nobody needs the natural key any more once the account is known to be gone.
+    fn freed_key(&self) -> Change<String> {
+        if self.observed.existence == Existence::Absent && self.resource.state != bridge_store::ResourceState::Live {
+            Change::Clear
+        } else {
+            Change::Keep
+        }
+    }
+
+    fn rekey_reason(&self, rekey: &bridge_connectors::Rekey) -> Reason {
+        Reason {
+            code: "cannot-rename".to_owned(),
+            field: Some(rekey.field.clone()),
+            attribute: None,
+            text: format!("{} cannot be changed at the target; the account keeps the old one", rekey.field),
+            retry_helps: false,
+        }
+    }
+
+    /// In `mode = "plan"` the plan is journaled and nothing is sent.
+    fn only_planned(&mut self, plan: &Plan) -> End {
+        let now = self.bridge.clock.now();
+        for call in &plan.calls {
+            let masked = call.masked(self.target.connector.base_url());
+            let masked = serde_json::to_value(masked).unwrap_or(Value::Null);
+            self.calls.push(self.entry(&call.operation, masked, "planned".to_owned(), None, now));
+        }
+        End::Again {
+            at: now,
+            state: AccountState::Held,
+            reason: plain_reason("mode-plan", format!("{} call(s) planned, none is sent in this mode", plan.calls.len())),
+            counts: false,
+        }
+    }
+
+    /// A call failed: the error says what comes next.
+    fn failed(&mut self, error: &TargetError, creates: bool) -> End {
+        let now = self.bridge.clock.now();
+        if error.leaves_doubt() {
+            self.doubt = if creates { Doubt::Create } else { self.doubt.max(Doubt::Read) };
+        }
+        let reason = Reason {
+            code: error.code().to_owned(),
+            field: None,
+            attribute: None,
+            text: error.to_string(),
+            retry_helps: true,
+        };
+        let attempts = self.row.attempts.saturating_add(1);
+        match error {
+            TargetError::Unavailable { .. } | TargetError::Garbled { .. } | TargetError::Throttled { .. } => {
+                let at = backoff::next_attempt(attempts, error.retry_after(), now, rand::random());
+                if matches!(error, TargetError::Throttled { .. }) {
+                    self.answered();
+                } else {
+                    self.bridge.target_failed(self.target, &reason.text);
+                }
+                End::Again { at, state: AccountState::Due, reason, counts: true }
+            }
+            TargetError::Unauthorized { .. } => {
+                self.bridge.target_refused_credential(self.target, &reason.text);
+                End::Again { at: now, state: AccountState::Due, reason, counts: false }
+            }
+            TargetError::Refused { field, retry_helps, .. } => {
+                self.answered();
+                let attribute = field.as_deref().and_then(|field| self.source_of(field));
+                let reason = Reason { field: field.clone(), attribute, retry_helps: *retry_helps, ..reason };
+                End::Parked { reason, candidate: None }
+            }
+            TargetError::Conflict { field, .. } => {
+                self.answered();
+                let attribute = field.as_deref().and_then(|field| self.source_of(field));
+                let reason = Reason { field: field.clone(), attribute, code: "conflict".to_owned(), ..reason };
+                End::Parked { reason, candidate: None }
+            }
+            TargetError::Missing => {
+                self.answered();
+                End::Parked { reason, candidate: None }
+            }
+        }
+    }
+
+    /// The SCIM attribute that an account field comes from.
+    fn source_of(&self, field: &str) -> Option<String> {
+        self.map().lineage.get(field).and_then(|lineage| lineage.source.clone())
+    }
+
+    /// The target answered, whatever it said.
+    fn answered(&self) {
+        self.target.lane.change(super::condition::Condition::answered);
+    }
+
+    fn note(&mut self, operation: &str, masked: &Value, started: Timestamp, error: Option<&TargetError>) {
+        let outcome = error.map_or_else(|| "ok".to_owned(), |error| error.code().to_owned());
+        let answer = error.map(|error| Value::String(error.to_string()));
+        let entry = self.entry(operation, masked.clone(), outcome, answer, started);
+        self.calls.push(entry);
+    }
+
+    fn entry(
+        &self,
+        operation: &str,
+        call: Value,
+        outcome: String,
+        answer: Option<Value>,
+        at: Timestamp,
+    ) -> CallEntry {
+        let duration = self.bridge.clock.now().duration_since(at);
+        CallEntry {
+            key: 0,
+            tenant: self.tenant.name.clone(),
+            resource: self.resource.key,
+            target: self.target.name.clone(),
+            operation: operation.to_owned(),
+            call,
+            outcome,
+            answer,
+            attempt: self.row.attempts.saturating_add(1),
+            at,
+            duration: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+/// The code of a row whose suspension or removal was sent and is still to be read back.
+pub const VERIFYING: &str = "verifying";
+
+/// The account under review, for a person: its keys, never its secrets.
+fn candidate(seen: &Observed) -> Option<Value> {
+    serde_json::to_value(seen).ok()
+}

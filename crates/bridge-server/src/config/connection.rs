@@ -11,7 +11,7 @@ use super::{ConnectorConfig, build::Reader, file, secret::SecretSource};
 pub(super) struct Connection {
     pub(super) config: ConnectorConfig,
     pub(super) settings: BTreeMap<String, String>,
-    pub(super) allow: Vec<String>,
+    pub(super) allow: BTreeMap<String, Vec<String>>,
 }
 
 /// Reads the keys of a kind; `path` is the target's table. Problems go to the reader; `None` only if there are some.
@@ -66,7 +66,7 @@ fn read_glance(reader: &mut Reader<'_>, path: &[&str], keys: file::Glance) -> Op
         address_suffix: keys.address_suffix,
         element_names: keys.element_names,
     };
-    Some(Connection { config: ConnectorConfig::Glance(config), settings, allow: Vec::new() })
+    Some(Connection { config: ConnectorConfig::Glance(config), settings, allow: BTreeMap::new() })
 }
 
 fn read_netsapiens(reader: &mut Reader<'_>, path: &[&str], keys: file::Netsapiens) -> Option<Connection> {
@@ -96,6 +96,10 @@ fn read_netsapiens(reader: &mut Reader<'_>, path: &[&str], keys: file::Netsapien
         (None, None) => form.refuse("", "needs api_key, or a sign-in: client_id, client_secret, username and password"),
     };
     let settings = settings([("domain", Some(keys.domain.clone()))]);
+    let mut allow = BTreeMap::new();
+    if !keys.allow_scopes.is_empty() {
+        allow.insert("user-scope".to_owned(), keys.allow_scopes);
+    }
     let config = netsapiens::Config {
         domain: keys.domain,
         credential: credential?,
@@ -103,7 +107,7 @@ fn read_netsapiens(reader: &mut Reader<'_>, path: &[&str], keys: file::Netsapien
         delete_devices_on_suspend: keys.delete_devices_on_suspend,
         synchronous: keys.synchronous,
     };
-    Some(Connection { config: ConnectorConfig::Netsapiens(config), settings, allow: keys.allow_scopes })
+    Some(Connection { config: ConnectorConfig::Netsapiens(config), settings, allow })
 }
 
 fn read_crm_com(reader: &mut Reader<'_>, path: &[&str], keys: file::CrmCom) -> Option<Connection> {
@@ -130,20 +134,23 @@ fn read_crm_com(reader: &mut Reader<'_>, path: &[&str], keys: file::CrmCom) -> O
         (Some(_), Some(_)) => form.refuse("web_api_key", "there is a sign-in too; keep one of them"),
         (None, None) => form.refuse("", "needs web_api_key, or a sign-in: username, password and organisation"),
     };
+    let template_by = match keys.template_by {
+        file::TemplateBy::Name => crm_com::TemplateBy::Name,
+        file::TemplateBy::Id => crm_com::TemplateBy::Id,
+    };
     let settings = settings([
         ("marker_field", Some(keys.marker_field.clone())),
         ("unit", keys.unit.clone()),
         ("organisation", keys.organisation),
+        ("template", keys.template.clone()),
+        ("username_from", keys.username_from.map(|from| username_from(from).to_owned())),
     ]);
     let templates =
         keys.templates.into_iter().map(|(name, template)| (name, crm_com::Template { cti: template.cti })).collect();
     let config = crm_com::Config {
         credential: credential?,
         unit: keys.unit,
-        template_by: match keys.template_by {
-            file::TemplateBy::Name => crm_com::TemplateBy::Name,
-            file::TemplateBy::Id => crm_com::TemplateBy::Id,
-        },
+        template_by,
         templates,
         marker_field: keys.marker_field,
         soft_lock_out: keys.soft_lock_out,
@@ -154,7 +161,14 @@ fn read_crm_com(reader: &mut Reader<'_>, path: &[&str], keys: file::CrmCom) -> O
             value: list.value,
         }),
     };
-    Some(Connection { config: ConnectorConfig::CrmCom(config), settings, allow: Vec::new() })
+    Some(Connection { config: ConnectorConfig::CrmCom(config), settings, allow: BTreeMap::new() })
+}
+
+fn username_from(from: file::UsernameFrom) -> &'static str {
+    match from {
+        file::UsernameFrom::Local => "local",
+        file::UsernameFrom::Whole => "whole",
+    }
 }
 
 fn list_filter(filter: file::ListFilter) -> crm_com::ListFilter {

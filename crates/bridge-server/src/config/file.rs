@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bridge_mapping::TargetKind;
+use bridge_mapping::{Limit, ScopeConfig, TargetKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
@@ -210,15 +210,16 @@ pub(super) struct Common {
     pub(super) renamed_from: Option<String>,
     /// Limits of account fields that differ from the account schema: `{ UserRole = 70 }`.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
-    pub(super) limits: BTreeMap<String, toml::Value>,
+    #[schemars(with = "BTreeMap<String, LimitShape>")]
+    pub(super) limits: BTreeMap<String, Limit>,
     /// Mapping rules by account field; only what differs from the default map.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub(super) map: toml::Table,
-    /// Who has an account here.
-    #[schemars(with = "Option<serde_json::Value>")]
-    pub(super) scope: Option<toml::Value>,
+    /// Who has an account here: users that match the filter and are in one of the groups. Default: everybody.
+    #[serde(default)]
+    #[schemars(with = "ScopeShape")]
+    pub(super) scope: ScopeConfig,
     /// Further values that templates see as `target.NAME`.
     #[serde(default)]
     pub(super) settings: BTreeMap<String, String>,
@@ -246,6 +247,42 @@ fn keep() -> Rekey {
 
 fn fifteen_minutes() -> Period {
     Period(Duration::from_secs(900))
+}
+
+/// A limit: the most characters or the largest value, or several bounds.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "says in the JSON Schema what Limit reads")]
+enum LimitShape {
+    /// Most characters of a text, largest value of a number.
+    Most(i64),
+    /// More than one bound at once.
+    Bounds(BoundsShape),
+}
+
+/// Bounds of a field.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "says in the JSON Schema what Bounds reads")]
+struct BoundsShape {
+    /// Fewest characters, or smallest number.
+    min: Option<i64>,
+    /// Most characters, or largest number.
+    max: Option<i64>,
+    /// A regular expression the whole text must match.
+    pattern: Option<String>,
+}
+
+/// Who has an account at a target.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "says in the JSON Schema what ScopeConfig reads")]
+struct ScopeShape {
+    /// A SCIM filter on the user, such as `userType eq "Employee"`.
+    filter: Option<String>,
+    /// Display names of groups; membership of one is enough. Empty: no condition.
+    #[schemars(default)]
+    groups: Vec<String>,
 }
 
 /// Keys that only one kind of target has.
@@ -331,6 +368,10 @@ pub(super) struct CrmCom {
     /// The installation's user templates; the API cannot list them.
     #[serde(default)]
     pub(super) templates: BTreeMap<String, Template>,
+    /// The template of everybody whom no rule gives another one.
+    pub(super) template: Option<String>,
+    /// What the default map makes a user name of: the "local" part of userName, or the "whole" of it.
+    pub(super) username_from: Option<UsernameFrom>,
     /// The user defined field that carries the SCIM id.
     #[serde(default = "crm_com_marker")]
     pub(super) marker_field: String,
@@ -354,6 +395,14 @@ pub(super) enum TemplateBy {
     #[default]
     Name,
     Id,
+}
+
+/// What a CRM.COM user name is made of.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum UsernameFrom {
+    Local,
+    Whole,
 }
 
 /// One user template.

@@ -11,7 +11,6 @@ mod error;
 mod file;
 mod keys;
 mod locate;
-mod rules;
 mod schema;
 mod secret;
 #[cfg(test)]
@@ -20,7 +19,7 @@ mod unknown;
 mod values;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -29,7 +28,7 @@ use std::{
 };
 
 use bridge_connectors::{crm_com, glance, netsapiens};
-use bridge_mapping::TargetKind;
+use bridge_mapping::{Limit, ScopeConfig, TargetKind};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -188,15 +187,15 @@ pub struct TargetConfig {
     /// The name this target had before.
     pub renamed_from: Option<String>,
     /// Limits of account fields that differ from the account's schema.
-    pub limits: BTreeMap<String, toml::Value>,
+    pub limits: BTreeMap<String, Limit>,
     /// Mapping rules by account field, in the order of the file.
     pub map: toml::Table,
     /// Rules that say which resources have an account here.
-    pub scope: Option<toml::Value>,
+    pub scope: ScopeConfig,
     /// What templates see as `target.NAME`.
     pub settings: BTreeMap<String, String>,
-    /// Privileged values that rules may produce, though they are refused by default.
-    pub allow: Vec<String>,
+    /// Privileged values that rules may produce, by account field, though they are refused by default.
+    pub allow: BTreeMap<String, Vec<String>>,
     /// Credentials and peculiarities of the kind.
     pub connection: ConnectorConfig,
 }
@@ -285,6 +284,19 @@ impl Config {
     #[must_use]
     pub fn position(&self, path: &[&str]) -> Option<Position> {
         locate::key(&self.origin.text, path)
+    }
+}
+
+impl TargetConfig {
+    /// The user templates of a CRM.COM installation whose accounts are CTI enabled; none for other kinds.
+    #[must_use]
+    pub fn cti_templates(&self) -> BTreeSet<String> {
+        match &self.connection {
+            ConnectorConfig::CrmCom(config) => {
+                config.templates.iter().filter(|(_, template)| template.cti).map(|(name, _)| name.clone()).collect()
+            }
+            ConnectorConfig::Glance(_) | ConnectorConfig::Netsapiens(_) => BTreeSet::new(),
+        }
     }
 }
 

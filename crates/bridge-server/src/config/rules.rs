@@ -1,1 +1,0 @@
-//! What the mapper needs of a target's configuration.

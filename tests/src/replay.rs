@@ -1,0 +1,1 @@
+//! Replays recorded-style fixtures against the running bridge.

@@ -164,7 +164,9 @@ impl Row<'_> {
     }
 
     pub(crate) fn optional_json<T: serde::de::DeserializeOwned>(&self, column: usize) -> Result<Option<T>, StoreError> {
-        self.with_text(column, |text| text.map(|text| serde_json::from_str(text).map_err(StoreError::corrupt)).transpose())
+        self.with_text(column, |text| {
+            text.map(|text| serde_json::from_str(text).map_err(StoreError::corrupt)).transpose()
+        })
     }
 
     /// Lends the text of a column without copying it.
@@ -252,8 +254,7 @@ impl<'c> Session<'c> {
         mut visit: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let mut statement = self.connection.prepare_cached(sql).map_err(|error| self.failure(&error))?;
-        let mut rows =
-            statement.query(rusqlite::params_from_iter(parameters)).map_err(|error| self.failure(&error))?;
+        let mut rows = statement.query(rusqlite::params_from_iter(parameters)).map_err(|error| self.failure(&error))?;
         while let Some(row) = rows.next().map_err(|error| self.failure(&error))? {
             self.check_deadline()?;
             if !visit(&Row(row))? {

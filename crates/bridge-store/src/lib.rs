@@ -9,9 +9,242 @@
 //! [`Db`] has what can be read, [`Tx`] also what can be written; their methods are spread over the files named after the
 //! tables. Every statement names the tenant, or an internal key that no client can choose. Time is always an argument.
 
-mod error;
-pub mod rows;
+mod accounts;
+mod assignments;
+mod audit;
+mod credentials;
 mod driver;
+mod error;
+mod index;
+mod journal;
+mod members;
+mod meta;
+mod paging;
+mod query;
+mod resources;
+mod rows;
+mod sqlite;
 
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+pub use assignments::{PoolRange, PoolRanges};
+pub use audit::AuditBreak;
 pub use error::{StoreError, Taken};
+pub use index::IndexedValues;
+pub use journal::Pruned;
+pub use query::is_pointed;
 pub use rows::*;
+
+use driver::Session;
+use sqlite::{lock::Lock, readers::Readers, writer::Writer};
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The database file; `None` makes a temporary one that goes with the store.
+    pub path: Option<PathBuf>,
+    /// Whether to be the one process that serves this database. `token` and other short commands do without.
+    pub lock: bool,
+    /// How long a scan may take.
+    pub scan_deadline: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { path: None, lock: false, scan_deadline: Duration::from_secs(2) }
+    }
+}
+
+impl Options {
+    /// The database at `path`, with the lock.
+    pub fn serve(path: impl Into<PathBuf>) -> Self {
+        Self { path: Some(path.into()), lock: true, ..Self::default() }
+    }
+
+    /// The database at `path`, beside a process that may be serving it.
+    pub fn visit(path: impl Into<PathBuf>) -> Self {
+        Self { path: Some(path.into()), ..Self::default() }
+    }
+}
+
+/// What a store has done since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statistics {
+    /// Closures that were run and answered after their commit, refused ones included.
+    pub writes: u64,
+    /// Commits they took.
+    pub commits: u64,
+}
+
+/// The database. Clones share it; the last one closes it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+/// The fields are dropped in this order: nothing may use the database once the lock is free or the directory is gone.
+struct Inner {
+    writer: Writer,
+    readers: Readers,
+    shared: Arc<Shared>,
+    path: PathBuf,
+    scan_deadline: Duration,
+    _lock: Option<Lock>,
+    _directory: Option<tempfile::TempDir>,
+}
+
+/// What sessions know beside the database.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) index: index::Index,
+    pub(crate) anchors: paging::Anchors,
+}
+
+impl Store {
+    /// Opens the database, making and migrating it where needed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if another process serves it or the file cannot be used; [`StoreError::Corrupt`] if it
+    /// is damaged or was made by a newer version.
+    pub fn open(options: &Options) -> Result<Self, StoreError> {
+        let (path, directory) = match &options.path {
+            Some(path) => (path.clone(), None),
+            None => {
+                let directory = tempfile::Builder::new().prefix("scim-bridge-").tempdir();
+                let directory = directory.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+                (directory.path().join("bridge.db"), Some(directory))
+            }
+        };
+        let lock = if options.lock { Some(Lock::take(&path)?) } else { None };
+        let connection = sqlite::open(&path)?;
+        let shared = Arc::new(Shared::default());
+        let readers = Readers::start(&path)?;
+        readers.read(&shared, |db| db.load_index())?;
+        let writer = Writer::start(connection, Arc::clone(&shared))?;
+        let scan_deadline = options.scan_deadline;
+        let inner = Inner { writer, readers, shared, path, scan_deadline, _lock: lock, _directory: directory };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Reads by key or unique value, on the calling thread: for what takes microseconds, at most 200 rows.
+    ///
+    /// # Errors
+    /// Those of `closure`, and [`StoreError`] if there is no connection.
+    #[expect(clippy::unused_async, reason = "on a database behind a network this waits")]
+    pub async fn read<T, E: From<StoreError>>(&self, closure: impl FnOnce(&Db<'_>) -> Result<T, E>) -> Result<T, E> {
+        self.inner.readers.read(&self.inner.shared, closure)
+    }
+
+    /// Reads lists, candidates and counts, on a thread of the store.
+    ///
+    /// # Errors
+    /// Those of `closure`; [`StoreError::TooMany`] after the deadline; [`StoreError::Unavailable`] if too many wait.
+    pub async fn scan<T, E>(&self, closure: impl FnOnce(&Db<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.inner.readers.scan(&self.inner.shared, self.inner.scan_deadline, closure).await
+    }
+
+    /// Writes. What the closure did is on the disk when this returns `Ok`, and undone when it returns `Err`.
+    ///
+    /// The closure may run more than once, so it changes nothing but `tx`; it touches at most 2,000 rows. Once queued it
+    /// runs even if the caller no longer waits.
+    ///
+    /// # Errors
+    /// Those of `closure`; [`StoreError::Unavailable`] if the outcome could not be made to last.
+    pub async fn write<F, T, E>(&self, closure: F) -> Result<T, E>
+    where
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.inner.writer.write(closure).await
+    }
+
+    /// Copies the database as it is now into a new file, while everything goes on.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if there is a file already, or it cannot be written.
+    pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let (from, to) = (self.inner.path.clone(), to.to_owned());
+        let copy = tokio::task::spawn_blocking(move || sqlite::backup(&from, &to));
+        copy.await.unwrap_or_else(|error| Err(StoreError::Internal(error.to_string())))
+    }
+
+    /// Why the store cannot write any more, if it cannot: `/readyz` is 503 and the server exits.
+    #[must_use]
+    pub fn is_failed(&self) -> Option<String> {
+        self.inner.writer.failure()
+    }
+
+    /// Resolves when the store cannot write any more, with the reason. Never resolves otherwise.
+    pub fn failed(&self) -> impl Future<Output = String> + Send + 'static {
+        self.inner.writer.failed()
+    }
+
+    /// Writes what is queued, refuses what comes later, and moves the log into the database.
+    pub async fn close(&self) {
+        self.inner.writer.close().await;
+    }
+
+    /// What has been done since the store was opened.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let counters = &self.inner.writer.counters;
+        Statistics {
+            writes: counters.writes.load(Ordering::Relaxed),
+            commits: counters.commits.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+}
+
+/// What can be read, at one state of the database.
+pub struct Db<'c> {
+    session: Session<'c>,
+    shared: Arc<Shared>,
+}
+
+impl<'c> Db<'c> {
+    pub(crate) fn new(session: Session<'c>, shared: Arc<Shared>) -> Self {
+        Self { session, shared }
+    }
+
+    pub(crate) fn session(&self) -> &Session<'c> {
+        &self.session
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// What can be written, and what can be read, inside one transaction.
+pub struct Tx<'c> {
+    db: Db<'c>,
+}
+
+impl<'c> Tx<'c> {
+    pub(crate) fn new(db: Db<'c>) -> Self {
+        Self { db }
+    }
+}
+
+impl<'c> Deref for Tx<'c> {
+    type Target = Db<'c>;
+
+    fn deref(&self) -> &Db<'c> {
+        &self.db
+    }
+}

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::StoreError;
+use crate::index::IndexedValues;
 
 /// An enum that is stored as a word.
 macro_rules! words {
@@ -148,7 +149,7 @@ pub struct Resource {
     pub connection: String,
 }
 
-/// A value by which a resource is found, folded for comparison. Made by `Store::indexed_values`.
+/// A value by which a resource is found, folded for comparison.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexedValue {
     /// Path of the attribute: `userName`, `emails.value`.
@@ -170,8 +171,8 @@ pub struct NewResource {
     pub id: String,
     /// What the client set.
     pub document: Document,
-    /// What it can be found by.
-    pub values: Vec<IndexedValue>,
+    /// What it can be found by: `Store::indexed_values`.
+    pub values: IndexedValues,
     /// Whether the person may use the accounts.
     pub active: bool,
     /// Name of the connection that creates it.

@@ -1,0 +1,473 @@
+//! Accounts, which are also the deliveries: wanted, claimed under a lease, settled (DESIGN sections 2 and 7).
+//!
+//! Whoever changes the course of an account from outside a lease raises `wanted`. Settling compares: if `wanted` rose since
+//! the claim, the later cause decides what happens next.
+
+use jiff::Timestamp;
+
+use crate::driver::{Parameter, Row, parameters};
+use crate::{
+    Account, AccountCount, AccountQuery, AccountState, Change, Db, Doubt, Lease, Settlement, StoreError, Tx, Want,
+    Wanted,
+};
+
+/// More queued accounts than this are not counted.
+const QUEUE_COUNTED: u64 = 10_000;
+
+/// Accounts per page if the caller does not say.
+const PAGE: usize = 100;
+
+macro_rules! columns {
+    () => {
+        "resource, target, tenant, wanted, applied, state, reason, urgent, attempts, due_at, lease_token, lease_until, \
+         doubt, remote_id, natural_key, digest, observed, kept, secret, secret_pending, last_write_at, failing_since, \
+         proof, candidate, updated"
+    };
+}
+
+fn account(row: &Row<'_>) -> Result<Account, StoreError> {
+    let lease = match (row.optional_integer(10)?, row.optional_time(11)?) {
+        (Some(token), Some(until)) => Some(Lease { token, until }),
+        _ => None,
+    };
+    Ok(Account {
+        resource: row.integer(0)?,
+        target: row.text(1)?,
+        tenant: row.text(2)?,
+        wanted: row.integer(3)?,
+        applied: row.integer(4)?,
+        state: row.word(5)?,
+        reason: row.optional_json(6)?,
+        urgent: row.is_true(7)?,
+        attempts: u32::try_from(row.integer(8)?).map_err(StoreError::corrupt)?,
+        due_at: row.time(9)?,
+        lease,
+        doubt: row.word(12)?,
+        remote_id: row.optional_text(13)?,
+        natural_key: row.optional_text(14)?,
+        digest: row.optional_text(15)?,
+        observed: row.optional_json(16)?,
+        kept: row.optional_json(17)?,
+        secret: row.optional_blob(18)?,
+        secret_pending: row.is_true(19)?,
+        last_write_at: row.optional_time(20)?,
+        failing_since: row.optional_time(21)?,
+        proof: row.optional_json(22)?,
+        candidate: row.optional_json(23)?,
+        updated: row.time(24)?,
+    })
+}
+
+impl Db<'_> {
+    /// The accounts of a resource, by target.
+    pub fn accounts_of(&self, resource: i64) -> Result<Vec<Account>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM account WHERE resource = ?1 ORDER BY target");
+        self.session().query(sql, &parameters![resource], account)
+    }
+
+    /// The account of a resource at a target.
+    pub fn account(&self, resource: i64, target: &str) -> Result<Option<Account>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM account WHERE resource = ?1 AND target = ?2");
+        self.session().query_one(sql, &parameters![resource, target], account)
+    }
+
+    /// The account that has a natural key (folded) at a target.
+    pub fn account_by_natural_key(&self, tenant: &str, target: &str, key: &str) -> Result<Option<Account>, StoreError> {
+        let sql =
+            concat!("SELECT ", columns!(), " FROM account WHERE tenant = ?1 AND target = ?2 AND natural_key = ?3");
+        self.session().query_one(sql, &parameters![tenant, target, key], account)
+    }
+
+    /// The account that has an id at a target.
+    pub fn account_by_remote_id(&self, tenant: &str, target: &str, id: &str) -> Result<Option<Account>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM account WHERE tenant = ?1 AND target = ?2 AND remote_id = ?3");
+        self.session().query_one(sql, &parameters![tenant, target, id], account)
+    }
+
+    /// Accounts in the order of resource and target. A state other than `due`, `settled` and `out_of_scope` is found by an
+    /// index; the rest is a scan.
+    pub fn accounts_where(&self, query: &AccountQuery) -> Result<Vec<Account>, StoreError> {
+        // The text of the first condition is that of the index `account_unsettled`: only then is it used.
+        let unsettled = "state IN ('waiting', 'parked', 'held', 'task', 'handed_over')";
+        let states = match query.state {
+            Some(AccountState::Settled | AccountState::Due | AccountState::OutOfScope) => "state = ?3",
+            Some(
+                AccountState::Waiting
+                | AccountState::Parked
+                | AccountState::Held
+                | AccountState::Task
+                | AccountState::HandedOver,
+            ) => &format!("{unsettled} AND state = ?3"),
+            None => "?3 = ''",
+        };
+        let sql = format!(
+            "SELECT {} FROM account WHERE {states} AND (?1 = '' OR tenant = ?1) AND (?2 = '' OR target = ?2) \
+             AND (resource > ?4 OR (resource = ?4 AND target > ?5)) ORDER BY resource, target LIMIT ?6",
+            columns!()
+        );
+        let (resource, target) =
+            query.after.as_ref().map_or((0, ""), |(resource, target)| (*resource, target.as_str()));
+        let limit = if query.limit == 0 { PAGE } else { query.limit };
+        self.session().query(
+            &sql,
+            &parameters![
+                query.tenant.as_deref().unwrap_or_default(),
+                query.target.as_deref().unwrap_or_default(),
+                query.state.map_or("", AccountState::as_str),
+                resource,
+                target,
+                limit,
+            ],
+            account,
+        )
+    }
+
+    /// How many accounts of a tenant, or of all tenants, are in each state. A scan.
+    pub fn account_counts(&self, tenant: Option<&str>) -> Result<Vec<AccountCount>, StoreError> {
+        let sql = "SELECT tenant, target, state, count(*) FROM account WHERE ?1 = '' OR tenant = ?1 \
+                   GROUP BY tenant, target, state ORDER BY tenant, target, state";
+        self.session().query(sql, &parameters![tenant.unwrap_or_default()], |row| {
+            Ok(AccountCount { tenant: row.text(0)?, target: row.text(1)?, state: row.word(2)?, count: row.count(3)? })
+        })
+    }
+
+    /// When there is next something to claim at a target: the earliest due time, or end of a lease. May lie in the past.
+    pub fn next_due(&self, tenant: &str, target: &str) -> Result<Option<Timestamp>, StoreError> {
+        let due = "SELECT due_at FROM account WHERE tenant = ?1 AND target = ?2 AND state = 'due' AND urgent = ?3 \
+                   AND lease_token IS NULL ORDER BY due_at LIMIT 1";
+        let leased = "SELECT lease_until FROM account WHERE tenant = ?1 AND target = ?2 AND lease_token IS NOT NULL \
+                      ORDER BY lease_until LIMIT 1";
+        let urgent = self.session().query_one(due, &parameters![tenant, target, true], |row| row.time(0))?;
+        let usual = self.session().query_one(due, &parameters![tenant, target, false], |row| row.time(0))?;
+        let lease = self.session().query_one(leased, &parameters![tenant, target], |row| row.time(0))?;
+        Ok([urgent, usual, lease].into_iter().flatten().min())
+    }
+
+    /// How many accounts are due at a target by `now`, leased ones included; counts up to 10,000.
+    pub fn queue_length(&self, tenant: &str, target: &str, now: Timestamp) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM (SELECT 1 AS one FROM account WHERE tenant = ?1 AND target = ?2 AND state = 'due' \
+                   AND due_at <= ?3 LIMIT ?4) AS queued";
+        let limit = i64::try_from(QUEUE_COUNTED).unwrap_or(i64::MAX);
+        let found = self.session().query_one(sql, &parameters![tenant, target, now, limit], |row| row.count(0))?;
+        Ok(found.unwrap_or_default())
+    }
+}
+
+impl Tx<'_> {
+    /// Raises `wanted` of an account, making it if there is none, and sets where it goes from here.
+    ///
+    /// A handed-over row keeps its state. So does a held one, unless `want.release` is true. Attempts begin again at 0.
+    /// A lease stays with its holder, whose settling then leaves the new course alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] (`natural key`) if another account of the target has the natural key.
+    pub fn want(
+        &mut self,
+        tenant: &str,
+        resource: i64,
+        target: &str,
+        want: &Want,
+        now: Timestamp,
+    ) -> Result<Wanted, StoreError> {
+        if let Some(key) = &want.natural_key {
+            self.check_free(tenant, target, "natural_key", "natural key", key, resource)?;
+        }
+        let reason = json(want.reason.as_ref())?;
+        let sql = "INSERT INTO account (resource, target, tenant, wanted, applied, state, reason, urgent, attempts, \
+                   due_at, doubt, natural_key, secret, secret_pending, updated) \
+                   VALUES (?1, ?2, ?3, 1, 0, ?4, ?5, ?6, 0, ?7, 'none', ?8, ?9, ?10, ?11) \
+                   ON CONFLICT (resource, target) DO UPDATE SET wanted = account.wanted + 1, \
+                   state = CASE WHEN account.state = 'handed_over' OR (account.state = 'held' AND ?12 = 0) \
+                   THEN account.state ELSE excluded.state END, \
+                   reason = CASE WHEN account.state = 'handed_over' OR (account.state = 'held' AND ?12 = 0) \
+                   THEN account.reason ELSE excluded.reason END, \
+                   urgent = CASE WHEN account.urgent > excluded.urgent THEN account.urgent ELSE excluded.urgent END, \
+                   attempts = 0, due_at = excluded.due_at, \
+                   natural_key = coalesce(excluded.natural_key, account.natural_key), \
+                   secret = coalesce(excluded.secret, account.secret), \
+                   secret_pending = CASE WHEN excluded.secret_pending = 1 THEN 1 ELSE account.secret_pending END, \
+                   updated = excluded.updated RETURNING wanted, state";
+        let wanted = self.session().query_one(
+            sql,
+            &parameters![
+                resource,
+                target,
+                tenant,
+                want.state.as_str(),
+                reason,
+                want.urgent,
+                want.due_at,
+                want.natural_key.as_ref(),
+                want.secret.as_deref(),
+                want.secret.is_some(),
+                now,
+                want.release,
+            ],
+            |row| Ok(Wanted { wanted: row.integer(0)?, state: row.word(1)? }),
+        )?;
+        wanted.ok_or(StoreError::NotFound("account"))
+    }
+
+    /// Claims up to `limit` accounts of a target that are due and free: urgent ones first, then by due time.
+    ///
+    /// `token` must never have been used before. A lease that ran out unsettled leaves doubt.
+    pub fn claim(
+        &mut self,
+        tenant: &str,
+        target: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+        token: i64,
+        limit: usize,
+    ) -> Result<Vec<Account>, StoreError> {
+        let mut claimed = Vec::new();
+        for urgent in [true, false] {
+            let sql = "SELECT resource FROM account WHERE tenant = ?1 AND target = ?2 AND state = 'due' AND urgent = ?3 \
+                       AND due_at <= ?4 AND (lease_token IS NULL OR lease_until <= ?4) ORDER BY due_at LIMIT ?5";
+            let left = limit.saturating_sub(claimed.len());
+            let free =
+                self.session().query(sql, &parameters![tenant, target, urgent, now, left], |row| row.integer(0))?;
+            for resource in free {
+                claimed.extend(self.claim_one(resource, target, now, lease_until, token)?);
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// Claims the account of a resource at a target, if it is due and free.
+    pub fn claim_one(
+        &mut self,
+        resource: i64,
+        target: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+        token: i64,
+    ) -> Result<Option<Account>, StoreError> {
+        let sql = concat!(
+            "UPDATE account SET lease_token = ?5, lease_until = ?4, doubt = CASE WHEN lease_token IS NULL OR \
+             doubt <> 'none' THEN doubt WHEN remote_id IS NULL THEN 'create' ELSE 'read' END, updated = ?3 \
+             WHERE resource = ?1 AND target = ?2 AND state = 'due' AND due_at <= ?3 \
+             AND (lease_token IS NULL OR lease_until <= ?3) RETURNING ",
+            columns!()
+        );
+        self.session().query_one(sql, &parameters![resource, target, now, lease_until, token], account)
+    }
+
+    /// Prolongs a lease; false if it is lost.
+    pub fn renew(
+        &mut self,
+        resource: i64,
+        target: &str,
+        token: i64,
+        lease_until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE account SET lease_until = ?4 WHERE resource = ?1 AND target = ?2 AND lease_token = ?3";
+        Ok(self.session().execute(sql, &parameters![resource, target, token, lease_until])? > 0)
+    }
+
+    /// Ends a lease with what came of the work; false, and nothing written, if the lease is lost.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] if another account of the target has the remote id or the natural key.
+    pub fn settle(
+        &mut self,
+        resource: i64,
+        target: &str,
+        token: i64,
+        settlement: &Settlement,
+    ) -> Result<bool, StoreError> {
+        let Some(current) = self.account(resource, target)? else { return Ok(false) };
+        if current.lease.is_none_or(|lease| lease.token != token) {
+            return Ok(false);
+        }
+        let is_last_word = current.wanted == settlement.wanted;
+        if let Some(id) = &settlement.remote_id
+            && current.remote_id.as_ref() != Some(id)
+        {
+            self.check_free(&current.tenant, target, "remote_id", "remote id", id, resource)?;
+        }
+        let natural_key = match &settlement.natural_key {
+            Change::Set(key) if is_last_word => {
+                self.check_free(&current.tenant, target, "natural_key", "natural key", key, resource)?;
+                Some(key)
+            }
+            Change::Clear if is_last_word => None,
+            Change::Set(_) | Change::Clear | Change::Keep => current.natural_key.as_ref(),
+        };
+        let (secret, secret_pending) = match &settlement.secret {
+            Change::Set(secret) if current.secret == settlement.claimed_secret => (Some(secret.as_slice()), true),
+            Change::Clear if current.secret == settlement.claimed_secret => (None, false),
+            Change::Set(_) | Change::Clear | Change::Keep => (current.secret.as_deref(), current.secret_pending),
+        };
+        let applied = if settlement.state.is_answer() { settlement.wanted } else { current.applied };
+        let reason = if is_last_word { settlement.reason.as_ref() } else { current.reason.as_ref() };
+        let (state, urgent, attempts, due_at) = if is_last_word {
+            (settlement.state, settlement.urgent, settlement.attempts, settlement.due_at)
+        } else {
+            (current.state, current.urgent, current.attempts, current.due_at)
+        };
+        let sql = "UPDATE account SET applied = ?4, state = ?5, reason = ?6, urgent = ?7, attempts = ?8, due_at = ?9, \
+                   lease_token = NULL, lease_until = NULL, doubt = ?10, remote_id = ?11, natural_key = ?12, \
+                   digest = ?13, observed = ?14, kept = ?15, secret = ?16, secret_pending = ?17, last_write_at = ?18, \
+                   failing_since = ?19, proof = ?20, candidate = ?21, updated = ?22 \
+                   WHERE resource = ?1 AND target = ?2 AND lease_token = ?3";
+        let changed = self.session().execute(
+            sql,
+            &parameters![
+                resource,
+                target,
+                token,
+                applied.max(current.applied),
+                state.as_str(),
+                json(reason)?,
+                urgent,
+                attempts,
+                due_at,
+                settlement.doubt.as_str(),
+                settlement.remote_id.as_ref(),
+                natural_key,
+                settlement.digest.as_ref(),
+                settlement.observed.as_ref(),
+                settlement.kept.as_ref(),
+                secret,
+                secret_pending,
+                settlement.last_write_at,
+                settlement.failing_since,
+                settlement.proof.as_ref(),
+                settlement.candidate.as_ref(),
+                settlement.now,
+            ],
+        )?;
+        Ok(changed > 0)
+    }
+
+    /// Stores sealed secrets before they are sent, and the values saved for the return; false if the lease is lost.
+    pub fn prepare(
+        &mut self,
+        resource: i64,
+        target: &str,
+        token: i64,
+        secret: Option<&[u8]>,
+        kept: Option<&serde_json::Value>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE account SET secret = coalesce(?4, secret), \
+                   secret_pending = CASE WHEN ?5 = 1 THEN 1 ELSE secret_pending END, kept = coalesce(?6, kept), \
+                   updated = ?7 WHERE resource = ?1 AND target = ?2 AND lease_token = ?3";
+        let parameters = parameters![resource, target, token, secret, secret.is_some(), kept, now];
+        Ok(self.session().execute(sql, &parameters)? > 0)
+    }
+
+    /// Turns leases left from before this process into doubt: whoever held them is gone. Returns how many there were.
+    pub fn release_leases_as_doubt(&mut self, now: Timestamp) -> Result<usize, StoreError> {
+        let sql = "UPDATE account SET lease_token = NULL, lease_until = NULL, \
+                   doubt = CASE WHEN doubt <> 'none' THEN doubt WHEN remote_id IS NULL THEN 'create' ELSE 'read' END, \
+                   updated = ?1 WHERE lease_token IS NOT NULL";
+        self.session().execute(sql, &parameters![now])
+    }
+
+    /// Moves an account with all that is known of it from one resource to another of the same tenant, which starts in
+    /// doubt; the old row is `handed_over` and knows nothing any more. False if the old resource has no such account.
+    ///
+    /// A worker that holds the old row loses its lease; the new row is not due before that lease would have ended.
+    pub fn hand_over(&mut self, from: i64, to: i64, target: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let Some(old) = self.account(from, target)? else { return Ok(false) };
+        if old.state == AccountState::HandedOver {
+            return Ok(false);
+        }
+        let release = "UPDATE account SET wanted = wanted + 1, state = 'handed_over', reason = NULL, urgent = 0, \
+                       lease_token = NULL, lease_until = NULL, doubt = 'none', remote_id = NULL, natural_key = NULL, \
+                       digest = NULL, observed = NULL, kept = NULL, secret = NULL, secret_pending = 0, proof = NULL, \
+                       candidate = NULL, updated = ?3 WHERE resource = ?1 AND target = ?2";
+        self.session().execute(release, &parameters![from, target, now])?;
+        let doubt = match old.doubt {
+            Doubt::None | Doubt::Read => Doubt::Read,
+            Doubt::Create => Doubt::Create,
+        };
+        let due_at = old.lease.map_or(now, |lease| lease.until.max(now));
+        let take = "INSERT INTO account (resource, target, tenant, wanted, applied, state, urgent, attempts, due_at, \
+                    doubt, remote_id, natural_key, observed, kept, secret, secret_pending, last_write_at, candidate, \
+                    updated) VALUES (?1, ?2, ?3, 1, 0, 'due', 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
+                    ON CONFLICT (resource, target) DO UPDATE SET wanted = account.wanted + 1, state = 'due', \
+                    reason = NULL, attempts = 0, due_at = excluded.due_at, doubt = excluded.doubt, \
+                    remote_id = excluded.remote_id, \
+                    natural_key = coalesce(account.natural_key, excluded.natural_key), observed = excluded.observed, \
+                    kept = excluded.kept, last_write_at = excluded.last_write_at, candidate = excluded.candidate, \
+                    updated = excluded.updated";
+        self.session().execute(
+            take,
+            &parameters![
+                to,
+                target,
+                &old.tenant,
+                due_at,
+                doubt.as_str(),
+                old.remote_id.as_ref(),
+                old.natural_key.as_ref(),
+                old.observed.as_ref(),
+                old.kept.as_ref(),
+                old.secret.as_deref(),
+                old.secret_pending,
+                old.last_write_at,
+                old.candidate.as_ref(),
+                now,
+            ],
+        )?;
+        Ok(true)
+    }
+
+    /// Points an account to another remote account (or to none) by hand, in doubt and due at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] (`remote id`) if another account of the target has it; [`StoreError::NotFound`].
+    pub fn link(
+        &mut self,
+        resource: i64,
+        target: &str,
+        remote_id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let account = self.account(resource, target)?.ok_or(StoreError::NotFound("account"))?;
+        if let Some(id) = remote_id {
+            self.check_free(&account.tenant, target, "remote_id", "remote id", id, resource)?;
+        }
+        let sql = "UPDATE account SET wanted = wanted + 1, state = 'due', reason = NULL, attempts = 0, due_at = ?4, \
+                   lease_token = NULL, lease_until = NULL, doubt = 'read', remote_id = ?3, digest = NULL, \
+                   observed = NULL, candidate = NULL, updated = ?4 WHERE resource = ?1 AND target = ?2";
+        self.session().execute(sql, &parameters![resource, target, remote_id, now])?;
+        Ok(())
+    }
+
+    /// Forgets an account, whatever the target has; false if there was none.
+    pub fn drop_account(&mut self, resource: i64, target: &str) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM account WHERE resource = ?1 AND target = ?2";
+        Ok(self.session().execute(sql, &parameters![resource, target])? > 0)
+    }
+
+    /// Fails if another account of the target than that of `resource` has this value in `column`.
+    fn check_free(
+        &self,
+        tenant: &str,
+        target: &str,
+        column: &'static str,
+        what: &str,
+        value: &str,
+        resource: i64,
+    ) -> Result<(), StoreError> {
+        let sql = match column {
+            "remote_id" => "SELECT resource FROM account WHERE tenant = ?1 AND target = ?2 AND remote_id = ?3",
+            _ => "SELECT resource FROM account WHERE tenant = ?1 AND target = ?2 AND natural_key = ?3",
+        };
+        let holder = self.session().query_one(sql, &parameters![tenant, target, value], |row| row.integer(0))?;
+        match holder {
+            Some(holder) if holder != resource => Err(StoreError::taken(what, holder)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A value as the JSON text that is stored.
+fn json<T: serde::Serialize>(value: Option<&T>) -> Result<Parameter<'static>, StoreError> {
+    let text = value.map(serde_json::to_string).transpose().map_err(|error| StoreError::Internal(error.to_string()))?;
+    Ok(Parameter::from(text))
+}

@@ -1,0 +1,200 @@
+//! The journal: each SCIM write as received and each target call as made (DESIGN section 2). Secrets are masked by the
+//! caller before anything gets here.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::driver::{Row, parameters};
+use crate::{CallEntry, Db, RequestEntry, RequestQuery, StoreError, Tx};
+
+/// Entries per page if the caller does not say.
+const PAGE: usize = 100;
+
+macro_rules! request_columns {
+    () => {
+        "key, tenant, request_id, connection, method, path, resource, received, status, outcome, finished, notes, body"
+    };
+}
+
+macro_rules! call_columns {
+    () => {
+        "key, tenant, resource, target, operation, outcome, attempt, at, duration, call, answer"
+    };
+}
+
+fn request(row: &Row<'_>) -> Result<RequestEntry, StoreError> {
+    let status = row.optional_integer(8)?.map(u16::try_from).transpose().map_err(StoreError::corrupt)?;
+    Ok(RequestEntry {
+        key: row.integer(0)?,
+        tenant: row.text(1)?,
+        request_id: row.text(2)?,
+        connection: row.optional_text(3)?,
+        method: row.text(4)?,
+        path: row.text(5)?,
+        resource: row.optional_integer(6)?,
+        received: row.time(7)?,
+        status,
+        outcome: row.optional_text(9)?,
+        finished: row.optional_time(10)?,
+        notes: row.optional_json(11)?,
+        body: row.optional_json(12)?,
+    })
+}
+
+fn call(row: &Row<'_>) -> Result<CallEntry, StoreError> {
+    Ok(CallEntry {
+        key: row.integer(0)?,
+        tenant: row.text(1)?,
+        resource: row.integer(2)?,
+        target: row.text(3)?,
+        operation: row.text(4)?,
+        outcome: row.text(5)?,
+        attempt: u32::try_from(row.integer(6)?).map_err(StoreError::corrupt)?,
+        at: row.time(7)?,
+        duration: row.integer(8)?,
+        call: row.json(9)?,
+        answer: row.optional_json(10)?,
+    })
+}
+
+/// What a prune removed, and whether there may be more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Requests.
+    pub requests: usize,
+    /// Calls.
+    pub calls: usize,
+    /// Whether to prune again.
+    pub more: bool,
+}
+
+impl Db<'_> {
+    /// Requests of a tenant, newest first.
+    pub fn requests(&self, query: &RequestQuery) -> Result<Vec<RequestEntry>, StoreError> {
+        let limit = if query.limit == 0 { PAGE } else { query.limit };
+        let before = query.before.unwrap_or(i64::MAX);
+        match query.resource {
+            Some(resource) => {
+                let sql = concat!(
+                    "SELECT ",
+                    request_columns!(),
+                    " FROM request WHERE resource = ?4 AND tenant = ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3"
+                );
+                self.session().query(sql, &parameters![&query.tenant, before, limit, resource], request)
+            }
+            None => {
+                let sql = concat!(
+                    "SELECT ",
+                    request_columns!(),
+                    " FROM request WHERE tenant = ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3"
+                );
+                self.session().query(sql, &parameters![&query.tenant, before, limit], request)
+            }
+        }
+    }
+
+    /// One request of a tenant.
+    pub fn request(&self, tenant: &str, key: i64) -> Result<Option<RequestEntry>, StoreError> {
+        let sql = concat!("SELECT ", request_columns!(), " FROM request WHERE key = ?2 AND tenant = ?1");
+        self.session().query_one(sql, &parameters![tenant, key], request)
+    }
+
+    /// The calls made for an account, oldest first.
+    pub fn calls_of(&self, resource: i64, target: &str) -> Result<Vec<CallEntry>, StoreError> {
+        let sql = concat!("SELECT ", call_columns!(), " FROM call WHERE resource = ?1 AND target = ?2 ORDER BY key");
+        self.session().query(sql, &parameters![resource, target], call)
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a request as received; returns its key.
+    pub fn add_request(&mut self, entry: &RequestEntry) -> Result<i64, StoreError> {
+        let sql = "INSERT INTO request (tenant, request_id, connection, method, path, resource, received, status, \
+                   outcome, finished, notes, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+                   RETURNING key";
+        let parameters = parameters![
+            &entry.tenant,
+            &entry.request_id,
+            entry.connection.as_ref(),
+            &entry.method,
+            &entry.path,
+            entry.resource,
+            entry.received,
+            entry.status.map(i64::from),
+            entry.outcome.as_ref(),
+            entry.finished,
+            entry.notes.as_ref(),
+            entry.body.as_ref(),
+        ];
+        let key = self.session().query_one(sql, &parameters, |row| row.integer(0))?;
+        key.ok_or(StoreError::NotFound("request"))
+    }
+
+    /// Notes what was answered; false if there is no such request (any more).
+    pub fn finish_request(
+        &mut self,
+        key: i64,
+        status: u16,
+        outcome: &str,
+        notes: Option<&Value>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE request SET status = ?2, outcome = ?3, notes = coalesce(?4, notes), finished = ?5 \
+                   WHERE key = ?1";
+        Ok(self.session().execute(sql, &parameters![key, i64::from(status), outcome, notes, now])? > 0)
+    }
+
+    /// Adds a call as made; returns its key.
+    pub fn add_call(&mut self, entry: &CallEntry) -> Result<i64, StoreError> {
+        let sql = "INSERT INTO call (tenant, resource, target, operation, outcome, attempt, at, duration, call, answer) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING key";
+        let parameters = parameters![
+            &entry.tenant,
+            entry.resource,
+            &entry.target,
+            &entry.operation,
+            &entry.outcome,
+            entry.attempt,
+            entry.at,
+            entry.duration,
+            &entry.call,
+            entry.answer.as_ref(),
+        ];
+        let key = self.session().query_one(sql, &parameters, |row| row.integer(0))?;
+        key.ok_or(StoreError::NotFound("call"))
+    }
+
+    /// Removes the oldest entries from before a time, at most 1,000 of each kind.
+    pub fn prune(&mut self, before: Timestamp) -> Result<Pruned, StoreError> {
+        // Keys rise with time, so the oldest entries come first and nothing is searched through.
+        let requests = self.prune_table(
+            "SELECT key, received FROM request ORDER BY key LIMIT ?1",
+            "DELETE FROM request WHERE key <= ?1",
+            before,
+        )?;
+        let calls = self.prune_table(
+            "SELECT key, at FROM call ORDER BY key LIMIT ?1",
+            "DELETE FROM call WHERE key <= ?1",
+            before,
+        )?;
+        Ok(Pruned { requests, calls, more: requests == SLICE || calls == SLICE })
+    }
+
+    fn prune_table(&mut self, oldest: &str, delete: &str, before: Timestamp) -> Result<usize, StoreError> {
+        let mut last = None;
+        self.session().each(oldest, &parameters![SLICE], |row| {
+            let is_old = row.time(1)? < before;
+            if is_old {
+                last = Some(row.integer(0)?);
+            }
+            Ok(is_old)
+        })?;
+        match last {
+            Some(last) => self.session().execute(delete, &parameters![last]),
+            None => Ok(0),
+        }
+    }
+}
+
+/// How many entries of a kind one prune removes.
+const SLICE: usize = 1000;

@@ -1,0 +1,346 @@
+//! Resources, and the values they are found by.
+//!
+//! Only live resources hold their unique values and are counted and listed. Rejected and deleted ones keep their values in
+//! the index, so that a later create with the same `userName` or `externalId` finds them (DESIGN section 7, "Adoption").
+
+use jiff::Timestamp;
+use scim_model::Document;
+
+use crate::driver::{Row, parameters};
+use crate::index::IndexedValues;
+use crate::{Db, IndexedValue, NewResource, Resource, ResourceState, StoreError, Tx};
+
+macro_rules! columns {
+    () => {
+        "r.key, r.tenant, r.resource_type, r.id, r.version, r.active, r.state, r.created, r.modified, r.connection, \
+         r.document"
+    };
+}
+pub(crate) use columns;
+
+pub(crate) fn resource(row: &Row<'_>) -> Result<Resource, StoreError> {
+    Ok(Resource {
+        key: row.integer(0)?,
+        tenant: row.text(1)?,
+        resource_type: row.text(2)?,
+        id: row.text(3)?,
+        version: row.integer(4)?,
+        active: row.is_true(5)?,
+        state: row.word(6)?,
+        created: row.time(7)?,
+        modified: row.time(8)?,
+        connection: row.text(9)?,
+        document: row.json(10)?,
+    })
+}
+
+/// A value in the column `indexed`.
+type Stored = (String, String, bool);
+
+/// The name of an attribute in the tree of values.
+pub(crate) fn tree_name(resource_type: &str, attribute: &str) -> String {
+    format!("{resource_type}.{attribute}")
+}
+
+impl Db<'_> {
+    /// The resource with a public id, in whatever state.
+    pub fn resource_by_id(&self, tenant: &str, resource_type: &str, id: &str) -> Result<Option<Resource>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM resource AS r WHERE r.tenant = ?1 AND r.id = ?2 AND r.resource_type = ?3"
+        );
+        self.session().query_one(sql, &parameters![tenant, id, resource_type], resource)
+    }
+
+    /// The resource with a key of the store, in whatever state.
+    pub fn resource_by_key(&self, key: i64) -> Result<Option<Resource>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM resource AS r WHERE r.key = ?1");
+        self.session().query_one(sql, &parameters![key], resource)
+    }
+
+    /// The resources that have a value under an indexed attribute, in whatever state, newest first; at most 200.
+    ///
+    /// `folded` is the value as [`scim_model::fold`] makes it.
+    pub fn resources_by_value(
+        &self,
+        tenant: &str,
+        resource_type: &str,
+        attribute: &str,
+        folded: &str,
+    ) -> Result<Vec<Resource>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM resource_value AS v CROSS JOIN resource AS r WHERE v.tenant = ?1 AND v.attribute = ?2 \
+             AND v.value = ?3 AND r.key = v.resource ORDER BY v.resource DESC LIMIT 200"
+        );
+        let attribute = tree_name(resource_type, attribute);
+        self.session().query(sql, &parameters![tenant, attribute, folded], resource)
+    }
+
+    /// How many live resources of a type a tenant has.
+    pub fn resource_count(&self, tenant: &str, resource_type: &str) -> Result<u64, StoreError> {
+        Ok(self.counted(tenant, resource_type)?.0)
+    }
+
+    /// The number of live resources, and how often one came or went in the middle of the order.
+    pub(crate) fn counted(&self, tenant: &str, resource_type: &str) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT live, shifts FROM resource_count WHERE tenant = ?1 AND resource_type = ?2";
+        let found = self
+            .session()
+            .query_one(sql, &parameters![tenant, resource_type], |row| Ok((row.count(0)?, row.count(1)?)))?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Live resources in key order.
+    pub(crate) fn resources_after(
+        &self,
+        tenant: &str,
+        resource_type: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Resource>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM resource AS r WHERE r.tenant = ?1 AND r.resource_type = ?2 AND r.state = 'live' AND r.key > ?3 \
+             ORDER BY r.key LIMIT ?4"
+        );
+        self.session().query(sql, &parameters![tenant, resource_type, after, limit], resource)
+    }
+
+    /// Rejected and deleted resources that have not changed since `before`, longest untouched first.
+    pub fn gone_resources(&self, before: Timestamp, limit: usize) -> Result<Vec<Resource>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM resource AS r WHERE r.state <> 'live' AND r.modified < ?1 ORDER BY r.modified LIMIT ?2"
+        );
+        self.session().query(sql, &parameters![before, limit], resource)
+    }
+
+    fn stored_values(&self, key: i64) -> Result<Vec<IndexedValue>, StoreError> {
+        let stored: Option<Vec<Stored>> =
+            self.session()
+                .query_one("SELECT indexed FROM resource WHERE key = ?1", &parameters![key], |row| row.json(0))?;
+        let stored = stored.ok_or(StoreError::NotFound("resource"))?;
+        Ok(stored.into_iter().map(|(attribute, value, unique)| IndexedValue { attribute, value, unique }).collect())
+    }
+
+    /// Fails if a live resource other than `key` holds one of the unique values.
+    fn check_unique(
+        &self,
+        tenant: &str,
+        resource_type: &str,
+        values: &[IndexedValue],
+        key: i64,
+    ) -> Result<(), StoreError> {
+        for value in values.iter().filter(|value| value.unique) {
+            let sql = "SELECT r.key FROM resource_value AS v CROSS JOIN resource AS r WHERE v.tenant = ?1 \
+                       AND v.attribute = ?2 AND v.value = ?3 AND r.key = v.resource AND r.state = 'live' \
+                       AND r.key <> ?4 LIMIT 1";
+            let attribute = tree_name(resource_type, &value.attribute);
+            let holder = self
+                .session()
+                .query_one(sql, &parameters![tenant, attribute, &value.value, key], |row| row.integer(0))?;
+            if let Some(holder) = holder {
+                return Err(StoreError::taken(&value.attribute, holder));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_generation(&self, values: &IndexedValues, version: i64) -> Result<(), StoreError> {
+        let is_current = values.generation == self.shared().index.generation();
+        if is_current { Ok(()) } else { Err(StoreError::Stale { found: version }) }
+    }
+}
+
+impl Tx<'_> {
+    /// Stores a new, live resource.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] with the attribute and its holder if a unique value is in use, or the id (`id`).
+    pub fn insert_resource(&mut self, new: &NewResource) -> Result<Resource, StoreError> {
+        self.check_generation(&new.values, 0)?;
+        self.check_unique(&new.tenant, &new.resource_type, &new.values.values, 0)?;
+        let sql = "INSERT INTO resource (tenant, resource_type, id, version, active, state, created, modified, \
+                   connection, indexed, document) VALUES (?1, ?2, ?3, 1, ?4, 'live', ?5, ?5, ?6, ?7, ?8) \
+                   ON CONFLICT DO NOTHING RETURNING key";
+        let parameters = parameters![
+            &new.tenant,
+            &new.resource_type,
+            &new.id,
+            new.active,
+            new.now,
+            &new.connection,
+            stored_text(&new.values.values)?,
+            document_text(&new.document)?,
+        ];
+        let Some(key) = self.session().query_one(sql, &parameters, |row| row.integer(0))? else {
+            let holder = self.resource_by_id(&new.tenant, &new.resource_type, &new.id)?;
+            return Err(StoreError::taken("id", holder.map_or(0, |holder| holder.key)));
+        };
+        for value in &new.values.values {
+            self.add_value(&new.tenant, &new.resource_type, value, key)?;
+        }
+        self.count(&new.tenant, &new.resource_type, 1, 0)?;
+        let now = whole_milliseconds(new.now)?;
+        Ok(Resource {
+            key,
+            tenant: new.tenant.clone(),
+            resource_type: new.resource_type.clone(),
+            id: new.id.clone(),
+            document: new.document.clone(),
+            version: 1,
+            active: new.active,
+            created: now,
+            modified: now,
+            state: ResourceState::Live,
+            connection: new.connection.clone(),
+        })
+    }
+
+    /// Gives a resource another document, if it is still at the expected version. Its state stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] with the version it has; [`StoreError::Taken`] if it is live and a unique value is in use;
+    /// [`StoreError::NotFound`].
+    pub fn update_resource(
+        &mut self,
+        key: i64,
+        expected_version: i64,
+        document: &Document,
+        values: &IndexedValues,
+        active: bool,
+        now: Timestamp,
+    ) -> Result<Resource, StoreError> {
+        let mut changed = self.resource_by_key(key)?.ok_or(StoreError::NotFound("resource"))?;
+        self.check_generation(values, changed.version)?;
+        if changed.version != expected_version {
+            return Err(StoreError::Stale { found: changed.version });
+        }
+        if changed.state == ResourceState::Live {
+            self.check_unique(&changed.tenant, &changed.resource_type, &values.values, key)?;
+        }
+        self.put_values(&changed, values)?;
+        let sql = "UPDATE resource SET document = ?3, active = ?4, modified = ?5, version = version + 1 \
+                   WHERE key = ?1 AND version = ?2";
+        let parameters = parameters![key, expected_version, document_text(document)?, active, now];
+        if self.session().execute(sql, &parameters)? == 0 {
+            return Err(StoreError::Stale { found: changed.version });
+        }
+        changed.document = document.clone();
+        changed.active = active;
+        changed.modified = whole_milliseconds(now)?;
+        changed.version += 1;
+        Ok(changed)
+    }
+
+    /// Counts a change that is not in the document, such as that of a group's members. Returns the new version.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] if a version is expected and the resource has another; [`StoreError::NotFound`].
+    pub fn touch_resource(
+        &mut self,
+        key: i64,
+        expected_version: Option<i64>,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let sql = "UPDATE resource SET modified = ?3, version = version + 1 WHERE key = ?1 AND (?2 = 0 OR version = ?2) \
+                   RETURNING version";
+        let expected = expected_version.unwrap_or_default();
+        if let Some(version) = self.session().query_one(sql, &parameters![key, expected, now], |row| row.integer(0))? {
+            return Ok(version);
+        }
+        let found =
+            self.session()
+                .query_one("SELECT version FROM resource WHERE key = ?1", &parameters![key], |row| row.integer(0))?;
+        Err(found.map_or(StoreError::NotFound("resource"), |found| StoreError::Stale { found }))
+    }
+
+    /// Makes a resource live, rejected or deleted. Returns false if it was so already.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] if it is to be live and another live resource has one of its unique values meanwhile.
+    pub fn set_resource_state(&mut self, key: i64, state: ResourceState, now: Timestamp) -> Result<bool, StoreError> {
+        let resource = self.resource_by_key(key)?.ok_or(StoreError::NotFound("resource"))?;
+        if resource.state == state {
+            return Ok(false);
+        }
+        if state == ResourceState::Live {
+            self.check_unique(&resource.tenant, &resource.resource_type, &self.stored_values(key)?, key)?;
+        }
+        let sql = "UPDATE resource SET state = ?2, modified = ?3, version = version + 1 WHERE key = ?1";
+        self.session().execute(sql, &parameters![key, state.as_str(), now])?;
+        let live = |state| i64::from(state == ResourceState::Live);
+        let difference = live(state) - live(resource.state);
+        self.count(&resource.tenant, &resource.resource_type, difference, difference.abs())?;
+        Ok(true)
+    }
+
+    /// Removes a resource that is not live, with its accounts, values and edges, for good. Its assignments must have been
+    /// given back. False if there is none.
+    pub fn purge_resource(&mut self, key: i64) -> Result<bool, StoreError> {
+        let Some(resource) = self.resource_by_key(key)? else { return Ok(false) };
+        if resource.state == ResourceState::Live {
+            return Ok(false);
+        }
+        self.put_values(&resource, &IndexedValues::default())?;
+        self.session().execute("DELETE FROM account WHERE resource = ?1", &parameters![key])?;
+        self.session().execute("DELETE FROM member WHERE resource = ?1", &parameters![key])?;
+        Ok(self.session().execute("DELETE FROM resource WHERE key = ?1", &parameters![key])? > 0)
+    }
+
+    /// Replaces the values a resource is found by; only the difference is written.
+    pub(crate) fn put_values(&mut self, resource: &Resource, values: &IndexedValues) -> Result<(), StoreError> {
+        let before = self.stored_values(resource.key)?;
+        if before == values.values {
+            return Ok(());
+        }
+        for value in before.iter().filter(|value| !values.values.contains(value)) {
+            let sql =
+                "DELETE FROM resource_value WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource = ?4";
+            let attribute = tree_name(&resource.resource_type, &value.attribute);
+            self.session().execute(sql, &parameters![&resource.tenant, attribute, &value.value, resource.key])?;
+        }
+        for value in values.values.iter().filter(|value| !before.contains(value)) {
+            self.add_value(&resource.tenant, &resource.resource_type, value, resource.key)?;
+        }
+        let sql = "UPDATE resource SET indexed = ?2 WHERE key = ?1";
+        self.session().execute(sql, &parameters![resource.key, stored_text(&values.values)?])?;
+        Ok(())
+    }
+
+    fn add_value(&self, tenant: &str, resource_type: &str, value: &IndexedValue, key: i64) -> Result<(), StoreError> {
+        let sql = "INSERT INTO resource_value (tenant, attribute, value, resource) VALUES (?1, ?2, ?3, ?4) \
+                   ON CONFLICT DO NOTHING";
+        let attribute = tree_name(resource_type, &value.attribute);
+        self.session().execute(sql, &parameters![tenant, attribute, &value.value, key])?;
+        Ok(())
+    }
+
+    fn count(&self, tenant: &str, resource_type: &str, live: i64, shifts: i64) -> Result<(), StoreError> {
+        let sql = "INSERT INTO resource_count (tenant, resource_type, live, shifts) VALUES (?1, ?2, ?3, ?4) \
+                   ON CONFLICT (tenant, resource_type) DO UPDATE SET live = resource_count.live + excluded.live, \
+                   shifts = resource_count.shifts + excluded.shifts";
+        self.session().execute(sql, &parameters![tenant, resource_type, live, shifts])?;
+        Ok(())
+    }
+}
+
+fn document_text(document: &Document) -> Result<String, StoreError> {
+    serde_json::to_string(document).map_err(|error| StoreError::Internal(error.to_string()))
+}
+
+fn stored_text(values: &[IndexedValue]) -> Result<String, StoreError> {
+    let stored: Vec<(&str, &str, bool)> =
+        values.iter().map(|value| (value.attribute.as_str(), value.value.as_str(), value.unique)).collect();
+    serde_json::to_string(&stored).map_err(|error| StoreError::Internal(error.to_string()))
+}
+
+/// The time as it will be read back.
+fn whole_milliseconds(time: Timestamp) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(time.as_millisecond()).map_err(StoreError::corrupt)
+}

@@ -1,0 +1,54 @@
+//! The lock that lets one `serve` at a time work on a database (DESIGN section 5).
+//!
+//! It is a lock of the operating system on a file beside the database, so a crash leaves no stale lock behind: the file
+//! stays, the lock goes with the process.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::error::StoreError;
+
+/// Holds the lock until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// Takes the lock of the database at `path`, or fails at once if another process has it.
+    pub(crate) fn take(path: &Path) -> Result<Self, StoreError> {
+        let beside = lock_path(path);
+        let unavailable =
+            |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("{}: {error}", beside.display()));
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&beside)
+            .map_err(|error| unavailable(&error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(unavailable(&"another scim-bridge serves this database")),
+            Err(TryLockError::Error(error)) => return Err(unavailable(&error)),
+        }
+        // Only for a person who wonders; the lock itself is not in the content.
+        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(|error| unavailable(&error))?;
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "The lock file could not be unlocked; it is free when the process ends");
+        }
+    }
+}
+
+/// `bridge.db` is locked by `bridge.db.lock`.
+fn lock_path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}

@@ -1,0 +1,379 @@
+//! The one thread that writes to SQLite (DESIGN section 5).
+//!
+//! It takes what is queued, runs each closure under a savepoint and commits the group with one fsync. Nobody is answered
+//! before the COMMIT, refused closures included: they may have seen what the group had written so far. What can go wrong:
+//!
+//! - A closure fails or panics: its savepoint is rolled back, the others go on.
+//! - SQLite drops the whole group (disk full, no memory): `is_autocommit()` is true after the closure. It alone is refused;
+//!   the others run again, each in a transaction of its own.
+//! - A COMMIT fails, or the disk does: what is on it is unknown. All waiters get `Unavailable`, all later writes are
+//!   refused, and the server exits; opening the database again recovers it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::driver::Session;
+use crate::error::StoreError;
+use crate::{Db, Shared, Tx};
+
+/// How many closures share a commit at most.
+const GROUP_LIMIT: usize = 64;
+
+/// How many closures wait before `write` itself has to wait.
+const QUEUE_LIMIT: usize = 1024;
+
+/// A closure with its caller, whatever its types.
+trait Job: Send {
+    /// Runs the closure and keeps its result; true if the result is a success.
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Forgets the result.
+    fn forget(&mut self);
+    /// Gives the caller the result.
+    fn answer(self: Box<Self>);
+    /// Gives the caller an error instead.
+    fn refuse(self: Box<Self>, error: StoreError);
+}
+
+struct Call<F, T, E> {
+    closure: F,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Job for Call<F, T, E>
+where
+    F: Fn(&mut Tx<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        let result = catch_unwind(AssertUnwindSafe(|| (self.closure)(tx)))
+            .unwrap_or_else(|panic| Err(StoreError::Internal(format!("a write panicked: {}", said(&*panic))).into()));
+        let is_success = result.is_ok();
+        self.result = Some(result);
+        is_success
+    }
+
+    fn forget(&mut self) {
+        self.result = None;
+    }
+
+    fn answer(self: Box<Self>) {
+        let result = self.result.unwrap_or_else(|| Err(StoreError::Internal("a write was not run".into()).into()));
+        // Who no longer waits does not want the answer: the write stands all the same.
+        drop(self.reply.send(result));
+    }
+
+    fn refuse(self: Box<Self>, error: StoreError) {
+        drop(self.reply.send(Err(error.into())));
+    }
+}
+
+/// Tells who asked for the close that it is done; who no longer waits need not know.
+fn confirm(closed: oneshot::Sender<()>) {
+    let _: Result<(), ()> = closed.send(());
+}
+
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+enum Message {
+    Run(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+/// What the writer has done so far.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) writes: AtomicU64,
+    pub(crate) commits: AtomicU64,
+}
+
+/// The door to the writing thread.
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Message>,
+    failure: watch::Receiver<Option<String>>,
+    pub(crate) counters: Arc<Counters>,
+    /// Joined when the last handle goes, so that the database is closed by then.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread on a connection that is set up for writing.
+    pub(crate) fn start(connection: Connection, shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let (queue, messages) = mpsc::channel(QUEUE_LIMIT);
+        let (report, failure) = watch::channel(None);
+        let counters = Arc::new(Counters::default());
+        let worker = Worker { connection, shared, messages, report, counters: Arc::clone(&counters) };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || worker.work())
+            .map_err(|error| StoreError::Unavailable(format!("no thread for the writer: {error}")))?;
+        Ok(Self { queue, failure, counters, thread: Some(thread) })
+    }
+
+    /// Queues the closure and waits until its group is committed.
+    pub(crate) async fn write<F, T, E>(&self, closure: F) -> Result<T, E>
+    where
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Call { closure, result: None, reply });
+        if self.queue.send(Message::Run(job)).await.is_err() {
+            return Err(self.refusal().into());
+        }
+        answer.await.unwrap_or_else(|_| Err(self.refusal().into()))
+    }
+
+    /// Why nothing can be written any more.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failure.borrow().clone()
+    }
+
+    /// Resolves when the writer has failed, with the reason; never if it is closed in good order.
+    pub(crate) fn failed(&self) -> impl Future<Output = String> + Send + 'static {
+        let mut failure = self.failure.clone();
+        async move {
+            let reason = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+            match reason {
+                Some(reason) => reason,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Writes what is queued, then stops.
+    pub(crate) async fn close(&self) {
+        let (closed, waiting) = oneshot::channel();
+        if self.queue.send(Message::Close(closed)).await.is_ok() {
+            // The thread answers or is gone: both mean closed.
+            drop(waiting.await);
+        }
+    }
+
+    fn refusal(&self) -> StoreError {
+        StoreError::Unavailable(self.failure().unwrap_or_else(|| "it is closed".into()))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Closing the queue ends the thread.
+        let (closed, _) = mpsc::channel(1);
+        self.queue = closed;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("The store's writer panicked");
+        }
+    }
+}
+
+/// How a group or a single write went for the thread.
+enum Course {
+    /// Every caller has been answered.
+    GoOn,
+    /// The database cannot be trusted any more.
+    Stop(String),
+}
+
+/// The state of the thread.
+struct Worker {
+    connection: Connection,
+    shared: Arc<Shared>,
+    messages: mpsc::Receiver<Message>,
+    report: watch::Sender<Option<String>>,
+    counters: Arc<Counters>,
+}
+
+impl Worker {
+    fn work(mut self) {
+        while let Some(message) = self.messages.blocking_recv() {
+            let first = match message {
+                Message::Run(job) => job,
+                Message::Close(closed) => return self.close(Some(closed)),
+            };
+            let mut closed = None;
+            if let Course::Stop(reason) = self.group(first, &mut closed) {
+                return self.fail(&reason);
+            }
+            if closed.is_some() {
+                return self.close(closed);
+            }
+        }
+        self.close(None);
+    }
+
+    /// Runs the first job and those that are queued by then, and commits them together.
+    fn group(&mut self, first: Box<dyn Job>, closed: &mut Option<oneshot::Sender<()>>) -> Course {
+        if let Err(error) = self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])) {
+            return self.not_begun(first, &error);
+        }
+        let mut done: Vec<Box<dyn Job>> = Vec::new();
+        let mut next = Some(first);
+        let mut succeeded = false;
+        while let Some(mut job) = next.take() {
+            let (is_success, fatal) = self.run_one(&mut *job);
+            if let Some(reason) = fatal {
+                done.push(job);
+                return self.stop(done, reason);
+            }
+            if self.connection.is_autocommit() {
+                return self.dropped(job, done);
+            }
+            succeeded |= is_success;
+            done.push(job);
+            if done.len() < GROUP_LIMIT && closed.is_none() {
+                next = match self.messages.try_recv() {
+                    Ok(Message::Run(job)) => Some(job),
+                    Ok(Message::Close(waiting)) => {
+                        *closed = Some(waiting);
+                        None
+                    }
+                    Err(_) => None,
+                };
+            }
+        }
+        // A group without success has nothing to keep; COMMIT would be as cheap, but could still fail.
+        let end = if succeeded { "COMMIT" } else { "ROLLBACK" };
+        match self.connection.prepare_cached(end).and_then(|mut end| end.execute([])) {
+            Ok(_) => {
+                self.count(done.len(), succeeded);
+                for job in done {
+                    job.answer();
+                }
+                Course::GoOn
+            }
+            Err(error) => self.stop(done, format!("{end} failed: {error}")),
+        }
+    }
+
+    /// Runs a closure under a savepoint. Says whether it succeeded, and what makes going on impossible.
+    fn run_one(&self, job: &mut dyn Job) -> (bool, Option<String>) {
+        if let Err(error) = self.statement("SAVEPOINT write") {
+            return (false, Some(format!("SAVEPOINT failed: {error}")));
+        }
+        let session = Session::new(&self.connection, None);
+        let mut tx = Tx::new(Db::new(session, Arc::clone(&self.shared)));
+        let is_success = job.run(&mut tx);
+        if let Some(reason) = tx.session().fatal() {
+            return (false, Some(reason));
+        }
+        if self.connection.is_autocommit() {
+            return (false, None);
+        }
+        let ended = if is_success {
+            self.statement("RELEASE write")
+        } else {
+            self.statement("ROLLBACK TO write").and_then(|()| self.statement("RELEASE write"))
+        };
+        (is_success, ended.err().map(|error| format!("ending a savepoint failed: {error}")))
+    }
+
+    /// SQLite rolled the group back under `culprit`. The others run again, each alone, those still queued as usual.
+    fn dropped(&mut self, culprit: Box<dyn Job>, others: Vec<Box<dyn Job>>) -> Course {
+        tracing::warn!(again = others.len(), "The database dropped a group of writes, the others run again one by one");
+        culprit.refuse(StoreError::Unavailable("the disk is full or memory is short".into()));
+        let mut others = others.into_iter();
+        while let Some(mut job) = others.next() {
+            job.forget();
+            if let Course::Stop(reason) = self.alone(job) {
+                for job in others {
+                    job.refuse(StoreError::Unavailable(reason.clone()));
+                }
+                return Course::Stop(reason);
+            }
+        }
+        Course::GoOn
+    }
+
+    /// Runs and commits one job in a transaction of its own.
+    fn alone(&mut self, mut job: Box<dyn Job>) -> Course {
+        if let Err(error) = self.statement("BEGIN IMMEDIATE") {
+            return self.not_begun(job, &error);
+        }
+        let (is_success, fatal) = self.run_one(&mut *job);
+        if let Some(reason) = fatal {
+            return self.stop(vec![job], reason);
+        }
+        if self.connection.is_autocommit() {
+            job.refuse(StoreError::Unavailable("the disk is full or memory is short".into()));
+            return Course::GoOn;
+        }
+        match self.statement(if is_success { "COMMIT" } else { "ROLLBACK" }) {
+            Ok(()) => {
+                self.count(1, is_success);
+                job.answer();
+                Course::GoOn
+            }
+            Err(error) => self.stop(vec![job], format!("COMMIT failed: {error}")),
+        }
+    }
+
+    /// Nothing was begun, so nothing is in doubt: another process may hold the database for a moment.
+    fn not_begun(&self, job: Box<dyn Job>, error: &rusqlite::Error) -> Course {
+        let (decision, is_fatal) = crate::driver::decide(error);
+        job.refuse(decision);
+        if is_fatal { Course::Stop(format!("BEGIN failed: {error}")) } else { Course::GoOn }
+    }
+
+    fn stop(&self, jobs: Vec<Box<dyn Job>>, reason: String) -> Course {
+        // First the flag, then the answers: who is refused must find the store failed.
+        self.report.send_replace(Some(reason.clone()));
+        for job in jobs {
+            job.refuse(StoreError::Unavailable(reason.clone()));
+        }
+        Course::Stop(reason)
+    }
+
+    fn statement(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
+    fn count(&self, writes: usize, committed: bool) {
+        self.counters.writes.fetch_add(writes as u64, Ordering::Relaxed);
+        self.counters.commits.fetch_add(u64::from(committed), Ordering::Relaxed);
+    }
+
+    /// Refuses everything that is queued, now and later.
+    fn fail(mut self, reason: &str) {
+        tracing::error!(reason, "The store cannot write any more and has to be opened again");
+        self.report.send_replace(Some(reason.to_owned()));
+        self.messages.close();
+        while let Some(message) = self.messages.blocking_recv() {
+            match message {
+                Message::Run(job) => job.refuse(StoreError::Unavailable(reason.to_owned())),
+                Message::Close(closed) => confirm(closed),
+            }
+        }
+    }
+
+    /// Moves the log into the database, so that the next start has nothing to recover.
+    fn close(mut self, closed: Option<oneshot::Sender<()>>) {
+        self.messages.close();
+        let checkpoint = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = checkpoint {
+            tracing::warn!(%error, "The log could not be moved into the database; the next start does it");
+        }
+        drop(self.connection);
+        if let Some(closed) = closed {
+            confirm(closed);
+        }
+        while let Some(message) = self.messages.blocking_recv() {
+            match message {
+                Message::Run(job) => job.refuse(StoreError::Unavailable("it is closed".into())),
+                Message::Close(closed) => confirm(closed),
+            }
+        }
+    }
+}

@@ -113,6 +113,7 @@ fn change_list(change: &Change<'_>, current: Option<Value>, notes: &mut Notes) -
             let added = value::elements(attribute, value, place, notes)?;
             let mut elements = list(current);
             value::append(attribute, &mut elements, added);
+            value::check_count(attribute, &elements, place)?;
             Ok(assigned(elements))
         }
         (_, Some(value)) => value::whole(attribute, value, place, notes),
@@ -134,21 +135,14 @@ fn remove_equal(
     place: Place<'_>,
     notes: &mut Notes,
 ) -> Result<(), ScimError> {
-    let mut identities = HashSet::new();
-    let mut examples = Vec::new();
-    for listed in value::elements(attribute, value, place, notes)? {
-        match (value::identity(attribute, &listed), listed) {
-            (Some(identity), _) => {
-                identities.insert(identity);
-            }
-            (None, Value::Object(parts)) => examples.push(parts),
-            (None, _) => {}
-        }
-    }
+    let listed = value::elements(attribute, value, place, notes)?;
+    let identities: HashSet<_> = listed.iter().filter_map(|element| value::identity(attribute, element)).collect();
+    let without_identity = listed.iter().filter(|element| value::identity(attribute, element).is_none());
+    let examples: Vec<&Map<String, Value>> = without_identity.filter_map(Value::as_object).collect();
     elements.retain(|element| {
         let is_listed = value::identity(attribute, element).is_some_and(|identity| identities.contains(&identity));
         let is_like = |example: &Map<String, Value>| example.iter().all(|(name, part)| element.get(name) == Some(part));
-        !is_listed && !examples.iter().any(is_like)
+        !is_listed && !examples.iter().copied().any(is_like)
     });
     Ok(())
 }
@@ -258,6 +252,7 @@ fn make_element(
     fill(&mut parts)?;
     notes.add(Quirk::ElementMade, &change.selection.resolved.path());
     elements.push(Value::Object(value::ordered(&attribute.sub_attributes, parts)));
+    value::check_count(attribute, elements, place)?;
     let made = elements.len() - 1;
     value::keep_one_primary(elements, Some(made));
     Ok(())
@@ -278,8 +273,7 @@ fn set_part_of(
         let mut parts = object(Some(element.take()));
         let had_part = parts.contains_key(&sub.name);
         set_part(sub, &mut parts, part.cloned(), place)?;
-        let is_described_only = |(name, _): (&String, &Value)| attribute.sub(name).is_none_or(quirks::only_describes);
-        if parts.is_empty() || (part.is_none() && had_part && parts.iter().all(is_described_only)) {
+        if parts.is_empty() || (part.is_none() && had_part && quirks::is_description(attribute, &parts)) {
             emptied.insert(index);
         }
         *element = Value::Object(value::ordered(&attribute.sub_attributes, parts));
@@ -355,7 +349,6 @@ fn assigned(elements: Vec<Value>) -> Option<Value> {
 /// A complex attribute that lost its `value` (a manager) or all its parts is unassigned.
 fn assigned_object(attribute: &Attribute, parts: Map<String, Value>) -> Option<Value> {
     let is_without_value = attribute.value().is_some_and(|value| !parts.contains_key(&value.name));
-    let is_described_only = parts.keys().all(|name| attribute.sub(name).is_none_or(quirks::only_describes));
-    (!(parts.is_empty() || (is_without_value && is_described_only)))
+    (!(parts.is_empty() || (is_without_value && quirks::is_description(attribute, &parts))))
         .then(|| Value::Object(value::ordered(&attribute.sub_attributes, parts)))
 }

@@ -1,6 +1,6 @@
 //! Changes a document, one operation at a time. `accept` and `patch` are two ways to feed it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -22,6 +22,8 @@ pub(crate) struct Editor<'a> {
     id: Option<&'a str>,
     root: Map<String, Value>,
     secrets: BTreeMap<String, String>,
+    /// Attributes of elements with an identity for which a list was sent, be it an empty one.
+    listed: BTreeSet<String>,
     pub(crate) notes: Notes,
 }
 
@@ -36,7 +38,14 @@ pub(crate) enum Naming {
 
 impl<'a> Editor<'a> {
     pub(crate) fn new(resource_type: &'a ResourceType, id: Option<&'a str>, document: Document) -> Self {
-        Self { resource_type, id, root: document.into_map(), secrets: BTreeMap::new(), notes: Notes::default() }
+        Self {
+            resource_type,
+            id,
+            root: document.into_map(),
+            secrets: BTreeMap::new(),
+            listed: BTreeSet::new(),
+            notes: Notes::default(),
+        }
     }
 
     /// Applies one operation to what its path, if any, selects.
@@ -131,17 +140,20 @@ impl<'a> Editor<'a> {
         if attribute.returned == Returned::Never {
             return self.keep_secret(operation, attribute, place, value);
         }
+        if attribute.has_identity() && value.is_some_and(Value::is_array) {
+            self.listed.insert(place.to_string());
+        }
         let current = self.take(selection.resolved);
-        let before = if attribute.mutability == Mutability::Immutable { current.clone() } else { None };
+        let is_immutable = attribute.mutability == Mutability::Immutable;
+        let stays = quirks::cannot_be_unassigned(attribute);
+        let before = if is_immutable || stays { current.clone() } else { None };
         let change = Change { operation, selection, value, naming, place };
-        let changed = match change::apply(&change, current.clone(), &mut self.notes)? {
-            None if quirks::cannot_be_unassigned(attribute) => {
-                self.notes.add(Quirk::NotUnassigned, &place.to_string());
-                current
-            }
-            changed => changed,
-        };
-        if before.is_some() && before != changed {
+        let mut changed = change::apply(&change, current, &mut self.notes)?;
+        if stays && changed.is_none() {
+            self.notes.add(Quirk::NotUnassigned, &place.to_string());
+            changed.clone_from(&before);
+        }
+        if is_immutable && before.is_some() && before != changed {
             return Err(immutable(place));
         }
         self.put(selection.resolved, changed);
@@ -233,7 +245,9 @@ impl<'a> Editor<'a> {
             .flat_map(|(schema, _)| schema.attributes.iter().map(|attribute| (attribute, Some(schema.id.as_str()))));
         for (attribute, schema) in core.chain(extended) {
             let is_immutable = attribute.mutability == Mutability::Immutable;
-            if !is_immutable && !quirks::is_kept_when_absent(attribute) {
+            let is_kept = quirks::is_kept_when_absent(attribute)
+                && !self.listed.contains(&Place::of(schema, attribute).to_string());
+            if !is_immutable && !is_kept {
                 continue;
             }
             let resolved = Resolved { attribute, sub: None, schema };
@@ -263,10 +277,13 @@ impl<'a> Editor<'a> {
         let mut extensions = Map::new();
         for (schema, is_required) in &self.resource_type.extensions {
             match root.swap_remove(&schema.id) {
-                Some(Value::Object(attributes)) if !attributes.is_empty() => {
+                Some(Value::Object(mut attributes)) if !attributes.is_empty() => {
+                    drop_empty(&schema.attributes, &mut attributes);
                     check_required(&schema.attributes, Some(&schema.id), &attributes)?;
-                    let attributes = value::ordered(&schema.attributes, attributes);
-                    extensions.insert(schema.id.clone(), Value::Object(attributes));
+                    if !attributes.is_empty() {
+                        let attributes = value::ordered(&schema.attributes, attributes);
+                        extensions.insert(schema.id.clone(), Value::Object(attributes));
+                    }
                 }
                 _ if *is_required => {
                     return Err(ScimError::invalid_value(format!("{} is required: send it", schema.id)));
@@ -275,10 +292,23 @@ impl<'a> Editor<'a> {
             }
         }
         let core = &self.resource_type.schema.attributes;
+        drop_empty(core, &mut root);
         check_required(core, None, &root)?;
         document.append(&mut value::ordered(core, root));
         document.append(&mut extensions);
         Ok(Draft { document: Document(document), secrets: self.secrets, notes: self.notes.into_vec() })
+    }
+}
+
+/// Drops the elements that say nothing. Only now, as one operation may name the type and a later one the value.
+fn drop_empty(attributes: &[Attribute], present: &mut Map<String, Value>) {
+    for attribute in attributes.iter().filter(|attribute| attribute.multi_valued) {
+        if let Some(Value::Array(elements)) = present.get_mut(&attribute.name) {
+            elements.retain(|element| !quirks::says_nothing(attribute, element));
+            if elements.is_empty() {
+                present.swap_remove(&attribute.name);
+            }
+        }
     }
 }
 

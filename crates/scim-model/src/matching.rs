@@ -4,7 +4,7 @@
 //! A complex attribute without a sub-attribute stands for its `value`. What no schema knows is never fulfilled;
 //! [`check_filter`] refuses it beforehand.
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering};
 
 use scim_filter::{AttributePath, Filter, Literal, Operator};
 use serde_json::{Map, Value};
@@ -19,9 +19,21 @@ use crate::{
 };
 
 /// The form in which two texts of an attribute are compared: as they are where letter case counts, else in lower case
-/// (Unicode).
+/// (Unicode), letter by letter, so that the form of a part is a part of the form: the Greek sigma has one form only.
 pub fn fold(attribute: &Attribute, text: &str) -> String {
-    if attribute.case_exact { text.to_owned() } else { text.to_lowercase() }
+    folded(attribute, text).into_owned()
+}
+
+/// [`fold`] without a copy where the text is in that form already.
+pub(crate) fn folded<'a>(attribute: &Attribute, text: &'a str) -> Cow<'a, str> {
+    if attribute.case_exact || text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        Cow::Borrowed(text)
+    } else if text.is_ascii() {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        let lower = text.chars().flat_map(char::to_lowercase);
+        Cow::Owned(lower.map(|letter| if letter == 'ς' { 'σ' } else { letter }).collect())
+    }
 }
 
 /// Whether the full resource, as [`complete`](crate::complete) makes it, fulfils the filter.
@@ -74,6 +86,9 @@ pub(crate) fn with_sub<'a>(resolved: Resolved<'a>, sub: Option<&str>) -> Option<
 /// sub-attributes; the elements of a simple attribute are called `value`.
 pub(crate) fn element_matches(attribute: &Attribute, filter: &Filter, element: &Value) -> bool {
     let part = |path: &AttributePath| {
+        if path.sub_attribute.is_some() {
+            return None;
+        }
         let (leaf, value) = match element {
             Value::Object(parts) => {
                 let sub = quirks::sub_attribute(attribute, &path.name)?.0;
@@ -121,7 +136,7 @@ fn compare(leaf: &Attribute, values: &[&Value], operator: Operator, literal: &Li
 
 fn is_true(leaf: &Attribute, value: &Value, operator: Operator, literal: &Literal) -> bool {
     let part_of_text = |test: fn(&str, &str) -> bool| match (value, text_of(literal)) {
-        (Value::String(value), Some(literal)) => test(&fold(leaf, value), &fold(leaf, literal)),
+        (Value::String(value), Some(literal)) => test(&folded(leaf, value), &folded(leaf, literal)),
         _ => false,
     };
     match operator {
@@ -144,7 +159,7 @@ fn is_true(leaf: &Attribute, value: &Value, operator: Operator, literal: &Litera
 fn order(leaf: &Attribute, value: &Value, literal: &Literal) -> Option<Ordering> {
     match leaf.kind {
         Type::String | Type::Reference | Type::Binary => {
-            Some(fold(leaf, value.as_str()?).cmp(&fold(leaf, text_of(literal)?)))
+            Some(folded(leaf, value.as_str()?).cmp(&folded(leaf, text_of(literal)?)))
         }
         Type::DateTime => Some(instant(value.as_str()?)?.cmp(&instant(text_of(literal)?)?)),
         Type::Integer | Type::Decimal => {
@@ -230,7 +245,11 @@ fn known_sub<'a>(resolved: Resolved<'a>, sub: Option<&str>) -> Result<Resolved<'
 
 /// Checks the inner filter of a value path; its names are sub-attributes.
 pub(crate) fn check_inner(resolved: Resolved<'_>, filter: &Filter) -> Result<(), ScimError> {
+    let resolved = Resolved { sub: None, ..resolved };
     let part = |path: &AttributePath| {
+        if path.sub_attribute.is_some() {
+            return known_sub(resolved, Some(&path.to_string()));
+        }
         if resolved.attribute.kind != Type::Complex && path.is("value") {
             return Ok(resolved);
         }

@@ -15,7 +15,7 @@ use crate::{
 pub const PATCH_URN: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 
 /// How many operations one request may have.
-const MOST_OPERATIONS: usize = 10_000;
+const MOST_OPERATIONS: usize = 2_000;
 
 /// Applies the operations of a PATCH request to a document, in order.
 ///

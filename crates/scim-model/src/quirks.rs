@@ -362,9 +362,19 @@ fn literal_value(literal: &Literal) -> Value {
     }
 }
 
-/// Parts that only describe an element. When a value path clears the last other part, the element goes too: Entra ID
-/// clears `addresses[type eq "work"].country` and then wants the address gone. Source: entra 3.3 number 4, case 98.
-/// Fixture: `value-path-clears.json`.
-pub(crate) fn only_describes(sub: &Attribute) -> bool {
-    matches!(sub.name.as_str(), "type" | "primary" | "display" | "$ref")
+/// Whether nothing is left but what describes an element (its type, whether it is primary, a name to read). When a client
+/// clears the last other part, the element goes too: Entra ID clears `addresses[type eq "work"].country` and then wants the
+/// address gone. Source: entra 3.3 number 4, case 98. Fixture: `value-path-clears.json`.
+pub(crate) fn is_description(attribute: &Attribute, parts: &Map<String, Value>) -> bool {
+    parts.keys().all(|name| matches!(name.as_str(), "type" | "primary" | "display" | "displayName" | "$ref"))
+        && attribute.sub_attributes.iter().any(|sub| !matches!(sub.name.as_str(), "type" | "primary"))
+}
+
+/// Whether a finished element says nothing: `{"type": "work", "primary": true}`, sent by clients whose user has no such
+/// address or number. Source: others 2, case 74. Fixture: `value-path-clears.json`.
+pub(crate) fn says_nothing(attribute: &Attribute, element: &Value) -> bool {
+    let Value::Object(parts) = element else { return false };
+    !attribute.has_identity()
+        && parts.keys().all(|name| matches!(name.as_str(), "type" | "primary"))
+        && is_description(attribute, parts)
 }

@@ -3,7 +3,7 @@
 //! Unassigned (`null`, an empty text, list or object) is `None` everywhere (RFC 7643 section 2.5). The messages name the
 //! attribute and what it takes, never the value that was sent.
 
-use std::{collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::{Map, Value};
@@ -11,13 +11,13 @@ use serde_json::{Map, Value};
 use crate::{
     document::Notes,
     error::{ScimError, quoted},
-    matching::fold,
+    matching::folded,
     quirks::{self, Quirk},
     schema::{Attribute, Type},
 };
 
 /// How many values a list may have, unless its elements have an identity (members): those are bounded by the body alone.
-const MOST_ELEMENTS: usize = 1_000;
+const MOST_ELEMENTS: usize = 500;
 
 /// How long a text may be, in bytes.
 const LONGEST_TEXT: usize = 16 * 1024;
@@ -106,9 +106,7 @@ pub(crate) fn elements(
     notes: &mut Notes,
 ) -> Result<Vec<Value>, ScimError> {
     let sent = quirks::single_for_list(value, place, notes);
-    if sent.len() > MOST_ELEMENTS && !attribute.has_identity() {
-        return Err(ScimError::invalid_value(format!("{place} takes at most {MOST_ELEMENTS} values")));
-    }
+    check_count(attribute, sent, place)?;
     let mut converted = Vec::with_capacity(sent.len());
     for element in sent {
         match single(attribute, element, place, notes)? {
@@ -124,38 +122,64 @@ pub(crate) fn elements(
     Ok(elements)
 }
 
-/// Adds values that the list does not have yet. Elements with an identity are compared by it, others as a whole. The last
-/// new primary wins.
+/// Refuses a list with more values than anybody has.
+pub(crate) fn check_count(attribute: &Attribute, elements: &[Value], place: Place<'_>) -> Result<(), ScimError> {
+    if elements.len() > MOST_ELEMENTS && !attribute.has_identity() {
+        return Err(ScimError::invalid_value(format!("{place} takes at most {MOST_ELEMENTS} values")));
+    }
+    Ok(())
+}
+
+/// Adds values that the list does not have yet. Elements with an identity are compared by it, others by `value` and `type`
+/// (what was sent for a known one is added to it), or as a whole. The last new primary wins.
 pub(crate) fn append(attribute: &Attribute, elements: &mut Vec<Value>, added: Vec<Value>) {
-    let start = elements.len();
+    let primary = added.iter().rfind(|element| is_primary(element)).cloned();
     if attribute.has_identity() {
-        let mut known: HashSet<String> = elements.iter().filter_map(|element| identity(attribute, element)).collect();
-        elements.extend(added.into_iter().filter(|element| match identity(attribute, element) {
-            Some(value) => known.insert(value),
-            None => true,
-        }));
+        let mut new: HashSet<Cow<'_, str>> = added.iter().filter_map(|element| identity(attribute, element)).collect();
+        for known in elements.iter().filter_map(|element| identity(attribute, element)) {
+            new.remove(&known);
+        }
+        // Of what was sent twice, the first stays.
+        let is_new: Vec<bool> =
+            added.iter().map(|element| identity(attribute, element).is_none_or(|value| new.remove(&value))).collect();
+        elements.extend(added.into_iter().zip(is_new).filter_map(|(element, is_new)| is_new.then_some(element)));
     } else {
         for element in added {
-            if !elements.contains(&element) {
-                elements.push(element);
+            match elements.iter_mut().find(|known| is_same(attribute, known, &element)) {
+                Some(Value::Object(known)) => {
+                    if let Value::Object(parts) = element {
+                        known.extend(parts);
+                    }
+                }
+                Some(_) => {}
+                None => elements.push(element),
             }
         }
     }
-    let preferred = (start..elements.len()).rev().find(|index| is_primary(&elements[*index]));
+    let preferred = primary.and_then(|primary| elements.iter().position(|known| is_same(attribute, known, &primary)));
     keep_one_primary(elements, preferred);
 }
 
+/// Whether two elements that have no identity are the same: they have the same `value` for the same `type`.
+fn is_same(attribute: &Attribute, known: &Value, added: &Value) -> bool {
+    match (identity(attribute, known), identity(attribute, added)) {
+        (Some(known_value), Some(added_value)) => known_value == added_value && known.get("type") == added.get("type"),
+        (None, None) => known == added,
+        _ => false,
+    }
+}
+
 /// What an element is known by: its `value` in comparable form, or the value itself where elements are simple.
-pub(crate) fn identity(attribute: &Attribute, element: &Value) -> Option<String> {
+pub(crate) fn identity<'a>(attribute: &Attribute, element: &'a Value) -> Option<Cow<'a, str>> {
     let (leaf, value) = match (attribute.value(), element) {
         (Some(leaf), Value::Object(parts)) => (leaf, parts.get(&leaf.name)?),
         (None, Value::Object(_)) => return None,
         (_, simple) => (attribute, simple),
     };
     match value {
-        Value::String(text) => Some(fold(leaf, text)),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
+        Value::String(text) => Some(folded(leaf, text)),
+        Value::Number(number) => Some(number.to_string().into()),
+        Value::Bool(value) => Some(value.to_string().into()),
         _ => None,
     }
 }
@@ -238,13 +262,16 @@ fn complex(
         },
     };
     let mut parts = Map::new();
+    let mut is_cleared = false;
     for (sub, part) in self::parts(attribute, &object, place, notes)? {
         match part {
-            Some(part) => parts.insert(sub.name.clone(), part),
-            None => parts.remove(&sub.name),
-        };
+            Some(part) => {
+                parts.insert(sub.name.clone(), part);
+            }
+            None => is_cleared = true,
+        }
     }
-    if parts.is_empty() {
+    if parts.is_empty() || (is_cleared && quirks::is_description(attribute, &parts)) {
         return Ok(None);
     }
     for sub in attribute.sub_attributes.iter().filter(|sub| sub.required) {

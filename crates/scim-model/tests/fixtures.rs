@@ -1,0 +1,165 @@
+//! Runs the requests of `fixtures/`: what clients really send, what it must become, and which tolerances it took.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use scim_model::{
+    Attribute, Catalog, Context, Document, Mutability, Quirk, ResourceType, Schema, ScimError, Type, accept, patch,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fixture {
+    source: String,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    says: String,
+    #[serde(rename = "type", default = "user")]
+    resource_type: String,
+    before: Option<Map<String, Value>>,
+    post: Option<Value>,
+    put: Option<Value>,
+    patch: Option<Value>,
+    operations: Option<Value>,
+    after: Option<Value>,
+    #[serde(default)]
+    secrets: Vec<String>,
+    #[serde(default)]
+    quirks: Vec<String>,
+    error: Option<Expected>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Expected {
+    scim_type: String,
+    detail: String,
+}
+
+fn user() -> String {
+    "User".to_owned()
+}
+
+/// An extension of a tenant, with the kinds of attributes that the standard ones lack.
+fn badge() -> Schema {
+    let text = |name: &str| Attribute::new(name, Type::String, "");
+    Schema {
+        id: "urn:example:badge:2.0:User".to_owned(),
+        name: "Badge".to_owned(),
+        description: "What is printed on a badge.".to_owned(),
+        attributes: vec![
+            Attribute { mutability: Mutability::Immutable, ..text("number") },
+            Attribute::new("floor", Type::Integer, ""),
+            Attribute::new("weight", Type::Decimal, ""),
+            Attribute::new("issued", Type::DateTime, ""),
+            Attribute { multi_valued: true, ..text("tags") },
+        ],
+    }
+}
+
+fn fixtures() -> Vec<(String, Fixture)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut fixtures = Vec::new();
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("the folder can be listed").path();
+        let text = fs::read_to_string(&path).expect("a fixture can be read");
+        let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+        let fixture = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        fixtures.push((name, fixture));
+    }
+    fixtures.sort_by(|(left, _), (right, _)| left.cmp(right));
+    fixtures
+}
+
+#[test]
+fn every_request_becomes_what_its_fixture_says() {
+    let catalog = Catalog::new(vec![badge()]).expect("the schemas fit together");
+    let mut failures = Vec::new();
+    let mut count = 0;
+    for (name, fixture) in fixtures() {
+        assert!(!fixture.source.is_empty(), "{name} names no source");
+        for case in fixture.cases {
+            count += 1;
+            if let Err(difference) = check(&catalog, &case) {
+                failures.push(format!("{name}: {}\n{difference}", case.says));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {count} failed\n\n{}", failures.len(), failures.join("\n\n"));
+}
+
+fn check(catalog: &Catalog, case: &Case) -> Result<(), String> {
+    let resource_type = catalog.resource_type(&case.resource_type).ok_or("no such resource type")?;
+    let before = Document::from_map(case.before.clone().unwrap_or_default());
+    let result = match case {
+        Case { post: Some(body), .. } => accept(resource_type, body.clone(), Context::Create),
+        Case { put: Some(body), .. } => {
+            accept(resource_type, body.clone(), Context::Replace { current: &before, id: "u1" })
+        }
+        Case { patch: Some(body), .. } => patch(resource_type, &before, "u1", body),
+        Case { operations: Some(operations), .. } => {
+            let body = json!({ "schemas": [scim_model::PATCH_URN], "Operations": operations });
+            patch(resource_type, &before, "u1", &body)
+        }
+        _ => return Err("the case holds no request".to_owned()),
+    };
+    let draft = match (&case.error, result) {
+        (Some(expected), Err(error)) => return check_error(expected, &error),
+        (Some(expected), Ok(draft)) => return Err(format!("no {}: {draft:?}", expected.scim_type)),
+        (None, Err(error)) => return Err(format!("refused: {error:?}")),
+        (None, Ok(draft)) => draft,
+    };
+    let document = Value::Object(draft.document.as_map().clone());
+    let after = case.after.as_ref().ok_or("the case says not what the document becomes")?;
+    same("document", &document, after)?;
+    same("secrets", &draft.secrets.keys().cloned().collect(), &case.secrets)?;
+    let quirks: BTreeSet<&str> = draft.notes.iter().map(|note| note.quirk.as_str()).collect();
+    same("quirks", &quirks, &case.quirks.iter().map(String::as_str).collect())?;
+    check_put_of_itself(resource_type, &draft.document)
+}
+
+/// What is sent back as it was read changes nothing, not even the order of the attributes.
+fn check_put_of_itself(resource_type: &ResourceType, document: &Document) -> Result<(), String> {
+    let mut body: Map<String, Value> =
+        document.as_map().iter().rev().map(|(name, value)| (name.clone(), value.clone())).collect();
+    body.insert("schemas".to_owned(), json!([resource_type.schema.id]));
+    let context = Context::Replace { current: document, id: "u1" };
+    let draft = accept(resource_type, body.into(), context).map_err(|error| format!("PUT of itself: {error:?}"))?;
+    let text = |document: &Document| Value::from(document.as_map().clone()).to_string();
+    same("document after a PUT of itself", &text(&draft.document), &text(document))
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, actual: &T, expected: &T) -> Result<(), String> {
+    if actual == expected { Ok(()) } else { Err(format!("  {what}: {actual:?}\n  expected: {expected:?}")) }
+}
+
+fn check_error(expected: &Expected, error: &ScimError) -> Result<(), String> {
+    same("status", &error.status, &400)?;
+    same("scimType", &error.scim_type.map(|scim_type| scim_type.as_str()), &Some(expected.scim_type.as_str()))?;
+    if error.detail.contains(&expected.detail) { Ok(()) } else { Err(format!("  detail: {}", error.detail)) }
+}
+
+#[test]
+fn every_quirk_is_shown_by_a_fixture() {
+    let shown: BTreeSet<String> =
+        fixtures().into_iter().flat_map(|(_, fixture)| fixture.cases).flat_map(|case| case.quirks).collect();
+    let missing: Vec<&str> =
+        Quirk::ALL.iter().map(|quirk| quirk.as_str()).filter(|name| !shown.contains(*name)).collect();
+    assert!(missing.is_empty(), "no fixture shows {missing:?}");
+}
+
+#[test]
+fn every_fixture_that_a_quirk_names_is_there() {
+    let names: BTreeSet<String> = fixtures().into_iter().map(|(name, _)| name).collect();
+    let source = include_str!("../src/quirks.rs");
+    let named: Vec<&str> = source.split('`').filter(|word| word.ends_with(".json")).collect();
+    assert!(named.len() >= 15, "{named:?}");
+    for name in named {
+        assert!(names.contains(name), "{name} is missing");
+    }
+}

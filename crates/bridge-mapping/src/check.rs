@@ -101,9 +101,10 @@ impl FieldSchema {
                 Err(Fault::new("privileged", "not be a privileged value; the target's `allow` setting can unlock it"))
             }
             Some(value) => Ok(value),
-            None if self.allowed.len() > NAMED_VALUES => {
-                Err(Fault::new("not-allowed", format!("be one of the {} values that the target knows", self.allowed.len())))
-            }
+            None if self.allowed.len() > NAMED_VALUES => Err(Fault::new(
+                "not-allowed",
+                format!("be one of the {} values that the target knows", self.allowed.len()),
+            )),
             None => Err(Fault::new("not-allowed", format!("be one of {}", self.allowed.join(", ")))),
         }
     }
@@ -115,7 +116,10 @@ impl FieldSchema {
             _ => None,
         }
         .ok_or_else(|| Fault::new("type", "be a whole number"))?;
-        self.check_range(self.minimum.is_some_and(|least| whole < least), self.maximum.is_some_and(|most| whole > most))?;
+        self.check_range(
+            self.minimum.is_some_and(|least| whole < least),
+            self.maximum.is_some_and(|most| whole > most),
+        )?;
         Ok(whole.into())
     }
 

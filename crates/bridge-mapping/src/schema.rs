@@ -60,6 +60,16 @@ impl TryFrom<String> for Pattern {
     }
 }
 
+impl Generator {
+    /// The word in a rule: `{ generate = "password" }`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Generator::Password => "password",
+            Generator::Pin => "pin",
+        }
+    }
+}
+
 /// One field of an account: a property of the JSON Schema. An unknown keyword there is an error.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -173,6 +183,8 @@ pub struct Suffix {
     pub setting: String,
     /// The ending if the setting is absent.
     pub default: String,
+    /// Another setting whose text must have that ending, because values are built with it.
+    pub also: Option<String>,
 }
 
 /// A limit that a target's configuration writes in place of the schema's: `limits = { UserRole = 70 }`.
@@ -295,9 +307,9 @@ impl FieldSchema {
         if self.case_insensitive || self.natural_key { text.to_lowercase() } else { text.to_owned() }
     }
 
-    /// Whether this is one of the vendor's yes/no enums, for which the bridge also takes a boolean.
+    /// Whether yes and no are among the allowed values, so that the bridge also takes a boolean.
     pub(crate) fn is_yes_no(&self) -> bool {
-        self.allowed == ["yes", "no"]
+        ["yes", "no"].into_iter().all(|answer| self.allowed.iter().any(|allowed| allowed == answer))
     }
 
     fn set_limit(&mut self, limit: &Limit) -> Result<(), String> {

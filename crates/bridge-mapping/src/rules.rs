@@ -1,0 +1,333 @@
+//! Compiles the rules of one target of one tenant, so that mapping a user parses nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use minijinja::Environment;
+use scim_filter::{AttributePath, Filter};
+use scim_model::{Catalog, ResourceType};
+use serde::Deserialize;
+
+use crate::{
+    AccountSchema, FieldSchema, MappingError, RulesConfig, TargetKind,
+    error::Position,
+    rule::{Compiler, Mistake, Origin, Rule, Source},
+    template::{self, Surroundings},
+};
+
+/// The rules of one target, ready to map users.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub(crate) kind: TargetKind,
+    pub(crate) fields: Vec<FieldRules>,
+    pub(crate) scope: ScopeRules,
+    pub(crate) environment: Environment<'static>,
+    pub(crate) cti_templates: BTreeSet<String>,
+    schema: Arc<AccountSchema>,
+    pools: Vec<String>,
+    group_names: Vec<String>,
+    uses_groups: bool,
+    uses_password: bool,
+}
+
+/// What fills one field.
+#[derive(Debug, Clone)]
+pub(crate) struct FieldRules {
+    pub(crate) field: Arc<FieldSchema>,
+    /// `None` if neither the configuration nor the defaults name the field.
+    pub(crate) rule: Option<Rule>,
+    /// The path of its attribute in the target's extension.
+    pub(crate) extension_path: String,
+}
+
+/// Who has an account.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ScopeRules {
+    pub(crate) filter: Option<ScopeFilter>,
+    /// Display names as written, and folded.
+    pub(crate) groups: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ScopeFilter {
+    pub(crate) text: String,
+    pub(crate) filter: Filter,
+    /// Whether it asks for what is not in a document: `id` or `groups`.
+    pub(crate) needs_more: bool,
+}
+
+/// A file of `schemas/mappings/`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Defaults {
+    /// Allowed values of a setting; the first is the default.
+    #[serde(default)]
+    settings: BTreeMap<String, Vec<String>>,
+    map: toml::Table,
+}
+
+/// The text of the default rules of a kind.
+pub fn default_rules(kind: TargetKind) -> &'static str {
+    match kind {
+        TargetKind::Glance => include_str!("../../../schemas/mappings/glance.toml"),
+        TargetKind::Netsapiens => include_str!("../../../schemas/mappings/netsapiens.toml"),
+        TargetKind::CrmCom => include_str!("../../../schemas/mappings/crm_com.toml"),
+    }
+}
+
+impl Rules {
+    /// Compiles the configured rules over the default ones.
+    ///
+    /// # Errors
+    /// The first thing that cannot work, with its key, the rule's text and the place in it: unknown fields, attributes,
+    /// filters, settings and pools; constants that break a limit; a field the target requires and nothing sets.
+    pub fn compile(config: &RulesConfig, catalog: &Catalog) -> Result<Rules, MappingError> {
+        let kind = config.kind;
+        let resource_type =
+            catalog.resource_type("User").ok_or_else(|| MappingError::at("map", "the catalog has no users"))?;
+        let defaults: Defaults =
+            toml::from_str(default_rules(kind)).map_err(|error| MappingError::at("map", error.to_string()))?;
+        let settings = settings(config, &defaults)?;
+        let schema = schema(config, &settings)?;
+        let configured = configured(config, &schema)?;
+        let surroundings = Surroundings { resource_type, settings: &settings, pools: &config.pools };
+        let mut environment = template::environment();
+        let mut fields = Vec::with_capacity(schema.fields.len());
+        for field in &schema.fields {
+            let default = defaults.map.get(&field.name).map(|value| (Origin::Default, field.name.as_str(), value));
+            let own = configured.get(&field.name).map(|(key, value)| (Origin::Configured, *key, *value));
+            let rule = match own.or(default) {
+                None => None,
+                Some((origin, key, value)) => {
+                    Some(compile_field(field, origin, key, value, &surroundings, &mut environment)?)
+                }
+            };
+            if field.required && field.same_as.is_none() && rule.as_ref().is_none_or(|rule| rule.sources.is_empty()) {
+                let key = format!("map.{}", field.name);
+                return Err(MappingError::at(key, "the target requires this field, so it needs a rule"));
+            }
+            let extension_path = format!("{}:{}", kind.extension_urn(), field.name);
+            fields.push(FieldRules { field: Arc::clone(field), rule, extension_path });
+        }
+        let scope = scope(config, resource_type)?;
+        let mut rules = Rules {
+            kind,
+            fields,
+            scope,
+            environment,
+            cti_templates: config.cti_templates.iter().map(|name| name.to_lowercase()).collect(),
+            schema: Arc::new(schema),
+            pools: Vec::new(),
+            group_names: Vec::new(),
+            uses_groups: false,
+            uses_password: false,
+        };
+        rules.survey();
+        Ok(rules)
+    }
+
+    /// The kind of the target.
+    pub fn kind(&self) -> TargetKind {
+        self.kind
+    }
+
+    /// The account schema with this target's limits.
+    pub fn schema(&self) -> &AccountSchema {
+        &self.schema
+    }
+
+    /// The pools whose values the rules can use (`assigned.NAME`). Which of them one user needs is in
+    /// [`Mapping::pools`](crate::Mapping).
+    pub fn pools(&self) -> &[String] {
+        &self.pools
+    }
+
+    /// Whether memberships can change an account or its scope.
+    pub fn uses_groups(&self) -> bool {
+        self.uses_groups
+    }
+
+    /// The groups that rules and scope name. Templates and filters may look at others too.
+    pub fn group_names(&self) -> &[String] {
+        &self.group_names
+    }
+
+    /// Whether a rule takes the user's SCIM password.
+    pub fn uses_password(&self) -> bool {
+        self.uses_password
+    }
+
+    /// Checks the values of secrets that the identity provider sent: those that this target's fields would take.
+    ///
+    /// `secrets` are those of a SCIM draft: value by attribute path. Nothing of a value is in the problems.
+    pub fn check_secrets(&self, secrets: &BTreeMap<String, String>) -> Vec<crate::Problem> {
+        crate::map::check_secrets(self, secrets)
+    }
+
+    /// Collects what the answers above need.
+    fn survey(&mut self) {
+        let mut pools = BTreeSet::new();
+        let mut names: Vec<String> = self.scope.groups.iter().map(|(name, _)| name.clone()).collect();
+        let mut uses_groups = !names.is_empty() || self.scope.filter.as_ref().is_some_and(|filter| filter.needs_more);
+        let mut uses_password = false;
+        for source in self.fields.iter().filter_map(|field| field.rule.as_ref()).flat_map(|rule| &rule.sources) {
+            match source {
+                Source::Pool(pool) => {
+                    pools.insert(pool.clone());
+                }
+                Source::Template(template) => {
+                    pools.extend(template.pools.iter().cloned());
+                    uses_groups |= template.uses_groups;
+                }
+                Source::Groups(table) => {
+                    uses_groups = true;
+                    names.extend(table.names());
+                }
+                Source::Path(path) => uses_groups |= path.is_groups,
+                Source::Secret(key) => uses_password |= key == "password",
+                Source::Constant(_) | Source::Id | Source::Generate => {}
+            }
+        }
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.to_lowercase()));
+        self.pools = pools.into_iter().collect();
+        self.group_names = names;
+        self.uses_groups = uses_groups;
+        self.uses_password = uses_password;
+    }
+}
+
+/// The target's settings, completed by the defaults of those that have one.
+fn settings(config: &RulesConfig, defaults: &Defaults) -> Result<BTreeMap<String, String>, MappingError> {
+    let mut settings = config.settings.clone();
+    for (name, allowed) in &defaults.settings {
+        let value = settings.entry(name.clone()).or_insert_with(|| allowed.first().cloned().unwrap_or_default());
+        if !allowed.contains(value) {
+            return Err(MappingError::at(name.clone(), format!("must be one of {}", allowed.join(", "))));
+        }
+    }
+    Ok(settings)
+}
+
+/// The account schema with the configured limits, endings and privileges.
+fn schema(config: &RulesConfig, settings: &BTreeMap<String, String>) -> Result<AccountSchema, MappingError> {
+    let mut schema = AccountSchema::embedded(config.kind).with_limits(&config.limits)?;
+    for field in &mut schema.fields {
+        if let Some(suffix) = field.suffix.clone() {
+            let mut ending = settings.get(&suffix.setting).unwrap_or(&suffix.default).trim().to_lowercase();
+            if !ending.starts_with('.') {
+                ending.insert(0, '.');
+            }
+            if let Some((name, text)) = suffix.also.as_ref().and_then(|name| settings.get_key_value(name))
+                && !format!(".{}", text.to_lowercase()).ends_with(&ending)
+            {
+                return Err(MappingError::at(name.clone(), format!("must end in {ending}")));
+            }
+            Arc::make_mut(field).suffix = Some(crate::Suffix { default: ending, ..suffix });
+        }
+    }
+    for (name, values) in &config.allow {
+        let key = format!("allow.{name}");
+        let Some(position) = schema.position(name) else {
+            return Err(MappingError::at(key, format!("{} has no field of this name", config.kind)));
+        };
+        let field = Arc::make_mut(&mut schema.fields[position]);
+        if let Some(other) = values.iter().find(|value| !field.privileged.contains(value)) {
+            let known = field.privileged.join(", ");
+            return Err(MappingError::at(key, format!("{other:?} is not a privileged value (those are: {known})")));
+        }
+        field.privileged.retain(|value| !values.contains(value));
+    }
+    Ok(schema)
+}
+
+/// The configured rules by the field's own name: key as written, and rule.
+fn configured<'a>(
+    config: &'a RulesConfig,
+    schema: &AccountSchema,
+) -> Result<BTreeMap<String, (&'a str, &'a toml::Value)>, MappingError> {
+    let mut configured = BTreeMap::new();
+    for (key, value) in &config.map {
+        let at = || format!("map.{key}");
+        let Some(field) = schema.field(key) else {
+            let alike = schema.fields.iter().find(|field| field.name.eq_ignore_ascii_case(key));
+            let hint = alike.map_or_else(String::new, |field| format!("; did you mean {}?", field.name));
+            return Err(MappingError::at(at(), format!("{} has no field of this name{hint}", config.kind)));
+        };
+        if let Some(other) = &field.same_as {
+            return Err(MappingError::at(at(), format!("is always the same as {other} and has no rule of its own")));
+        }
+        if let Some((other, _)) = configured.insert(field.name.clone(), (key.as_str(), value)) {
+            return Err(MappingError::at(at(), format!("is another spelling of {other}, which has a rule already")));
+        }
+    }
+    Ok(configured)
+}
+
+fn compile_field(
+    field: &FieldSchema,
+    origin: Origin,
+    key: &str,
+    value: &toml::Value,
+    surroundings: &Surroundings<'_>,
+    environment: &mut Environment<'static>,
+) -> Result<Rule, MappingError> {
+    let at = format!("map.{key}");
+    let mut compiler = Compiler { field, origin, surroundings, environment, missing_settings: Vec::new() };
+    let rule = compiler.rule(value).map_err(|mistake| located(&at, mistake))?;
+    if let (true, true, Some(setting)) = (field.required, rule.sources.is_empty(), compiler.missing_settings.first()) {
+        let message = format!("the target requires this field: set `{setting}`, or write a rule");
+        return Err(MappingError::at(at, message));
+    }
+    Ok(rule)
+}
+
+fn located(key: &str, mistake: Mistake) -> MappingError {
+    match mistake.text {
+        Some(text) => MappingError::within(key, &text, mistake.offset, mistake.message),
+        None => MappingError::at(key, mistake.message),
+    }
+}
+
+fn scope(config: &RulesConfig, resource_type: &ResourceType) -> Result<ScopeRules, MappingError> {
+    let filter = match &config.scope.filter {
+        None => None,
+        Some(text) => {
+            let key = "scope.filter";
+            let filter =
+                Filter::parse(text).map_err(|error| MappingError::within(key, text, error.position, error.message))?;
+            scim_model::check_filter(resource_type, &filter).map_err(|error| MappingError {
+                key: key.to_owned(),
+                rule: Some(text.clone()),
+                position: unknown_name(&filter, resource_type, text),
+                message: error.detail,
+            })?;
+            let needs_more =
+                paths(&filter).iter().any(|path| path.schema.is_none() && (path.is("groups") || path.is("id")));
+            Some(ScopeFilter { text: text.clone(), filter, needs_more })
+        }
+    };
+    let groups = config.scope.groups.iter().map(|name| (name.clone(), name.to_lowercase())).collect();
+    Ok(ScopeRules { filter, groups })
+}
+
+/// The place of the first path in a filter that no schema knows.
+fn unknown_name(filter: &Filter, resource_type: &ResourceType, text: &str) -> Option<Position> {
+    let unknown = paths(filter).into_iter().find(|path| resource_type.resolve(path).is_none())?;
+    text.find(&unknown.to_string()).map(|offset| Position::of(text, offset))
+}
+
+/// The attribute paths of a filter, outside brackets.
+fn paths(filter: &Filter) -> Vec<&AttributePath> {
+    match filter {
+        Filter::And(filters) | Filter::Or(filters) => filters.iter().flat_map(paths).collect(),
+        Filter::Not(filter) => paths(filter),
+        Filter::Compare(path, ..)
+        | Filter::Present(path)
+        | Filter::ValuePath(path, _)
+        | Filter::ValuePathCompare { attribute: path, .. }
+        | Filter::ValuePathPresent { attribute: path, .. } => vec![path],
+    }
+}

@@ -1,0 +1,278 @@
+//! What holds for any request: nothing panics, what is accepted is in canonical form, and single attributes behave like a
+//! plain map.
+
+use std::collections::BTreeMap;
+
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use scim_filter::{Filter, PatchPath};
+use scim_model::{
+    Catalog, Context, Document, Draft, ENTERPRISE_URN, PATCH_URN, ResourceType, accept, check_filter, get, matches, patch,
+};
+use serde_json::{Map, Value, json};
+
+/// Names and paths that mean something, and some that do not.
+const NAMES: [&str; 40] = [
+    "schemas",
+    "id",
+    "meta",
+    "groups",
+    "userName",
+    "USERNAME",
+    "active",
+    "name",
+    "name.givenName",
+    "givenName",
+    "familyName",
+    "title",
+    "password",
+    "emails",
+    "emails.value",
+    "emails[type eq \"work\"]",
+    "emails[type eq \"work\"].value",
+    "emails[type eq \"work\"].primary",
+    "emails[primary eq true].value",
+    "emails[value co \"a\"].type",
+    "addresses[type eq \"work\"].country",
+    "addresses",
+    "roles",
+    "roles[primary eq \"True\"].value",
+    "members",
+    "members[value eq \"u1\"]",
+    "members[value eq \"u1\"].display",
+    "members.value",
+    "displayName",
+    "manager",
+    "value",
+    "type",
+    "primary",
+    "$ref",
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value",
+    "urn:ietf:params:scim:schemas:core:2.0:User",
+    "urn:ietf:params:scim:schemas:extension:bridgeProvisioning:2.0:User",
+    "urn:acme:1.0:User:badge",
+];
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![9 => select(&NAMES[..]).prop_map(str::to_owned), 1 => ".{0,12}"]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    let known = select(vec!["", "u1", "work", "home", "True", "false", "a@b.example", "{\"value\":\"Admin\"}", "7"]);
+    prop_oneof![4 => known.prop_map(str::to_owned), 1 => ".{0,8}"]
+}
+
+/// Any JSON, in the vocabulary of clients.
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            vec((name(), inner), 0..6).prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn operation() -> impl Strategy<Value = Value> {
+    let verb = select(vec!["add", "replace", "remove", "Add", "Remove", "copy"]);
+    (verb, option::weighted(0.8, name()), option::weighted(0.9, json_value())).prop_map(|(op, path, value)| {
+        let mut operation = Map::new();
+        operation.insert("op".to_owned(), op.into());
+        operation.extend(path.map(|path| ("path".to_owned(), path.into())));
+        operation.extend(value.map(|value| ("value".to_owned(), value)));
+        operation.into()
+    })
+}
+
+fn catalog() -> Catalog {
+    Catalog::new(Vec::new()).expect("the embedded schemas fit together")
+}
+
+fn start(resource_type: &ResourceType) -> Document {
+    let body = match resource_type.name.as_str() {
+        "User" => json!({
+            "userName": "jo@corp.example",
+            "name": { "givenName": "Jo" },
+            "emails": [{ "value": "a@b.example", "type": "work", "primary": true }, { "value": "c@d.example" }],
+        }),
+        _ => json!({ "displayName": "Sales", "members": [{ "value": "u1" }, { "value": "u2" }] }),
+    };
+    accept(resource_type, body, Context::Create).expect("the body is fine").document
+}
+
+/// Nothing unassigned anywhere, at most one primary in each list.
+fn check_canonical(value: &Value) -> Result<(), TestCaseError> {
+    match value {
+        Value::Null => prop_assert!(false, "a null is stored"),
+        Value::String(text) => prop_assert!(!text.is_empty(), "an empty text is stored"),
+        Value::Array(elements) => {
+            prop_assert!(!elements.is_empty(), "an empty list is stored");
+            let primaries = elements.iter().filter(|element| element.get("primary") == Some(&Value::Bool(true)));
+            prop_assert!(primaries.count() <= 1, "two are primary: {value}");
+            elements.iter().try_for_each(check_canonical)?;
+        }
+        Value::Object(members) => {
+            prop_assert!(!members.is_empty(), "an empty object is stored");
+            members.values().try_for_each(check_canonical)?;
+        }
+        Value::Bool(_) | Value::Number(_) => {}
+    }
+    Ok(())
+}
+
+fn check_draft(resource_type: &ResourceType, draft: &Draft) -> Result<(), TestCaseError> {
+    let document = Value::Object(draft.document.as_map().clone());
+    check_canonical(&document)?;
+    for name in draft.document.as_map().keys() {
+        let is_known = resource_type.schema.attributes.iter().any(|attribute| attribute.name == *name)
+            || resource_type.extensions.iter().any(|(schema, _)| schema.id == *name);
+        prop_assert!(is_known, "{name} is stored");
+        prop_assert!(!["id", "meta", "schemas", "groups", "password"].contains(&name.as_str()), "{name} is stored");
+    }
+    let again = accept(resource_type, document.clone(), Context::Replace { current: &draft.document, id: "u1" });
+    let again = again.map(|draft| Value::Object(draft.document.into_map()).to_string());
+    prop_assert_eq!(again, Ok(document.to_string()), "a PUT of itself");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_body_is_refused_or_stored_in_canonical_form(body in json_value(), keep in any::<bool>()) {
+        let catalog = catalog();
+        for resource_type in catalog.resource_types() {
+            let mut body = body.clone();
+            // Else nearly everything would fail for the want of a name.
+            if let (true, Value::Object(members)) = (keep, &mut body) {
+                members.remove("schemas");
+                members.extend([("userName", "jo"), ("displayName", "Jo")].map(|(key, value)| (key.into(), value.into())));
+            }
+            if let Ok(draft) = accept(resource_type, body.clone(), Context::Create) {
+                check_draft(resource_type, &draft)?;
+            }
+            let current = start(resource_type);
+            if let Ok(draft) = accept(resource_type, body, Context::Replace { current: &current, id: "u1" }) {
+                check_draft(resource_type, &draft)?;
+            }
+        }
+    }
+
+    #[test]
+    fn any_patch_is_refused_or_leaves_the_canonical_form(operations in vec(operation(), 1..6)) {
+        let catalog = catalog();
+        for resource_type in catalog.resource_types() {
+            let current = start(resource_type);
+            let body = json!({ "schemas": [PATCH_URN], "Operations": operations });
+            if let Ok(draft) = patch(resource_type, &current, "u1", &body) {
+                check_draft(resource_type, &draft)?;
+            }
+        }
+    }
+
+    #[test]
+    fn any_json_as_a_patch_message_is_answered(body in json_value()) {
+        let catalog = catalog();
+        for resource_type in catalog.resource_types() {
+            let _ = patch(resource_type, &start(resource_type), "u1", &body);
+        }
+    }
+
+    #[test]
+    fn single_attributes_behave_like_a_map(steps in vec((step(), any::<bool>()), 1..12)) {
+        let catalog = catalog();
+        let user = catalog.resource_type("User").expect("there are users");
+        let mut document = start(user);
+        let mut model = BTreeMap::from([("name.givenName".to_owned(), "Jo".to_owned())]);
+        let mut pending = Vec::new();
+        for (step, ends_request) in steps {
+            step.apply(&mut model);
+            pending.push(step.to_json());
+            if ends_request {
+                document = send(user, &document, &mut pending)?;
+            }
+        }
+        if !pending.is_empty() {
+            document = send(user, &document, &mut pending)?;
+        }
+        for path in single_paths() {
+            let parsed = PatchPath::parse(&path).expect("it is a path");
+            let values: Vec<&str> = get(document.as_map(), user, &parsed).into_iter().filter_map(Value::as_str).collect();
+            prop_assert_eq!(values, model.get(&path).map(String::as_str).into_iter().collect::<Vec<_>>(), "{}", path);
+        }
+    }
+
+    #[test]
+    fn equal_and_not_equal_part_the_users(path in select(single_paths()), literal in "[a-cA-C]{0,2}", value in "[a-cA-C]{1,2}") {
+        let catalog = catalog();
+        let user = catalog.resource_type("User").expect("there are users");
+        let body = json!({ "Operations": [{ "op": "add", "path": path, "value": value }] });
+        let document = patch(user, &start(user), "u1", &body).expect("the message is fine").document;
+        let finds = |operator: &str| {
+            let filter = Filter::parse(&format!("{path} {operator} \"{literal}\"")).expect("it is a filter");
+            check_filter(user, &filter).expect("the attribute is known");
+            matches(user, &filter, document.as_map())
+        };
+        prop_assert_eq!(finds("eq"), value.eq_ignore_ascii_case(&literal));
+        prop_assert_eq!(finds("ne"), !finds("eq"));
+        prop_assert_eq!(finds("ge"), finds("gt") || finds("eq"));
+        prop_assert_eq!(finds("lt"), !finds("ge"));
+        prop_assert!(!finds("sw") || finds("co"));
+    }
+}
+
+fn send(user: &ResourceType, document: &Document, pending: &mut Vec<Value>) -> Result<Document, TestCaseError> {
+    let body = json!({ "schemas": [PATCH_URN], "Operations": std::mem::take(pending) });
+    patch(user, document, "u1", &body)
+        .map(|draft| draft.document)
+        .map_err(|error| TestCaseError::fail(format!("{body}: {error}")))
+}
+
+fn single_paths() -> Vec<String> {
+    let core = ["title", "displayName", "name.givenName", "name.familyName"].map(str::to_owned);
+    let enterprise = ["department", "manager.value"].map(|name| format!("{ENTERPRISE_URN}:{name}"));
+    core.into_iter().chain(enterprise).collect()
+}
+
+/// One operation on one single attribute.
+#[derive(Debug, Clone)]
+struct Step {
+    path: String,
+    verb: &'static str,
+    value: Option<String>,
+    has_path: bool,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let verb = select(vec!["add", "Replace", "replace", "remove"]);
+    (select(single_paths()), verb, option::weighted(0.8, "[a-c]{0,3}"), any::<bool>())
+        .prop_map(|(path, verb, value, has_path)| Step { path, verb, value, has_path })
+}
+
+impl Step {
+    fn apply(&self, model: &mut BTreeMap<String, String>) {
+        match &self.value {
+            Some(value) if self.verb != "remove" && !value.is_empty() => {
+                model.insert(self.path.clone(), value.clone());
+            }
+            _ => {
+                model.remove(&self.path);
+            }
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        if self.has_path || self.verb == "remove" {
+            json!({ "op": self.verb, "path": self.path, "value": self.value })
+        } else {
+            json!({ "op": self.verb, "value": { (self.path.as_str()): self.value } })
+        }
+    }
+}

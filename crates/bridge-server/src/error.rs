@@ -183,7 +183,9 @@ impl ApiError {
             | Self::UnsupportedMediaType(detail)
             | Self::NotImplemented(detail) => detail.clone(),
             Self::Refused(refusal) => refusal.detail(request_id),
-            Self::TooLarge { limit } => format!("The body is longer than {limit} bytes, the most that is accepted here"),
+            Self::TooLarge { limit } => {
+                format!("The body is longer than {limit} bytes, the most that is accepted here")
+            }
             Self::MethodNotAllowed => "This method is not possible here, the header Allow names those that are".into(),
             Self::Internal { .. } => {
                 format!("The bridge failed on this request, its log says why{}", Reference(request_id))
@@ -279,10 +281,10 @@ impl From<StoreError> for ApiError {
                 "The pool {pool} has no free value [pool-empty]: extend its range or free a value, then try again"
             ))
             .into(),
-            StoreError::TooMany => {
-                ScimError::too_many("The search would take too long, narrow the filter or filter by an indexed attribute")
-                    .into()
-            }
+            StoreError::TooMany => ScimError::too_many(
+                "The search would take too long, narrow the filter or filter by an indexed attribute",
+            )
+            .into(),
             StoreError::Unavailable(reason) => {
                 Self::Unavailable { detail: format!("The store is unavailable: {reason}"), retry_after_s: 5 }
             }

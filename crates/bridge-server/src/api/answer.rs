@@ -1,0 +1,139 @@
+//! Answers with a body: resources and lists of them, shaped by the client's projection.
+
+use std::future::{Ready, ready};
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse,
+    dev::Payload,
+    http::{StatusCode, header},
+};
+use scim_model::{Projection, ResourceType, list_response, project};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    error::{ApiError, SCIM_JSON},
+    provisioning::{ListPage, Shown},
+};
+
+/// Conditions of RFC 7644 section 3.14 that the client put on its request.
+#[derive(Debug, Default)]
+pub(super) struct Conditions {
+    if_match: Option<String>,
+    if_none_match: Option<String>,
+}
+
+impl Conditions {
+    /// The version that the client wants to change.
+    pub(super) fn if_match(&self) -> Option<&str> {
+        self.if_match.as_deref()
+    }
+
+    /// Whether the client has this version already.
+    fn has(&self, etag: &str) -> bool {
+        let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+        let listed = |tags: &String| tags.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag));
+        self.if_none_match.as_ref().is_some_and(listed)
+    }
+}
+
+impl FromRequest for Conditions {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let text =
+            |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        ready(Ok(Self { if_match: text(header::IF_MATCH), if_none_match: text(header::IF_NONE_MATCH) }))
+    }
+}
+
+/// 201 with the new resource and its address.
+pub(super) fn created(
+    resource_type: &ResourceType,
+    shown: Shown,
+    projection: &Projection,
+) -> Result<HttpResponse, ApiError> {
+    let location = shown.location.clone();
+    let mut answer = resource(StatusCode::CREATED, resource_type, shown, projection)?;
+    let location = header::HeaderValue::try_from(location).map_err(ApiError::internal)?;
+    answer.headers_mut().insert(header::LOCATION, location);
+    Ok(answer)
+}
+
+/// 200 with the resource.
+pub(super) fn ok(
+    resource_type: &ResourceType,
+    shown: Shown,
+    projection: &Projection,
+) -> Result<HttpResponse, ApiError> {
+    resource(StatusCode::OK, resource_type, shown, projection)
+}
+
+/// 200 with the resource, or 304 if the client has that version already.
+pub(super) fn read(
+    resource_type: &ResourceType,
+    shown: Shown,
+    projection: &Projection,
+    conditions: &Conditions,
+) -> Result<HttpResponse, ApiError> {
+    let etag = etag(shown.version);
+    if conditions.has(&etag) {
+        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
+    }
+    ok(resource_type, shown, projection)
+}
+
+/// 200 with a page of a list.
+pub(super) fn list(
+    resource_type: &ResourceType,
+    page: ListPage,
+    projection: &Projection,
+) -> Result<HttpResponse, ApiError> {
+    let shown = |shown: Shown| Value::Object(project(resource_type, shown.resource, projection));
+    json(&list_response(page.resources.into_iter().map(shown).collect(), page.total, page.start_index))
+}
+
+/// 200 with any SCIM message.
+pub(super) fn json(message: &impl Serialize) -> Result<HttpResponse, ApiError> {
+    let body = serde_json::to_vec(message).map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, SCIM_JSON)).body(body))
+}
+
+fn resource(
+    status: StatusCode,
+    resource_type: &ResourceType,
+    shown: Shown,
+    projection: &Projection,
+) -> Result<HttpResponse, ApiError> {
+    let etag = etag(shown.version);
+    let body = serde_json::to_vec(&project(resource_type, shown.resource, projection)).map_err(ApiError::internal)?;
+    Ok(HttpResponse::build(status)
+        .insert_header((header::CONTENT_TYPE, SCIM_JSON))
+        .insert_header((header::ETAG, etag))
+        .body(body))
+}
+
+fn etag(version: i64) -> String {
+    format!("W/\"{version}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_the_client_has_is_recognised() {
+        let check = |if_none_match: Option<&str>, expected: bool| {
+            let conditions = Conditions { if_none_match: if_none_match.map(str::to_owned), ..Conditions::default() };
+            assert_eq!(conditions.has(&etag(3)), expected, "{if_none_match:?}");
+        };
+        check(Some("W/\"3\""), true);
+        check(Some("\"3\""), true);
+        check(Some("W/\"1\", W/\"3\""), true);
+        check(Some("*"), true);
+        check(Some("W/\"30\""), false);
+        check(Some(""), false);
+        check(None, false);
+    }
+}

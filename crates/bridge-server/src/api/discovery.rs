@@ -1,0 +1,110 @@
+//! What this bridge offers (RFC 7643 sections 5 to 7, RFC 7644 section 4).
+//!
+//! Clients act on every word of it: SailPoint chooses PATCH or PUT by it, authentik splits member lists by
+//! `bulk.maxOperations` even where bulk is not supported, Entra derives its attribute list from the schemas. So it names what
+//! works, and nothing else.
+
+use std::collections::BTreeSet;
+
+use actix_web::{HttpResponse, web::Data};
+use scim_model::{ResourceType, Schema, list_response};
+use serde_json::{Value, json};
+
+use super::{
+    answer,
+    place::{Place, served},
+    query::{MAX_COUNT, Query},
+};
+use crate::{bridge::Bridge, error::ApiError, landscape::Tenant};
+
+/// URN of the schema of the ServiceProviderConfig.
+const CONFIGURATION_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
+
+/// `GET /ServiceProviderConfig`.
+pub(super) async fn configuration(bridge: Data<Bridge>, place: Place) -> Result<HttpResponse, ApiError> {
+    let max_body = bridge.landscape().config.server.max_body;
+    answer::json(&json!({
+        "schemas": [CONFIGURATION_URN],
+        "patch": { "supported": true },
+        // Not supported, but not 0 either: authentik sends as many members per request as this says.
+        "bulk": { "supported": false, "maxOperations": 1000, "maxPayloadSize": max_body },
+        "filter": { "supported": true, "maxResults": MAX_COUNT },
+        "changePassword": { "supported": sends_passwords(&place.tenant) },
+        "sort": { "supported": false },
+        "etag": { "supported": true },
+        "authenticationSchemes": [{
+            "type": "oauthbearertoken",
+            "name": "Bearer token",
+            "description": "A token made with 'scim-bridge token new', sent as 'Authorization: Bearer'",
+            "specUri": "https://www.rfc-editor.org/rfc/rfc6750",
+            "primary": true,
+        }],
+        "meta": meta(&place.tenant, "ServiceProviderConfig", "ServiceProviderConfig"),
+    }))
+}
+
+/// `GET /ResourceTypes`.
+pub(super) async fn resource_types(place: Place, query: Query) -> Result<HttpResponse, ApiError> {
+    list(&query, served(&place.tenant.catalog).map(|resource_type| show_type(&place.tenant, resource_type)))
+}
+
+/// `GET /ResourceTypes/{name}`.
+pub(super) async fn resource_type(place: Place) -> Result<HttpResponse, ApiError> {
+    let found = served(&place.tenant.catalog).find(|candidate| candidate.name.eq_ignore_ascii_case(place.id()));
+    let found = found.ok_or_else(|| ApiError::NotFound("There is no resource type of that name".into()))?;
+    answer::json(&show_type(&place.tenant, found))
+}
+
+/// `GET /Schemas`.
+pub(super) async fn schemas(place: Place, query: Query) -> Result<HttpResponse, ApiError> {
+    list(&query, served_schemas(&place.tenant).map(|schema| show_schema(&place.tenant, schema)))
+}
+
+/// `GET /Schemas/{urn}`.
+pub(super) async fn schema(place: Place) -> Result<HttpResponse, ApiError> {
+    let found = served_schemas(&place.tenant).find(|candidate| candidate.id.eq_ignore_ascii_case(place.id()));
+    let found = found.ok_or_else(|| ApiError::NotFound("There is no schema with that URN".into()))?;
+    answer::json(&show_schema(&place.tenant, found))
+}
+
+/// A list that is whole on every request; a filter on it is refused as RFC 7644 section 4 says.
+fn list(query: &Query, resources: impl Iterator<Item = Value>) -> Result<HttpResponse, ApiError> {
+    if query.has_filter() {
+        return Err(ApiError::Forbidden("This list cannot be filtered, it is always whole".into()));
+    }
+    let resources: Vec<Value> = resources.collect();
+    let total = resources.len() as u64;
+    answer::json(&list_response(resources, total, 1))
+}
+
+/// The schemas of the resource types that are served, each once.
+fn served_schemas(tenant: &Tenant) -> impl Iterator<Item = &Schema> {
+    let used: BTreeSet<&str> = served(&tenant.catalog)
+        .flat_map(|resource_type| {
+            let extensions = resource_type.extensions.iter().map(|(schema, _)| schema.id.as_str());
+            extensions.chain([resource_type.schema.id.as_str()])
+        })
+        .collect();
+    tenant.catalog.schemas().iter().filter(move |schema| used.contains(schema.id.as_str()))
+}
+
+fn show_type(tenant: &Tenant, resource_type: &ResourceType) -> Value {
+    let mut shown = resource_type.to_json();
+    shown["meta"] = meta(tenant, "ResourceType", &format!("ResourceTypes/{}", resource_type.name));
+    shown
+}
+
+fn show_schema(tenant: &Tenant, schema: &Schema) -> Value {
+    let mut shown = schema.to_json();
+    shown["meta"] = meta(tenant, "Schema", &format!("Schemas/{}", schema.id));
+    shown
+}
+
+fn meta(tenant: &Tenant, resource_type: &str, path: &str) -> Value {
+    json!({ "resourceType": resource_type, "location": format!("{}/{path}", tenant.base_url) })
+}
+
+/// Whether a password that the provider sends reaches any account.
+fn sends_passwords(tenant: &Tenant) -> bool {
+    tenant.targets.values().any(|target| target.rules.uses_password())
+}

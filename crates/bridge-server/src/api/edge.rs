@@ -1,0 +1,334 @@
+//! The outermost layer: whatever happens further in, the answer is SCIM (RFC 7644 section 3.12) and carries a request id.
+//!
+//! Okta shows a Java parser error and Entra quarantines the connection when an answer is HTML or empty text, so unknown
+//! addresses, wrong methods, failures of middleware and panics are all put into the Error schema here. This is also the one
+//! place where a failed request is logged.
+
+use std::{
+    any::Any,
+    fmt,
+    future::{Ready, ready},
+    panic::AssertUnwindSafe,
+    time::Instant,
+};
+
+use actix_web::{
+    Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError,
+    body::{EitherBody, MessageBody},
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web::Data,
+};
+use futures_util::FutureExt;
+use metrics::histogram;
+use percent_encoding::percent_decode_str;
+use scim_model::ScimError;
+use tracing::{Instrument, debug, error, info, info_span, warn};
+use uuid::Uuid;
+
+use crate::{
+    bridge::Bridge,
+    error::{ApiError, SCIM_JSON},
+    provisioning::Received,
+};
+
+/// Carries the request id to the client.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Names one request in answers, logs and journal. Grows with time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestId(Uuid);
+
+impl RequestId {
+    fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The id that the request got when it arrived.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Self {
+        request.extensions().get::<Self>().copied().unwrap_or_else(Self::new)
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, formatter)
+    }
+}
+
+/// A failure that left no response behind to be changed; renders as the answer to that request.
+#[derive(Debug)]
+struct Unanswered {
+    error: ApiError,
+    id: RequestId,
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, formatter)
+    }
+}
+
+impl ResponseError for Unanswered {
+    fn status_code(&self) -> StatusCode {
+        self.error.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut answer = self.error.render(&self.id.to_string());
+        add_id(&mut answer, self.id);
+        answer
+    }
+}
+
+/// Gives the request its id, lets it through, and sees to it that the answer is SCIM.
+///
+/// # Errors
+/// Only such as render as a SCIM answer.
+pub(super) async fn answer_in_scim(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let id = RequestId::new();
+    let began = Instant::now();
+    let method = name_of(request.method());
+    request.extensions_mut().insert(id);
+    let span = info_span!("request", request.id = %id, method, path = request.path());
+    let answer = async {
+        if percent_decode_str(request.path()).decode_utf8().is_err() {
+            let error: ApiError = ScimError::invalid_syntax("The address is not UTF-8 after percent-decoding").into();
+            return Err(Unanswered { error, id }.into());
+        }
+        // The request is gone after a panic, and nothing else is shared with it.
+        let response = AssertUnwindSafe(async { next.call(request).await }).catch_unwind().await;
+        match response {
+            Ok(Ok(response)) => Ok(translate(response, id)),
+            Ok(Err(error)) => Err(Unanswered {
+                error: own_error(&error).unwrap_or_else(|| foreign_error(error.as_response_error().status_code())),
+                id,
+            }
+            .into()),
+            Err(panic) => {
+                Err(Unanswered { error: ApiError::internal(format!("panic: {}", words(&*panic))), id }.into())
+            }
+        }
+    }
+    .instrument(span.clone())
+    .await;
+    span.in_scope(|| log(&answer, method, began));
+    answer
+}
+
+/// Keeps an answer that is SCIM already; puts every other one into the Error schema.
+fn translate<B: MessageBody>(mut response: ServiceResponse<B>, id: RequestId) -> ServiceResponse<EitherBody<B>> {
+    let status = response.status();
+    let error = response.response().error().and_then(own_error);
+    let is_failure = status.is_client_error() || status.is_server_error();
+    let is_scim = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == SCIM_JSON);
+    if error.is_none() && (is_scim || !is_failure) {
+        add_id(response.response_mut(), id);
+        return response.map_into_left_body();
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let mut answer = error.unwrap_or_else(|| foreign_error(status)).render(&id.to_string());
+    add_id(&mut answer, id);
+    if let Some(allow) = allow {
+        answer.headers_mut().insert(header::ALLOW, allow);
+    }
+    response.into_response(answer).map_into_right_body()
+}
+
+fn add_id<B>(answer: &mut HttpResponse<B>, id: RequestId) {
+    let mut text = Uuid::encode_buffer();
+    // Hexadecimal digits and dashes are always a valid header value.
+    if let Ok(value) = HeaderValue::from_str(id.0.hyphenated().encode_lower(&mut text)) {
+        answer.headers_mut().insert(REQUEST_ID, value);
+    }
+}
+
+fn own_error(error: &Error) -> Option<ApiError> {
+    error.as_error::<ApiError>().cloned()
+}
+
+/// An error that the web server found on its own: it has a status and no words of ours.
+fn foreign_error(status: StatusCode) -> ApiError {
+    match status {
+        StatusCode::NOT_FOUND => ApiError::NotFound("There is nothing at this address, check the base URL".into()),
+        StatusCode::METHOD_NOT_ALLOWED => ApiError::MethodNotAllowed,
+        status if status.is_client_error() => {
+            let reason = status.canonical_reason().unwrap_or("the request cannot be understood");
+            ScimError::new(status.as_u16(), None, reason).into()
+        }
+        status => ApiError::internal(format!("an answer with status {status} that is not ours")),
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+}
+
+/// One line per request: what came of it, without what the client sent.
+fn log<B>(answer: &Result<ServiceResponse<B>, Error>, method: &'static str, began: Instant) {
+    let (status, error) = match answer {
+        Ok(response) => (response.status(), response.response().error().and_then(own_error)),
+        Err(failure) => (
+            failure.as_response_error().status_code(),
+            failure.as_error::<Unanswered>().map(|unanswered| unanswered.error.clone()),
+        ),
+    };
+    let took = began.elapsed();
+    let class = match status.as_u16() {
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    };
+    histogram!("scim_bridge_request_seconds", "method" => method, "status" => class).record(took.as_secs_f64());
+    let (status, took_ms) = (status.as_u16(), took.as_millis() as u64);
+    match error {
+        Some(ApiError::Internal { source }) => error!(status, took_ms, "Request failed inside the bridge: {source}"),
+        Some(ApiError::Unavailable { detail, .. }) => warn!(status, took_ms, "Request put off: {detail}"),
+        _ if status >= 500 => warn!(status, took_ms, "Request answered with {status}"),
+        Some(error) => {
+            let scim_type = error.scim_type().map_or("", |scim_type| scim_type.as_str());
+            info!(status, took_ms, scim_type, "Request refused with {status}");
+        }
+        None if status >= 400 => info!(status, took_ms, "Request refused with {status}"),
+        None if method == "GET" || method == "HEAD" => debug!(status, took_ms, "Request answered with {status}"),
+        None => info!(status, took_ms, "Request answered with {status}"),
+    }
+}
+
+/// The method as a word that can label a metric.
+fn name_of(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+impl FromRequest for Received {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let Some(bridge) = request.app_data::<Data<Bridge>>() else {
+            return ready(Err(ApiError::internal("no bridge behind this server")));
+        };
+        let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        ready(Ok(Self {
+            request_id: RequestId::of(request).to_string(),
+            method: name_of(request.method()),
+            path: request.path().to_owned(),
+            user_agent: user_agent.map(str::to_owned),
+            at: bridge.clock.now(),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{App, middleware::from_fn, test, web};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    async fn broken() -> HttpResponse {
+        panic!("secret words")
+    }
+
+    async fn foreign() -> Result<HttpResponse, Error> {
+        Err(actix_web::error::ErrorImATeapot("<html>"))
+    }
+
+    async fn fine() -> HttpResponse {
+        HttpResponse::Ok().insert_header((header::CONTENT_TYPE, SCIM_JSON)).body("{}")
+    }
+
+    async fn refused() -> Result<HttpResponse, ApiError> {
+        Err(ApiError::internal("secret words"))
+    }
+
+    async fn ask(method: Method, path: &str) -> (u16, header::HeaderMap, Value) {
+        let app = App::new()
+            .wrap(from_fn(answer_in_scim))
+            .route("/broken", web::get().to(broken))
+            .route("/foreign", web::get().to(foreign))
+            .route("/refused", web::get().to(refused))
+            .service(web::resource("/fine").get(fine).put(fine))
+            .service(
+                web::scope("/shut")
+                    .wrap(from_fn(|_: ServiceRequest, _: Next<actix_web::body::BoxBody>| async {
+                        Err::<ServiceResponse, _>(Error::from(ApiError::Unauthorized("no token".into())))
+                    }))
+                    .route("/in", web::get().to(fine)),
+            );
+        let app = test::init_service(app).await;
+        let request = test::TestRequest::default().method(method).uri(path).to_request();
+        let answer = match test::try_call_service(&app, request).await {
+            Ok(answer) => answer.into_parts().1.map_into_boxed_body(),
+            Err(error) => error.error_response(),
+        };
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let body = actix_web::body::to_bytes(answer.into_body()).await.unwrap();
+        (status, headers, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    #[actix_web::test]
+    async fn every_failure_is_an_error_in_scim_with_a_request_id() {
+        let cases = [
+            (Method::GET, "/broken", 500),
+            (Method::GET, "/refused", 500),
+            (Method::GET, "/foreign", 418),
+            (Method::GET, "/nowhere", 404),
+            (Method::DELETE, "/fine", 405),
+            (Method::GET, "/shut/in", 401),
+            (Method::GET, "/shut/nowhere", 401),
+            (Method::GET, "/%ff%fe", 400),
+        ];
+        for (method, path, expected) in cases {
+            let (status, headers, body) = ask(method, path).await;
+            assert_eq!(status, expected, "{path}");
+            assert_eq!(headers.get("content-type").unwrap(), SCIM_JSON, "{path}");
+            assert_eq!(headers.get("x-request-id").unwrap().len(), 36, "{path}");
+            assert_eq!(body["schemas"], json!(["urn:ietf:params:scim:api:messages:2.0:Error"]), "{path}");
+            assert_eq!(body["status"], json!(expected.to_string()), "{path}");
+            assert!(!body.to_string().contains("secret"), "{path}");
+            assert!(!body.to_string().contains('<'), "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_failure_inside_names_the_request_that_the_header_names() {
+        for path in ["/broken", "/refused"] {
+            let (_, headers, body) = ask(Method::GET, path).await;
+            let id = headers.get("x-request-id").unwrap().to_str().unwrap();
+            assert!(body["detail"].as_str().unwrap().contains(id), "{body}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_wrong_method_is_told_the_right_ones() {
+        let (_, headers, _) = ask(Method::DELETE, "/fine").await;
+        assert_eq!(headers.get("allow").unwrap(), "GET, PUT");
+    }
+
+    #[actix_web::test]
+    async fn a_good_answer_passes_with_its_request_id() {
+        let (status, headers, body) = ask(Method::GET, "/fine").await;
+        assert_eq!((status, body), (200, json!({})));
+        assert!(headers.contains_key("x-request-id"));
+    }
+}

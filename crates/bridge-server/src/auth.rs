@@ -1,0 +1,337 @@
+//! Who calls: the credential of a request becomes a [`Caller`], before any of the body is read (DESIGN section 6, step 1).
+//!
+//! It is a middleware and not an extractor, because actix polls the extractors of a handler together and one of them reads
+//! the body. A request without a good credential for the tenant of its address is answered 401 in SCIM words; a token of
+//! another tenant looks exactly like one that does not exist. Refused log-ins are counted, and written to the journal of
+//! the tenant (without the token, and not more often than a person would want to read).
+
+use std::{
+    fmt,
+    future::{Ready, ready},
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use actix_web::{
+    Error, FromRequest, HttpMessage, HttpRequest,
+    body::{EitherBody, MessageBody},
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    http::header::{self, HeaderMap},
+    middleware::Next,
+    web::Data,
+};
+use bridge_store::{Credential, RequestEntry, StoreError};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use jiff::Timestamp;
+use metrics::counter;
+use serde_json::json;
+use tracing::warn;
+
+use crate::{
+    api::{DEFAULT_TENANT, RequestId},
+    bridge::Bridge,
+    clock::later,
+    error::ApiError,
+    provisioning::Caller,
+    token::Token,
+};
+
+/// Uses of a token closer together than this are written down once.
+const USE_GRAIN: Duration = Duration::from_secs(3600);
+
+/// Refused log-ins per minute and tenant that are written to the journal.
+const ENTRIES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+
+/// Why a request may not go on. Each is a 401.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stranger {
+    /// No `Authorization` header.
+    NoCredential,
+    /// User name and password.
+    Basic,
+    /// An `Authorization` header that holds no token of ours.
+    Unreadable,
+    /// No such token, or one of another tenant, or no such tenant: who asks must not learn which.
+    Unknown,
+    /// A token of this tenant that is past its time.
+    Expired,
+    /// A token of this tenant that an administrator has ended.
+    Revoked,
+}
+
+impl Stranger {
+    /// Stable word for metrics and journal.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NoCredential => "no-credential",
+            Self::Basic => "basic",
+            Self::Unreadable => "unreadable-token",
+            Self::Unknown => "unknown-token",
+            Self::Expired => "expired-token",
+            Self::Revoked => "revoked-token",
+        }
+    }
+}
+
+impl fmt::Display for Stranger {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NoCredential => {
+                "The header Authorization is missing: send 'Authorization: Bearer' and a token of this bridge"
+            }
+            Self::Basic => {
+                "User name and password are not accepted here: choose a bearer token (HTTP header) as authentication"
+            }
+            Self::Unreadable => {
+                "The header Authorization holds no token of this bridge: such a token begins with 'scimb_'"
+            }
+            Self::Unknown => {
+                "The token is not valid here: check that it was copied whole, and the address it is used with"
+            }
+            Self::Expired => "The token has expired: ask for a new one and enter it in the identity provider",
+            Self::Revoked => "The token was revoked: ask for a new one and enter it in the identity provider",
+        })
+    }
+}
+
+/// What the `Authorization` header holds. JSON web tokens and OAuth access tokens will be further variants.
+#[derive(Debug)]
+enum Presented {
+    Token(Token),
+}
+
+impl Presented {
+    /// `Bearer` is read in any letter case. Okta's "Header Auth" template sends what the administrator typed, so a token
+    /// without that word is taken too (`idp/okta.md` section 2); its prefix says that it is ours.
+    fn read(headers: &HeaderMap) -> Result<Self, Stranger> {
+        let value = headers.get(header::AUTHORIZATION).ok_or(Stranger::NoCredential)?;
+        let text = value.to_str().map_err(|_| Stranger::Unreadable)?.trim();
+        let token = match text.split_once(' ') {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim(),
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("basic") => return Err(Stranger::Basic),
+            Some(_) => return Err(Stranger::Unreadable),
+            None => text,
+        };
+        Token::parse(token).map(Self::Token).ok_or(Stranger::Unreadable)
+    }
+}
+
+/// Why it is not known who calls.
+#[derive(Debug)]
+pub enum NotIdentified {
+    /// The request holds no good credential.
+    Stranger(Stranger),
+    /// The store cannot say.
+    Store(StoreError),
+}
+
+impl From<StoreError> for NotIdentified {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Finds out who calls the tenant of that name.
+///
+/// # Errors
+/// The reason for a 401, or the failure of the store.
+pub async fn identify(bridge: &Bridge, tenant: &str, headers: &HeaderMap) -> Result<Caller, NotIdentified> {
+    let Presented::Token(token) = Presented::read(headers).map_err(NotIdentified::Stranger)?;
+    let found = bridge.store.read(|db| db.credential_by_selector(&token.selector())).await?;
+    let known = found.filter(|_| bridge.tenant(tenant).is_some());
+    let now = bridge.clock.now();
+    let credential = judge(known, &token, tenant, now).map_err(NotIdentified::Stranger)?;
+    note_use(bridge, &credential, now);
+    Ok(Caller { tenant: credential.tenant, connection: credential.connection, label: credential.label })
+}
+
+/// Whether the stored credential is the presented one, of this tenant, and still good.
+fn judge(found: Option<Credential>, token: &Token, tenant: &str, now: Timestamp) -> Result<Credential, Stranger> {
+    match found.filter(|credential| token.matches(&credential.hash) && credential.tenant == tenant) {
+        None => Err(Stranger::Unknown),
+        Some(credential) if credential.revoked.is_some() => Err(Stranger::Revoked),
+        Some(credential) if credential.expires.is_some_and(|end| end <= now) => Err(Stranger::Expired),
+        Some(credential) => Ok(credential),
+    }
+}
+
+/// Writes down once an hour that a token is in use, without keeping the request waiting.
+fn note_use(bridge: &Bridge, credential: &Credential, now: Timestamp) {
+    if credential.last_used.is_some_and(|last| now < later(last, USE_GRAIN)) {
+        return;
+    }
+    let (store, selector) = (bridge.store.clone(), credential.selector.clone());
+    tokio::spawn(async move {
+        if let Err(error) = store.write(move |tx| tx.touch_credential(&selector, now)).await {
+            warn!(%error, "The use of a token could not be written down");
+        }
+    });
+}
+
+/// Keeps strangers out of the SCIM addresses: 401, or the request goes on with a [`Caller`] among its extensions.
+///
+/// # Errors
+/// Those of the service behind it.
+pub async fn require_token(
+    bridge: Data<Bridge>,
+    log_book: Data<LogBook>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let tenant = request.match_info().get("tenant").unwrap_or(DEFAULT_TENANT);
+    match identify(&bridge, tenant, request.headers()).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            Ok(next.call(request).await?.map_into_left_body())
+        }
+        Err(NotIdentified::Stranger(stranger)) => {
+            log_book.refused(&bridge, tenant, stranger, request.request());
+            Ok(refuse(request, ApiError::Unauthorized(stranger.to_string())))
+        }
+        Err(NotIdentified::Store(error)) => Ok(refuse(request, error.into())),
+    }
+}
+
+fn refuse<B>(request: ServiceRequest, error: ApiError) -> ServiceResponse<EitherBody<B>> {
+    request.error_response(error).map_into_right_body()
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let caller = request.extensions_mut().remove::<Self>();
+        ready(caller.ok_or_else(|| ApiError::internal("a handler outside of the token check asks who calls")))
+    }
+}
+
+/// Notes refused log-ins: all of them in the metrics, some of them in the journal of the tenant.
+pub struct LogBook {
+    entries: DefaultKeyedRateLimiter<String>,
+}
+
+impl Default for LogBook {
+    fn default() -> Self {
+        let quota = Quota::per_minute(ENTRIES_PER_MINUTE).allow_burst(ENTRIES_PER_MINUTE);
+        Self { entries: RateLimiter::keyed(quota) }
+    }
+}
+
+impl LogBook {
+    fn refused(&self, bridge: &Bridge, tenant: &str, stranger: Stranger, request: &HttpRequest) {
+        counter!("scim_bridge_refused_logins_total", "reason" => stranger.code()).increment(1);
+        // An unknown tenant has no journal, and anybody can invent names.
+        if bridge.tenant(tenant).is_none() || self.entries.check_key(&tenant.to_owned()).is_err() {
+            return;
+        }
+        let now = bridge.clock.now();
+        let entry = RequestEntry {
+            key: 0,
+            tenant: tenant.to_owned(),
+            request_id: RequestId::of(request).to_string(),
+            connection: None,
+            method: request.method().to_string(),
+            path: request.path().to_owned(),
+            body: None,
+            resource: None,
+            notes: Some(json!({ "refused": stranger.code() })),
+            received: now,
+            status: Some(401),
+            outcome: Some(stranger.to_string()),
+            finished: Some(now),
+        };
+        let store = bridge.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.write(move |tx| tx.add_request(&entry)).await {
+                warn!(%error, "A refused log-in could not be written to the journal");
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn headers(authorization: &str) -> HeaderMap {
+        [(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap())].into_iter().collect()
+    }
+
+    fn credential(token: &Token) -> Credential {
+        Credential {
+            selector: token.selector(),
+            hash: token.hash().to_vec(),
+            tenant: "acme".into(),
+            connection: "okta".into(),
+            label: "Okta production".into(),
+            scopes: "scim".into(),
+            created: Timestamp::UNIX_EPOCH,
+            expires: None,
+            revoked: None,
+            last_used: None,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_read_with_bearer_in_any_case_or_bare() {
+        let token = Token::from_secret(&[7; 32]);
+        for prefix in ["Bearer ", "bearer ", "BEARER   ", ""] {
+            let read = Presented::read(&headers(&format!("{prefix}{}", token.expose())));
+            let Presented::Token(read) = read.unwrap();
+            assert_eq!(read.selector(), token.selector(), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn what_holds_no_token_of_ours_is_refused_with_the_reason() {
+        let check =
+            |value: &str, stranger| assert_eq!(Presented::read(&headers(value)).unwrap_err(), stranger, "{value}");
+        check("Basic dXNlcjpwYXNz", Stranger::Basic);
+        check("non-token", Stranger::Unreadable);
+        check("Bearer", Stranger::Unreadable);
+        check("Bearer ", Stranger::Unreadable);
+        check("Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl", Stranger::Unreadable);
+        check("Digest username=\"jo\"", Stranger::Unreadable);
+        check("", Stranger::Unreadable);
+        assert_eq!(Presented::read(&HeaderMap::new()).unwrap_err(), Stranger::NoCredential);
+    }
+
+    #[test]
+    fn a_good_token_of_the_tenant_is_let_in() {
+        let token = Token::from_secret(&[7; 32]);
+        let expiring = Credential { expires: Some(at(100)), ..credential(&token) };
+        assert!(judge(Some(credential(&token)), &token, "acme", at(0)).is_ok());
+        assert!(judge(Some(expiring), &token, "acme", at(99)).is_ok());
+    }
+
+    #[test]
+    fn a_token_that_is_not_good_here_is_refused() {
+        let token = Token::from_secret(&[7; 32]);
+        let check = |found: Option<Credential>, tenant: &str, stranger| {
+            assert_eq!(judge(found, &token, tenant, at(100)).unwrap_err(), stranger);
+        };
+        check(None, "acme", Stranger::Unknown);
+        check(Some(credential(&token)), "globex", Stranger::Unknown);
+        check(Some(Credential { hash: vec![0; 32], ..credential(&token) }), "acme", Stranger::Unknown);
+        check(Some(Credential { expires: Some(at(100)), ..credential(&token) }), "acme", Stranger::Expired);
+        check(Some(Credential { revoked: Some(at(1)), ..credential(&token) }), "acme", Stranger::Revoked);
+    }
+
+    #[test]
+    fn whether_another_tenants_token_is_good_does_not_show() {
+        let token = Token::from_secret(&[7; 32]);
+        let revoked = Credential { revoked: Some(at(1)), ..credential(&token) };
+        let expired = Credential { expires: Some(at(1)), ..credential(&token) };
+        for found in [None, Some(credential(&token)), Some(revoked), Some(expired)] {
+            assert_eq!(judge(found, &token, "globex", at(100)).unwrap_err(), Stranger::Unknown);
+        }
+    }
+}

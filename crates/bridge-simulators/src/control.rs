@@ -14,9 +14,7 @@ use crate::fault::{FORMS, parse_order};
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config.service(
         web::scope("/_sim")
-            .service(
-                web::resource("/accounts").route(web::get().to(list_accounts)).route(web::post().to(seed_account)),
-            )
+            .service(web::resource("/accounts").route(web::get().to(list_accounts)).route(web::post().to(seed_account)))
             .service(web::resource("/accounts/{key:.*}").route(web::delete().to(remove_account)))
             .service(web::resource("/calls").route(web::get().to(list_calls)))
             .service(web::resource("/faults").route(web::post().to(order_fault)))

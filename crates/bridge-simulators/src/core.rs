@@ -106,10 +106,6 @@ impl Core {
         self.state().log.to_json()
     }
 
-    pub(crate) fn base_path(&self) -> &'static str {
-        self.state().vendor.base_path()
-    }
-
     pub(crate) fn operations(&self) -> Vec<&'static str> {
         self.state().vendor.operations()
     }

@@ -23,7 +23,10 @@ mod clock;
 mod control;
 mod core;
 pub mod credentials;
+mod crm_com;
 mod fault;
+mod glance;
+mod netsapiens;
 mod options;
 mod server;
 mod simulator;
@@ -37,6 +40,37 @@ pub use options::{
     CrmComOptions, GlanceOptions, NetsapiensOptions, Options, PasswordPolicy, PbxVersion, Ports, UserTemplate,
 };
 pub use simulator::Simulator;
+
+/// Starts all three simulators, each on its own server. Works from any tokio runtime, actix's included.
+///
+/// # Errors
+///
+/// When an address cannot be bound or a thread cannot be started; whatever was started before is ended.
+pub async fn start(options: Options) -> io::Result<Simulators> {
+    Ok(Simulators {
+        glance: start_glance(&options).await?,
+        netsapiens: start_netsapiens(&options).await?,
+        crm_com: start_crm_com(&options).await?,
+    })
+}
+
+/// Starts the Glance simulator alone; otherwise as [`start`].
+pub async fn start_glance(options: &Options) -> io::Result<Simulator> {
+    let vendor = glance::Glance::new(options.glance.clone());
+    Simulator::start(Box::new(vendor), options, options.ports.glance).await
+}
+
+/// Starts the NetSapiens simulator alone; otherwise as [`start`].
+pub async fn start_netsapiens(options: &Options) -> io::Result<Simulator> {
+    let vendor = netsapiens::Netsapiens::new(options.netsapiens.clone());
+    Simulator::start(Box::new(vendor), options, options.ports.netsapiens).await
+}
+
+/// Starts the CRM.COM simulator alone; otherwise as [`start`].
+pub async fn start_crm_com(options: &Options) -> io::Result<Simulator> {
+    let vendor = crm_com::CrmCom::new(options.crm_com.clone());
+    Simulator::start(Box::new(vendor), options, options.ports.crm_com).await
+}
 
 /// The three running simulators.
 #[derive(Debug)]

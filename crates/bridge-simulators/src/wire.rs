@@ -44,8 +44,10 @@ impl Request {
 
     /// The path's segments below `base`, decoded; `None` when the path does not start with `base`.
     pub(crate) fn segments(&self, base: &str) -> Option<Vec<String>> {
-        let rest = self.path.strip_prefix(base)?;
-        Some(rest.trim_matches('/').split('/').map(|part| percent_decode_str(part).decode_utf8_lossy().into()).collect())
+        let rest = self.path.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+        Some(
+            rest.trim_matches('/').split('/').map(|part| percent_decode_str(part).decode_utf8_lossy().into()).collect(),
+        )
     }
 }
 
@@ -101,7 +103,8 @@ impl Reply {
 
     /// The page of a web server or proxy that stands in front of the API.
     pub(crate) fn html(status: u16, title: &str) -> Self {
-        let body = format!("<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n");
+        let body =
+            format!("<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n");
         Self { status, content_type: "text/html; charset=utf-8", body, header: None, outcome: title.to_owned() }
     }
 }
@@ -116,7 +119,10 @@ mod tests {
     fn secrets_are_masked_at_every_depth_and_in_any_letter_case() {
         let body = json!({"token": "t", "user": {"Password": ["p"], "name": "n"}, "list": [{"password": 1}]});
         let masked = masked_json(body, &["TOKEN", "password"]);
-        assert_eq!(masked, json!({"token": "***", "user": {"Password": "***", "name": "n"}, "list": [{"password": "***"}]}));
+        assert_eq!(
+            masked,
+            json!({"token": "***", "user": {"Password": "***", "name": "n"}, "list": [{"password": "***"}]})
+        );
     }
 
     #[test]
@@ -124,5 +130,6 @@ mod tests {
         let request = Request { path: "/base/a%2Fb/c".to_owned(), ..Request::default() };
         assert_eq!(request.segments("/base"), Some(vec!["a/b".to_owned(), "c".to_owned()]));
         assert_eq!(request.segments("/other"), None);
+        assert_eq!(request.segments("/ba"), None);
     }
 }

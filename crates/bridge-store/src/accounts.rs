@@ -14,6 +14,9 @@ use crate::{
 /// More queued accounts than this are not counted.
 const QUEUE_COUNTED: u64 = 10_000;
 
+/// How many accounts one statement moves.
+const SLICE: usize = 2000;
+
 /// Accounts per page if the caller does not say.
 const PAGE: usize = 100;
 
@@ -87,23 +90,36 @@ impl Db<'_> {
     /// Accounts in the order of resource and target. A state other than `due`, `settled` and `out_of_scope` is found by an
     /// index; the rest is a scan.
     pub fn accounts_where(&self, query: &AccountQuery) -> Result<Vec<Account>, StoreError> {
-        // The text of the first condition is that of the index `account_unsettled`: only then is it used.
-        let unsettled = "state IN ('waiting', 'parked', 'held', 'task', 'handed_over')";
+        self.select_where(columns!(), query, account)
+    }
+
+    /// The resources of those accounts.
+    fn keys_where(&self, query: &AccountQuery) -> Result<Vec<i64>, StoreError> {
+        self.select_where("resource", query, |row| row.integer(0))
+    }
+
+    fn select_where<T>(
+        &self,
+        columns: &str,
+        query: &AccountQuery,
+        read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        // The text of these conditions is that of the partial indexes: only then are they used.
         let states = match query.state {
-            Some(AccountState::Settled | AccountState::Due | AccountState::OutOfScope) => "state = ?3",
+            None => "?3 = ''",
+            Some(AccountState::Due) => "state = 'due' AND ?3 <> ''",
+            Some(AccountState::Settled | AccountState::OutOfScope) => "state = ?3",
             Some(
                 AccountState::Waiting
                 | AccountState::Parked
                 | AccountState::Held
                 | AccountState::Task
                 | AccountState::HandedOver,
-            ) => &format!("{unsettled} AND state = ?3"),
-            None => "?3 = ''",
+            ) => "state IN ('waiting', 'parked', 'held', 'task', 'handed_over') AND state = ?3",
         };
         let sql = format!(
-            "SELECT {} FROM account WHERE {states} AND (?1 = '' OR tenant = ?1) AND (?2 = '' OR target = ?2) \
-             AND (resource > ?4 OR (resource = ?4 AND target > ?5)) ORDER BY resource, target LIMIT ?6",
-            columns!()
+            "SELECT {columns} FROM account WHERE {states} AND (?1 = '' OR tenant = ?1) AND (?2 = '' OR target = ?2) \
+             AND (resource > ?4 OR (resource = ?4 AND target > ?5)) ORDER BY resource, target LIMIT ?6"
         );
         let (resource, target) =
             query.after.as_ref().map_or((0, ""), |(resource, target)| (*resource, target.as_str()));
@@ -118,7 +134,7 @@ impl Db<'_> {
                 target,
                 limit,
             ],
-            account,
+            read,
         )
     }
 
@@ -160,26 +176,21 @@ impl Tx<'_> {
     /// A lease stays with its holder, whose settling then leaves the new course alone.
     ///
     /// # Errors
-    /// [`StoreError::Taken`] (`natural key`) if another account of the target has the natural key.
-    pub fn want(
-        &mut self,
-        tenant: &str,
-        resource: i64,
-        target: &str,
-        want: &Want,
-        now: Timestamp,
-    ) -> Result<Wanted, StoreError> {
+    /// [`StoreError::Taken`] (`natural key`) if another account of the target has the natural key;
+    /// [`StoreError::NotFound`] if there is no such resource.
+    pub fn want(&mut self, resource: i64, target: &str, want: &Want, now: Timestamp) -> Result<Wanted, StoreError> {
         if let Some(key) = &want.natural_key {
-            self.check_free(tenant, target, "natural_key", "natural key", key, resource)?;
+            let tenant = self.tenant_of(resource)?;
+            self.check_free(&tenant, target, Unique::NaturalKey, key, resource)?;
         }
         let reason = json(want.reason.as_ref())?;
         let sql = "INSERT INTO account (resource, target, tenant, wanted, applied, state, reason, urgent, attempts, \
-                   due_at, doubt, natural_key, secret, secret_pending, updated) \
-                   VALUES (?1, ?2, ?3, 1, 0, ?4, ?5, ?6, 0, ?7, 'none', ?8, ?9, ?10, ?11) \
+                   due_at, claims, doubt, natural_key, secret, secret_pending, updated) \
+                   SELECT key, ?2, tenant, 1, 0, ?3, ?4, ?5, 0, ?6, 0, 'none', ?7, ?8, ?9, ?10 FROM resource WHERE key = ?1 \
                    ON CONFLICT (resource, target) DO UPDATE SET wanted = account.wanted + 1, \
-                   state = CASE WHEN account.state = 'handed_over' OR (account.state = 'held' AND ?12 = 0) \
+                   state = CASE WHEN account.state = 'handed_over' OR (account.state = 'held' AND ?11 = 0) \
                    THEN account.state ELSE excluded.state END, \
-                   reason = CASE WHEN account.state = 'handed_over' OR (account.state = 'held' AND ?12 = 0) \
+                   reason = CASE WHEN account.state = 'handed_over' OR (account.state = 'held' AND ?11 = 0) \
                    THEN account.reason ELSE excluded.reason END, \
                    urgent = CASE WHEN account.urgent > excluded.urgent THEN account.urgent ELSE excluded.urgent END, \
                    attempts = 0, due_at = excluded.due_at, \
@@ -192,7 +203,6 @@ impl Tx<'_> {
             &parameters![
                 resource,
                 target,
-                tenant,
                 want.state.as_str(),
                 reason,
                 want.urgent,
@@ -205,19 +215,18 @@ impl Tx<'_> {
             ],
             |row| Ok(Wanted { wanted: row.integer(0)?, state: row.word(1)? }),
         )?;
-        wanted.ok_or(StoreError::NotFound("account"))
+        wanted.ok_or(StoreError::NotFound("resource"))
     }
 
     /// Claims up to `limit` accounts of a target that are due and free: urgent ones first, then by due time.
     ///
-    /// `token` must never have been used before. A lease that ran out unsettled leaves doubt.
+    /// The token of a lease is in the row. A lease that ran out unsettled leaves doubt.
     pub fn claim(
         &mut self,
         tenant: &str,
         target: &str,
         now: Timestamp,
         lease_until: Timestamp,
-        token: i64,
         limit: usize,
     ) -> Result<Vec<Account>, StoreError> {
         let mut claimed = Vec::new();
@@ -228,7 +237,7 @@ impl Tx<'_> {
             let free =
                 self.session().query(sql, &parameters![tenant, target, urgent, now, left], |row| row.integer(0))?;
             for resource in free {
-                claimed.extend(self.claim_one(resource, target, now, lease_until, token)?);
+                claimed.extend(self.claim_one(resource, target, now, lease_until)?);
             }
         }
         Ok(claimed)
@@ -241,16 +250,15 @@ impl Tx<'_> {
         target: &str,
         now: Timestamp,
         lease_until: Timestamp,
-        token: i64,
     ) -> Result<Option<Account>, StoreError> {
         let sql = concat!(
-            "UPDATE account SET lease_token = ?5, lease_until = ?4, doubt = CASE WHEN lease_token IS NULL OR \
+            "UPDATE account SET claims = claims + 1, lease_token = claims + 1, lease_until = ?4, doubt = CASE WHEN lease_token IS NULL OR \
              doubt <> 'none' THEN doubt WHEN remote_id IS NULL THEN 'create' ELSE 'read' END, updated = ?3 \
              WHERE resource = ?1 AND target = ?2 AND state = 'due' AND due_at <= ?3 \
              AND (lease_token IS NULL OR lease_until <= ?3) RETURNING ",
             columns!()
         );
-        self.session().query_one(sql, &parameters![resource, target, now, lease_until, token], account)
+        self.session().query_one(sql, &parameters![resource, target, now, lease_until], account)
     }
 
     /// Prolongs a lease; false if it is lost.
@@ -284,11 +292,11 @@ impl Tx<'_> {
         if let Some(id) = &settlement.remote_id
             && current.remote_id.as_ref() != Some(id)
         {
-            self.check_free(&current.tenant, target, "remote_id", "remote id", id, resource)?;
+            self.check_free(&current.tenant, target, Unique::RemoteId, id, resource)?;
         }
         let natural_key = match &settlement.natural_key {
             Change::Set(key) if is_last_word => {
-                self.check_free(&current.tenant, target, "natural_key", "natural key", key, resource)?;
+                self.check_free(&current.tenant, target, Unique::NaturalKey, key, resource)?;
                 Some(key)
             }
             Change::Clear if is_last_word => None,
@@ -386,8 +394,8 @@ impl Tx<'_> {
         };
         let due_at = old.lease.map_or(now, |lease| lease.until.max(now));
         let take = "INSERT INTO account (resource, target, tenant, wanted, applied, state, urgent, attempts, due_at, \
-                    doubt, remote_id, natural_key, observed, kept, secret, secret_pending, last_write_at, candidate, \
-                    updated) VALUES (?1, ?2, ?3, 1, 0, 'due', 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
+                    claims, doubt, remote_id, natural_key, observed, kept, secret, secret_pending, last_write_at, candidate, \
+                    updated) VALUES (?1, ?2, ?3, 1, 0, 'due', 0, 0, ?4, 0, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
                     ON CONFLICT (resource, target) DO UPDATE SET wanted = account.wanted + 1, state = 'due', \
                     reason = NULL, attempts = 0, due_at = excluded.due_at, doubt = excluded.doubt, \
                     remote_id = excluded.remote_id, \
@@ -429,7 +437,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let account = self.account(resource, target)?.ok_or(StoreError::NotFound("account"))?;
         if let Some(id) = remote_id {
-            self.check_free(&account.tenant, target, "remote_id", "remote id", id, resource)?;
+            self.check_free(&account.tenant, target, Unique::RemoteId, id, resource)?;
         }
         let sql = "UPDATE account SET wanted = wanted + 1, state = 'due', reason = NULL, attempts = 0, due_at = ?4, \
                    lease_token = NULL, lease_until = NULL, doubt = 'read', remote_id = ?3, digest = NULL, \
@@ -438,25 +446,67 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Makes an account due at once and in doubt, so that it is read and compared whatever was sent last. False if there is
+    /// none, or it was handed over.
+    pub fn look_again(&mut self, resource: i64, target: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let sql = "UPDATE account SET wanted = wanted + 1, state = 'due', reason = NULL, attempts = 0, due_at = ?3, \
+                   doubt = CASE WHEN doubt = 'none' THEN 'read' ELSE doubt END, digest = NULL, updated = ?3 \
+                   WHERE resource = ?1 AND target = ?2 AND state <> 'handed_over'";
+        Ok(self.session().execute(sql, &parameters![resource, target, now])? > 0)
+    }
+
+    /// Moves accounts of a target from one state to another, at most 2,000; returns how many. Repeat until it is 0.
+    ///
+    /// Moved to `due` they are due at once.
+    pub fn move_state(
+        &mut self,
+        tenant: &str,
+        target: &str,
+        from: AccountState,
+        to: AccountState,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        if from == to {
+            return Ok(0);
+        }
+        let page = AccountQuery {
+            tenant: Some(tenant.to_owned()),
+            target: Some(target.to_owned()),
+            state: Some(from),
+            after: None,
+            limit: SLICE,
+        };
+        let sql = "UPDATE account SET wanted = wanted + 1, state = ?3, reason = NULL, attempts = 0, due_at = ?4, \
+                   updated = ?4 WHERE resource = ?1 AND target = ?2";
+        let found = self.keys_where(&page)?;
+        for resource in &found {
+            self.session().execute(sql, &parameters![*resource, target, to.as_str(), now])?;
+        }
+        Ok(found.len())
+    }
+
     /// Forgets an account, whatever the target has; false if there was none.
     pub fn drop_account(&mut self, resource: i64, target: &str) -> Result<bool, StoreError> {
         let sql = "DELETE FROM account WHERE resource = ?1 AND target = ?2";
         Ok(self.session().execute(sql, &parameters![resource, target])? > 0)
     }
 
-    /// Fails if another account of the target than that of `resource` has this value in `column`.
+    /// Fails if another account of the target than that of `resource` has this value.
     fn check_free(
         &self,
         tenant: &str,
         target: &str,
-        column: &'static str,
-        what: &str,
+        unique: Unique,
         value: &str,
         resource: i64,
     ) -> Result<(), StoreError> {
-        let sql = match column {
-            "remote_id" => "SELECT resource FROM account WHERE tenant = ?1 AND target = ?2 AND remote_id = ?3",
-            _ => "SELECT resource FROM account WHERE tenant = ?1 AND target = ?2 AND natural_key = ?3",
+        let (sql, what) = match unique {
+            Unique::RemoteId => {
+                ("SELECT resource FROM account WHERE tenant = ?1 AND target = ?2 AND remote_id = ?3", "remote id")
+            }
+            Unique::NaturalKey => {
+                ("SELECT resource FROM account WHERE tenant = ?1 AND target = ?2 AND natural_key = ?3", "natural key")
+            }
         };
         let holder = self.session().query_one(sql, &parameters![tenant, target, value], |row| row.integer(0))?;
         match holder {
@@ -464,6 +514,19 @@ impl Tx<'_> {
             _ => Ok(()),
         }
     }
+
+    fn tenant_of(&self, resource: i64) -> Result<String, StoreError> {
+        let sql = "SELECT tenant FROM resource WHERE key = ?1";
+        let tenant = self.session().query_one(sql, &parameters![resource], |row| row.text(0))?;
+        tenant.ok_or(StoreError::NotFound("resource"))
+    }
+}
+
+/// What only one account of a target can have.
+#[derive(Debug, Clone, Copy)]
+enum Unique {
+    RemoteId,
+    NaturalKey,
 }
 
 /// A value as the JSON text that is stored.

@@ -4,37 +4,20 @@
 //! skipped because it had one. Values given back have rows too, found by the time from which they are free. So neither a
 //! nearly full pool nor a large one makes handing out slower, and a value rests as long as possible before it is used again.
 
-use std::fmt;
-use std::str::FromStr;
-
 use jiff::Timestamp;
 
 use crate::driver::{Row, parameters};
-use crate::{Assignment, AssignmentState, Db, PoolUsage, StoreError, Tx};
+use crate::{Assignment, AssignmentState, Db, PoolUsage, Range, StoreError, Tx};
 
 /// How many rows one look at the values ahead reads.
 const AHEAD: usize = 500;
 
-/// The longest number a range may hold, in digits: more would not fit its count into 64 bits.
-const DIGITS: usize = 18;
-
-/// The consecutive numbers `first` to `last`, both included, written with `width` digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolRange {
-    first: u64,
-    last: u64,
-    width: usize,
-}
-
-/// The ranges of a pool, in the order they are handed out: `1000-1999,5000-5099`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolRanges(Vec<PoolRange>);
-
-impl PoolRange {
+impl Range {
     fn len(self) -> u64 {
-        self.last - self.first + 1
+        self.last.saturating_sub(self.first).saturating_add(1)
     }
 
+    /// The text of the value at `offset`.
     fn value(self, offset: u64) -> String {
         format!("{:0width$}", self.first + offset, width = self.width)
     }
@@ -49,91 +32,32 @@ impl PoolRange {
     }
 }
 
-impl fmt::Display for PoolRange {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:0width$}-{:0width$}", self.first, self.last, width = self.width)
-    }
+/// How many values the ranges of a pool have.
+fn size(ranges: &[Range]) -> u64 {
+    ranges.iter().map(|range| range.len()).sum()
 }
 
-impl FromStr for PoolRange {
-    type Err = String;
-
-    /// `1000-1999`, or a single value. Both ends have the same number of digits.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let (first, last) = (first.trim(), last.trim());
-        let number = |digits: &str| {
-            let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-            if !is_number || digits.len() > DIGITS {
-                return Err(format!("{digits:?} in the range {text:?} is not a number of 1 to {DIGITS} digits"));
-            }
-            digits.parse::<u64>().map_err(|error| error.to_string())
-        };
-        let range = Self { first: number(first)?, last: number(last)?, width: first.len() };
-        if first.len() != last.len() {
-            return Err(format!("both ends of the range {text:?} must have the same number of digits"));
+/// The range that holds the value at `position` of all ranges, and where in it.
+fn at(ranges: &[Range], position: u64) -> Option<(Range, u64)> {
+    let mut offset = position;
+    for range in ranges {
+        if offset < range.len() {
+            return Some((*range, offset));
         }
-        if range.last < range.first { Err(format!("the range {text:?} ends before it begins")) } else { Ok(range) }
+        offset -= range.len();
     }
+    None
 }
 
-impl PoolRanges {
-    /// Ranges in the order they are handed out.
-    ///
-    /// # Errors
-    /// A sentence that says which ranges overlap.
-    pub fn new(ranges: Vec<PoolRange>) -> Result<Self, String> {
-        for (number, range) in ranges.iter().enumerate() {
-            let overlaps = |other: &&PoolRange| {
-                other.width == range.width && other.first <= range.last && range.first <= other.last
-            };
-            if let Some(other) = ranges[..number].iter().find(overlaps) {
-                return Err(format!("the ranges {other} and {range} overlap"));
-            }
-        }
-        Ok(Self(ranges))
-    }
-
-    /// How many values there are.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        self.0.iter().map(|range| range.len()).sum()
-    }
-
-    /// Whether a value belongs to the ranges.
-    #[must_use]
-    pub fn contains(&self, value: &str) -> bool {
-        self.0.iter().any(|range| range.offset(value).is_some())
-    }
-
-    /// The range that holds the value at `position`, and where in it.
-    fn at(&self, position: u64) -> Option<(PoolRange, u64)> {
-        let mut offset = position;
-        for range in &self.0 {
-            if offset < range.len() {
-                return Some((*range, offset));
-            }
-            offset -= range.len();
-        }
-        None
-    }
+fn contains(ranges: &[Range], value: &str) -> bool {
+    ranges.iter().any(|range| range.offset(value).is_some())
 }
 
-impl fmt::Display for PoolRanges {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, range) in self.0.iter().enumerate() {
-            write!(formatter, "{}{range}", if number == 0 { "" } else { "," })?;
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for PoolRanges {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::new(text.split(',').map(|range| range.trim().parse()).collect::<Result<_, _>>()?)
-    }
+/// The text by which changed ranges are noticed.
+fn text(ranges: &[Range]) -> String {
+    let texts: Vec<String> =
+        ranges.iter().map(|range| format!("{}-{}", range.value(0), range.value(range.len() - 1))).collect();
+    texts.join(",")
 }
 
 macro_rules! columns {
@@ -189,18 +113,15 @@ impl Db<'_> {
         self.session().query(sql, &parameters![tenant, pool, after, limit], assignment)
     }
 
-    /// The value that `reserve` would hand out to a resource that has none; nothing is reserved.
-    ///
-    /// # Errors
-    /// [`StoreError::PoolEmpty`].
+    /// The value that `reserve` would hand out to a resource that has none; nothing is reserved. `None` if there is none.
     pub fn next_free(
         &self,
         tenant: &str,
         pool: &str,
-        ranges: &PoolRanges,
+        ranges: &[Range],
         now: Timestamp,
-    ) -> Result<String, StoreError> {
-        Ok(self.candidate(tenant, pool, ranges, now)?.value)
+    ) -> Result<Option<String>, StoreError> {
+        Ok(self.candidate(tenant, pool, ranges, now)?.map(|candidate| candidate.value))
     }
 
     /// How full a pool is. A scan over its rows.
@@ -208,10 +129,10 @@ impl Db<'_> {
         &self,
         tenant: &str,
         pool: &str,
-        ranges: &PoolRanges,
+        ranges: &[Range],
         now: Timestamp,
     ) -> Result<PoolUsage, StoreError> {
-        let mut usage = PoolUsage { size: ranges.size(), ..PoolUsage::default() };
+        let mut usage = PoolUsage { size: size(ranges), ..PoolUsage::default() };
         let mut out = 0;
         let sql = "SELECT value, state, free_at FROM assignment WHERE tenant = ?1 AND pool = ?2";
         self.session().each(sql, &parameters![tenant, pool], |row| {
@@ -224,7 +145,7 @@ impl Db<'_> {
                 AssignmentState::Free => usage.cooling += u64::from(is_cooling),
             }
             let is_out = state != AssignmentState::Free || is_cooling;
-            out += u64::from(is_out && ranges.contains(&row.text(0)?));
+            out += u64::from(is_out && contains(ranges, &row.text(0)?));
             Ok(true)
         })?;
         usage.free = usage.size.saturating_sub(out);
@@ -242,16 +163,16 @@ impl Db<'_> {
         &self,
         tenant: &str,
         pool: &str,
-        ranges: &PoolRanges,
+        ranges: &[Range],
         now: Timestamp,
-    ) -> Result<Candidate, StoreError> {
+    ) -> Result<Option<Candidate>, StoreError> {
         let walked = "SELECT position FROM pool WHERE tenant = ?1 AND pool = ?2 AND ranges = ?3";
         // Other ranges than last time are walked from their beginning: what is in use has a row and is passed over.
         let mut position = self
             .session()
-            .query_one(walked, &parameters![tenant, pool, ranges.to_string()], |row| row.count(0))?
+            .query_one(walked, &parameters![tenant, pool, text(ranges)], |row| row.count(0))?
             .unwrap_or_default();
-        while let Some((range, offset)) = ranges.at(position) {
+        while let Some((range, offset)) = at(ranges, position) {
             let ahead = "SELECT value FROM assignment WHERE tenant = ?1 AND pool = ?2 AND value >= ?3 AND value <= ?4 \
                          ORDER BY value LIMIT ?5";
             let (first, last) = (range.value(offset), range.value(range.len() - 1));
@@ -269,7 +190,7 @@ impl Db<'_> {
             })?;
             let position_here = position - offset;
             if is_gap || (seen < AHEAD && expected < range.len()) {
-                return Ok(Candidate { value: range.value(expected), position: position_here + expected + 1 });
+                return Ok(Some(Candidate { value: range.value(expected), position: position_here + expected + 1 }));
             }
             position = position_here + expected;
         }
@@ -278,13 +199,12 @@ impl Db<'_> {
         let mut found = None;
         self.session().each(free, &parameters![tenant, pool, now], |row| {
             let value = row.text(0)?;
-            if ranges.contains(&value) {
+            if contains(ranges, &value) {
                 found = Some(value);
             }
             Ok(found.is_none())
         })?;
-        let value = found.ok_or_else(|| StoreError::PoolEmpty { pool: pool.to_owned() })?;
-        Ok(Candidate { value, position })
+        Ok(found.map(|value| Candidate { value, position }))
     }
 }
 
@@ -297,7 +217,7 @@ impl Tx<'_> {
         &mut self,
         tenant: &str,
         pool: &str,
-        ranges: &PoolRanges,
+        ranges: &[Range],
         resource: i64,
         now: Timestamp,
     ) -> Result<String, StoreError> {
@@ -305,17 +225,27 @@ impl Tx<'_> {
             return Ok(value);
         }
         let candidate = self.candidate(tenant, pool, ranges, now)?;
+        let candidate = candidate.ok_or_else(|| StoreError::PoolEmpty { pool: pool.to_owned() })?;
         let walked = "INSERT INTO pool (tenant, pool, ranges, position) VALUES (?1, ?2, ?3, ?4) \
                       ON CONFLICT (tenant, pool) DO UPDATE SET ranges = excluded.ranges, position = excluded.position";
         let position = i64::try_from(candidate.position).map_err(StoreError::corrupt)?;
-        self.session().execute(walked, &parameters![tenant, pool, ranges.to_string(), position])?;
-        self.put(tenant, pool, &candidate.value, Some(resource), AssignmentState::Held, None, now)?;
+        self.session().execute(walked, &parameters![tenant, pool, text(ranges), position])?;
+        self.put(tenant, pool, &candidate.value, resource, AssignmentState::Held, now)?;
         Ok(candidate.value)
     }
 
-    /// Marks a value as in use by somebody we do not know; whoever held it here loses it.
-    pub fn mark_foreign(&mut self, tenant: &str, pool: &str, value: &str, now: Timestamp) -> Result<(), StoreError> {
-        self.put(tenant, pool, value, None, AssignmentState::Foreign, None, now)
+    /// The target has the value that a resource holds for somebody we do not know: the resource loses it, and nobody gets
+    /// it again. Returns the value; `None` if the resource held none.
+    pub fn mark_foreign(
+        &mut self,
+        tenant: &str,
+        pool: &str,
+        resource: i64,
+        now: Timestamp,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "UPDATE assignment SET state = 'foreign', resource = NULL, free_at = NULL, updated = ?4 \
+                   WHERE resource = ?3 AND tenant = ?1 AND pool = ?2 RETURNING value";
+        self.session().query_one(sql, &parameters![tenant, pool, resource, now], |row| row.text(0))
     }
 
     /// Makes a foreign value free again: the target no longer has it. False if it was not foreign.
@@ -331,18 +261,11 @@ impl Tx<'_> {
         Ok(self.session().execute(sql, &parameters![tenant, pool, value, now])? > 0)
     }
 
-    /// Notes that the target has the value for the resource; false if the resource does not hold it.
-    pub fn confirm(
-        &mut self,
-        tenant: &str,
-        pool: &str,
-        value: &str,
-        resource: i64,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let sql = "UPDATE assignment SET state = 'confirmed', updated = ?5 \
-                   WHERE tenant = ?1 AND pool = ?2 AND value = ?3 AND resource = ?4";
-        Ok(self.session().execute(sql, &parameters![tenant, pool, value, resource, now])? > 0)
+    /// Notes that the target has the value that a resource holds; false if it holds none, or this was known.
+    pub fn confirm(&mut self, tenant: &str, pool: &str, resource: i64, now: Timestamp) -> Result<bool, StoreError> {
+        let sql = "UPDATE assignment SET state = 'confirmed', updated = ?4 \
+                   WHERE resource = ?3 AND tenant = ?1 AND pool = ?2 AND state = 'held'";
+        Ok(self.session().execute(sql, &parameters![tenant, pool, resource, now])? > 0)
     }
 
     /// Gives a resource's value back. Never confirmed, it is free at once; else from `cool_until` on. Returns the value.
@@ -380,7 +303,7 @@ impl Tx<'_> {
         let sql = "UPDATE assignment SET state = 'free', resource = NULL, free_at = ?5, updated = ?5 \
                    WHERE resource = ?3 AND tenant = ?1 AND pool = ?2 AND value <> ?4";
         self.session().execute(sql, &parameters![tenant, pool, resource, value, now])?;
-        self.put(tenant, pool, value, Some(resource), AssignmentState::Confirmed, None, now)
+        self.put(tenant, pool, value, resource, AssignmentState::Confirmed, now)
     }
 
     /// Moves the values of one resource to another, which has none of these pools yet. Returns how many.
@@ -391,22 +314,19 @@ impl Tx<'_> {
         self.session().execute(sql, &parameters![from, to, now])
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
     fn put(
         &self,
         tenant: &str,
         pool: &str,
         value: &str,
-        resource: Option<i64>,
+        resource: i64,
         state: AssignmentState,
-        free_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO assignment (tenant, pool, value, resource, state, free_at, updated) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (tenant, pool, value) DO UPDATE SET \
-                   resource = excluded.resource, state = excluded.state, free_at = excluded.free_at, \
-                   updated = excluded.updated";
-        self.session().execute(sql, &parameters![tenant, pool, value, resource, state.as_str(), free_at, now])?;
+                   VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6) ON CONFLICT (tenant, pool, value) DO UPDATE SET \
+                   resource = excluded.resource, state = excluded.state, free_at = NULL, updated = excluded.updated";
+        self.session().execute(sql, &parameters![tenant, pool, value, resource, state.as_str(), now])?;
         Ok(())
     }
 }

@@ -1,10 +1,9 @@
 //! Which attributes a resource can be found by, and the values of a document under them (DESIGN section 5).
 //!
-//! The usual ones are indexed for every tenant. What a tenant adds is written down in the database, together with whether
-//! all resources have been gone through since: only then is it used for searching, so an answer is never incomplete.
+//! The usual ones are indexed always. What the configuration adds is kept up from then on, but used for searching only once
+//! [`Store::reindex`] has gone through the resources that were there before: an answer is never incomplete.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use scim_filter::{AttributePath, PatchPath};
@@ -12,7 +11,7 @@ use scim_model::{Document, Resolved, ResourceType, Type, Uniqueness, fold};
 
 use crate::{Db, IndexedValue, Store, StoreError, Tx};
 
-/// The attributes that are indexed for every tenant, where the resource type has them.
+/// The attributes that are always indexed, where the resource type has them.
 const USUAL: &[&str] = &[
     "userName",
     "externalId",
@@ -27,65 +26,43 @@ const EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:";
 /// How many resources one transaction goes through.
 const SLICE: usize = 100;
 
-/// The values of a document under the indexed attributes. Only the store makes them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IndexedValues {
-    pub(crate) values: Vec<IndexedValue>,
-    /// What was indexed when they were made.
-    pub(crate) generation: u64,
-}
+/// Under which names in the table `meta` finished indexes are noted.
+const META: &str = "index/";
 
-impl IndexedValues {
-    /// The values, sorted.
-    #[must_use]
-    pub fn values(&self) -> &[IndexedValue] {
-        &self.values
-    }
-}
-
-/// What tenants index beside the usual attributes, by tenant and type: path, and whether it can be searched.
-type Extra = BTreeMap<(String, String), BTreeMap<String, bool>>;
-
-/// The memory of the table `meta` about indexes.
+/// What is indexed, and what of it can be searched.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    extra: RwLock<Extra>,
-    generation: AtomicU64,
+    /// Paths beside the usual ones.
+    extra: Vec<String>,
+    /// By tenant and type, those of the extra paths that all resources have been gone through for.
+    complete: RwLock<BTreeMap<(String, String), BTreeSet<String>>>,
 }
 
 impl Index {
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+    pub(crate) fn new(extra: &[String]) -> Self {
+        Self { extra: extra.to_vec(), complete: RwLock::default() }
     }
 
-    fn set(&self, tenant: &str, resource_type: &str, paths: BTreeMap<String, bool>) {
-        let mut extra = self.extra.write().unwrap_or_else(PoisonError::into_inner);
-        extra.insert((tenant.to_owned(), resource_type.to_owned()), paths);
-        self.generation.fetch_add(1, Ordering::AcqRel);
+    fn completed(&self, tenant: &str, resource_type: &str) -> BTreeSet<String> {
+        let complete = self.complete.read().unwrap_or_else(PoisonError::into_inner);
+        complete.get(&(tenant.to_owned(), resource_type.to_owned())).cloned().unwrap_or_default()
     }
 
-    fn extra(&self, tenant: &str, resource_type: &str) -> BTreeMap<String, bool> {
-        let extra = self.extra.read().unwrap_or_else(PoisonError::into_inner);
-        // Most installations have none: no key is built for them.
-        if extra.is_empty() {
-            return BTreeMap::new();
-        }
-        extra.get(&(tenant.to_owned(), resource_type.to_owned())).cloned().unwrap_or_default()
+    fn set_complete(&self, tenant: &str, resource_type: &str, paths: BTreeSet<String>) {
+        let mut complete = self.complete.write().unwrap_or_else(PoisonError::into_inner);
+        complete.insert((tenant.to_owned(), resource_type.to_owned()), paths);
     }
 
-    /// Whether all live resources of the type can be found by this attribute.
+    /// Whether all live resources of the type can be found by the attribute of that name.
     pub(crate) fn is_searchable(&self, tenant: &str, resource_type: &ResourceType, name: &str) -> bool {
         let is = |path: &str| known(resource_type, path).is_some_and(|(_, resolved)| index_name(resolved) == name);
-        USUAL.iter().any(|path| is(path))
-            || self.extra(tenant, &resource_type.name).iter().any(|(path, is_complete)| *is_complete && is(path))
+        USUAL.iter().any(|path| is(path)) || self.completed(tenant, &resource_type.name).iter().any(|path| is(path))
     }
 
     /// The values of a document, sorted, each once.
-    pub(crate) fn values(&self, tenant: &str, resource_type: &ResourceType, document: &Document) -> IndexedValues {
-        let generation = self.generation();
+    pub(crate) fn values(&self, resource_type: &ResourceType, document: &Document) -> Vec<IndexedValue> {
         let mut values = BTreeSet::new();
-        let extra = self.extra(tenant, &resource_type.name);
-        for path in USUAL.iter().copied().chain(extra.keys().map(String::as_str)) {
+        for path in USUAL.iter().copied().chain(self.extra.iter().map(String::as_str)) {
             let Some((path, resolved)) = known(resource_type, path) else { continue };
             let attribute = index_name(resolved);
             let unique = matches!(resolved.leaf().uniqueness, Uniqueness::Server | Uniqueness::Global);
@@ -96,24 +73,18 @@ impl Index {
                 }
             }
         }
-        IndexedValues { values: values.into_iter().collect(), generation }
+        values.into_iter().collect()
     }
 }
 
 /// The name of an attribute in the index: its path, the URN of an extension shortened.
 pub(crate) fn index_name(resolved: Resolved<'_>) -> String {
-    let mut name = match resolved.schema {
-        Some(urn) => format!("{}:{}", urn.strip_prefix(EXTENSION).unwrap_or(urn), resolved.attribute.name),
-        None => resolved.attribute.name.clone(),
-    };
+    let path = resolved.path();
+    let mut name = path.strip_prefix(EXTENSION).unwrap_or(&path).to_owned();
     // A complex attribute stands for its value, as in a filter.
-    let sub = resolved.sub.or_else(|| match resolved.attribute.kind {
-        Type::Complex => resolved.attribute.value(),
-        _ => None,
-    });
-    if let Some(sub) = sub {
+    if let (None, Type::Complex, Some(value)) = (resolved.sub, resolved.attribute.kind, resolved.attribute.value()) {
         name.push('.');
-        name.push_str(&sub.name);
+        name.push_str(&value.name);
     }
     name
 }
@@ -126,100 +97,85 @@ fn known<'a>(resource_type: &'a ResourceType, path: &str) -> Option<(PatchPath, 
     is_text.then_some((PatchPath { attribute: path, filter: None, sub_attribute: None }, resolved))
 }
 
-fn meta_name(tenant: &str, resource_type: &str) -> String {
-    format!("index/{tenant}/{resource_type}")
-}
-
-impl Db<'_> {
-    /// Reads what tenants index from the table `meta`.
-    pub(crate) fn load_index(&self) -> Result<(), StoreError> {
-        for (name, value) in self.meta_with_prefix("index/")? {
-            let mut parts = name.splitn(3, '/').skip(1);
-            if let (Some(tenant), Some(resource_type)) = (parts.next(), parts.next()) {
-                let paths = serde_json::from_str(&value).map_err(StoreError::corrupt)?;
-                self.shared().index.set(tenant, resource_type, paths);
+impl Tx<'_> {
+    /// Reads which indexes are complete. Those that are not kept up any more are forgotten, if `owner` says that this
+    /// process is the one that keeps them up.
+    pub(crate) fn load_index(&mut self, owner: bool) -> Result<(), StoreError> {
+        for (name, value) in self.meta_with_prefix(META)? {
+            let Some((tenant, resource_type)) = name[META.len()..].split_once('/') else { continue };
+            let mut paths: BTreeSet<String> = serde_json::from_str(&value).map_err(StoreError::corrupt)?;
+            let before = paths.len();
+            paths.retain(|path| self.shared().index.extra.contains(path));
+            if owner && paths.len() < before {
+                self.note_complete(tenant, resource_type, &paths)?;
             }
+            self.shared().index.set_complete(tenant, resource_type, paths);
         }
         Ok(())
     }
+
+    fn note_complete(&mut self, tenant: &str, resource_type: &str, paths: &BTreeSet<String>) -> Result<(), StoreError> {
+        let text = serde_json::to_string(paths).map_err(|error| StoreError::Internal(error.to_string()))?;
+        self.set_meta(&format!("{META}{tenant}/{resource_type}"), &text)
+    }
 }
 
-impl Tx<'_> {
-    fn save_index(
-        &mut self,
-        tenant: &str,
-        resource_type: &str,
-        paths: &BTreeMap<String, bool>,
-    ) -> Result<(), StoreError> {
-        let text = serde_json::to_string(paths).map_err(|error| StoreError::Internal(error.to_string()))?;
-        self.set_meta(&meta_name(tenant, resource_type), &text)
+impl Db<'_> {
+    /// What a document is found by, for callers inside a transaction.
+    #[must_use]
+    pub fn indexed_values(&self, resource_type: &ResourceType, document: &Document) -> Vec<IndexedValue> {
+        self.shared().index.values(resource_type, document)
     }
 }
 
 impl Store {
-    /// What a document is found by. Made outside the write, which is [`StoreError::Stale`] if the tenant's indexes have
-    /// changed in between.
+    /// What a document is found by.
     #[must_use]
-    pub fn indexed_values(&self, tenant: &str, resource_type: &ResourceType, document: &Document) -> IndexedValues {
-        self.inner.shared.index.values(tenant, resource_type, document)
-    }
-
-    /// Makes `extra` the attributes a tenant indexes beside the usual ones, going through all its resources of the type if
-    /// there is a new one. Until then searches by a new attribute are right but slow. Call it at start and after a reload.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] (`attribute`) if the type does not know one of them as a text.
-    pub async fn index_attributes(
+    pub fn indexed_values(
         &self,
-        tenant: &str,
+        _tenant: &str,
         resource_type: &ResourceType,
-        extra: &[String],
-    ) -> Result<(), StoreError> {
-        if extra.iter().any(|path| known(resource_type, path).is_none()) {
-            return Err(StoreError::NotFound("attribute"));
+        document: &Document,
+    ) -> Vec<IndexedValue> {
+        self.inner.shared.index.values(resource_type, document)
+    }
+
+    /// Goes through all resources of a tenant and type if an attribute is indexed that was not before; returns how many
+    /// resources it went through. Until then searches by that attribute are right but slow. Call it for every tenant and
+    /// type after opening, while requests are served.
+    pub async fn reindex(&self, tenant: &str, resource_type: &ResourceType) -> Result<u64, StoreError> {
+        let index = &self.inner.shared.index;
+        let wanted: BTreeSet<String> =
+            index.extra.iter().filter(|path| known(resource_type, path).is_some()).cloned().collect();
+        if index.completed(tenant, &resource_type.name) == wanted {
+            return Ok(0);
         }
-        let before = self.inner.shared.index.extra(tenant, &resource_type.name);
-        let mut paths: BTreeMap<String, bool> =
-            extra.iter().map(|path| (path.clone(), before.get(path).copied().unwrap_or(false))).collect();
-        if paths == before && paths.values().all(|is_complete| *is_complete) {
-            return Ok(());
-        }
-        self.set_index(tenant, &resource_type.name, &paths).await?;
-        let mut after = 0;
-        while let Some(last) = self.index_slice(tenant, resource_type, after).await? {
+        let (mut after, mut count) = (0, 0);
+        while let Some((last, done)) = self.reindex_slice(tenant, resource_type, after).await? {
             after = last;
+            count += done;
         }
-        paths.values_mut().for_each(|is_complete| *is_complete = true);
-        self.set_index(tenant, &resource_type.name, &paths).await
+        let noted = (tenant.to_owned(), resource_type.name.clone(), wanted.clone());
+        self.write(move |tx| tx.note_complete(&noted.0, &noted.1, &noted.2)).await?;
+        index.set_complete(tenant, &resource_type.name, wanted);
+        Ok(count)
     }
 
-    async fn set_index(
-        &self,
-        tenant: &str,
-        resource_type: &str,
-        paths: &BTreeMap<String, bool>,
-    ) -> Result<(), StoreError> {
-        let saved = (tenant.to_owned(), resource_type.to_owned(), paths.clone());
-        self.write(move |tx| tx.save_index(&saved.0, &saved.1, &saved.2)).await?;
-        self.inner.shared.index.set(tenant, resource_type, paths.clone());
-        Ok(())
-    }
-
-    /// Writes the values of the next resources anew; returns the key of the last one.
-    async fn index_slice(
+    /// Writes the values of the next resources anew; returns the key of the last one and how many there were.
+    async fn reindex_slice(
         &self,
         tenant: &str,
         resource_type: &ResourceType,
         after: i64,
-    ) -> Result<Option<i64>, StoreError> {
+    ) -> Result<Option<(i64, u64)>, StoreError> {
         let (tenant, resource_type) = (tenant.to_owned(), resource_type.clone());
         self.write(move |tx| {
-            let slice = tx.resources_after(&tenant, &resource_type.name, after, SLICE)?;
+            let slice = tx.resources_in_any_state(&tenant, &resource_type.name, after, SLICE)?;
             for resource in &slice {
-                let values = tx.shared().index.values(&tenant, &resource_type, &resource.document);
+                let values = tx.indexed_values(&resource_type, &resource.document);
                 tx.put_values(resource, &values)?;
             }
-            Ok(slice.last().map(|resource| resource.key))
+            Ok(slice.last().map(|resource| (resource.key, slice.len() as u64)))
         })
         .await
     }

@@ -2,7 +2,6 @@
 //! caller before anything gets here.
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::driver::{Row, parameters};
 use crate::{CallEntry, Db, RequestEntry, RequestQuery, StoreError, Tx};
@@ -93,16 +92,26 @@ impl Db<'_> {
         }
     }
 
-    /// One request of a tenant.
-    pub fn request(&self, tenant: &str, key: i64) -> Result<Option<RequestEntry>, StoreError> {
-        let sql = concat!("SELECT ", request_columns!(), " FROM request WHERE key = ?2 AND tenant = ?1");
-        self.session().query_one(sql, &parameters![tenant, key], request)
+    /// The request of a tenant with that request id; the last one, if a client chose the id twice.
+    pub fn request(&self, tenant: &str, request_id: &str) -> Result<Option<RequestEntry>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            request_columns!(),
+            " FROM request WHERE tenant = ?1 AND request_id = ?2 ORDER BY key DESC LIMIT 1"
+        );
+        self.session().query_one(sql, &parameters![tenant, request_id], request)
     }
 
-    /// The calls made for an account, oldest first.
-    pub fn calls_of(&self, resource: i64, target: &str) -> Result<Vec<CallEntry>, StoreError> {
-        let sql = concat!("SELECT ", call_columns!(), " FROM call WHERE resource = ?1 AND target = ?2 ORDER BY key");
-        self.session().query(sql, &parameters![resource, target], call)
+    /// The last calls made for a resource, at one target or at all, oldest first.
+    pub fn calls_of(&self, resource: i64, target: Option<&str>, limit: usize) -> Result<Vec<CallEntry>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            call_columns!(),
+            " FROM call WHERE resource = ?1 AND (?2 = '' OR target = ?2) ORDER BY key DESC LIMIT ?3"
+        );
+        let mut calls = self.session().query(sql, &parameters![resource, target.unwrap_or_default(), limit], call)?;
+        calls.reverse();
+        Ok(calls)
     }
 }
 
@@ -130,18 +139,18 @@ impl Tx<'_> {
         key.ok_or(StoreError::NotFound("request"))
     }
 
-    /// Notes what was answered; false if there is no such request (any more).
+    /// Notes what was answered to a request; false if there is no such request (any more).
     pub fn finish_request(
         &mut self,
-        key: i64,
+        tenant: &str,
+        request_id: &str,
         status: u16,
-        outcome: &str,
-        notes: Option<&Value>,
+        outcome: Option<&str>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let sql = "UPDATE request SET status = ?2, outcome = ?3, notes = coalesce(?4, notes), finished = ?5 \
-                   WHERE key = ?1";
-        Ok(self.session().execute(sql, &parameters![key, i64::from(status), outcome, notes, now])? > 0)
+        let sql = "UPDATE request SET status = ?3, outcome = ?4, finished = ?5 WHERE key = \
+                   (SELECT max(key) FROM request WHERE tenant = ?1 AND request_id = ?2)";
+        Ok(self.session().execute(sql, &parameters![tenant, request_id, i64::from(status), outcome, now])? > 0)
     }
 
     /// Adds a call as made; returns its key.

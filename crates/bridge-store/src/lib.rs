@@ -31,10 +31,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub use assignments::{PoolRange, PoolRanges};
 pub use audit::AuditBreak;
 pub use error::{StoreError, Taken};
-pub use index::IndexedValues;
 pub use journal::Pruned;
 pub use query::is_pointed;
 pub use rows::*;
@@ -42,21 +40,18 @@ pub use rows::*;
 use driver::Session;
 use sqlite::{lock::Lock, readers::Readers, writer::Writer};
 
+/// How long a scan may take.
+const SCAN_DEADLINE: Duration = Duration::from_secs(2);
+
 /// How to open a store.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The database file; `None` makes a temporary one that goes with the store.
     pub path: Option<PathBuf>,
+    /// Paths of attributes to index beside the usual ones (see [`Store::reindex`]).
+    pub indexed: Vec<String>,
     /// Whether to be the one process that serves this database. `token` and other short commands do without.
     pub lock: bool,
-    /// How long a scan may take.
-    pub scan_deadline: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { path: None, lock: false, scan_deadline: Duration::from_secs(2) }
-    }
 }
 
 impl Options {
@@ -92,7 +87,6 @@ struct Inner {
     readers: Readers,
     shared: Arc<Shared>,
     path: PathBuf,
-    scan_deadline: Duration,
     _lock: Option<Lock>,
     _directory: Option<tempfile::TempDir>,
 }
@@ -121,12 +115,11 @@ impl Store {
         };
         let lock = if options.lock { Some(Lock::take(&path)?) } else { None };
         let connection = sqlite::open(&path)?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { index: index::Index::new(&options.indexed), ..Shared::default() });
+        Tx::new(Db::new(Session::new(&connection, None), Arc::clone(&shared))).load_index(options.lock)?;
         let readers = Readers::start(&path)?;
-        readers.read(&shared, |db| db.load_index())?;
         let writer = Writer::start(connection, Arc::clone(&shared))?;
-        let scan_deadline = options.scan_deadline;
-        let inner = Inner { writer, readers, shared, path, scan_deadline, _lock: lock, _directory: directory };
+        let inner = Inner { writer, readers, shared, path, _lock: lock, _directory: directory };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -148,7 +141,23 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.inner.readers.scan(&self.inner.shared, self.inner.scan_deadline, closure).await
+        self.scan_within(SCAN_DEADLINE, closure).await
+    }
+
+    /// Like [`Store::scan`], with another deadline than 2 seconds: for reports that nobody waits for at a browser.
+    ///
+    /// # Errors
+    /// Those of `scan`.
+    pub async fn scan_within<T, E>(
+        &self,
+        deadline: Duration,
+        closure: impl FnOnce(&Db<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.inner.readers.scan(&self.inner.shared, deadline, closure).await
     }
 
     /// Writes. What the closure did is on the disk when this returns `Ok`, and undone when it returns `Err`.

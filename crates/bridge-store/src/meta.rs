@@ -1,7 +1,7 @@
-//! Small facts about the installation, by name; among them the fingerprint of each target (DESIGN section 9).
+//! Small facts about the installation, by name; among them what each target points to (DESIGN section 9).
 
 use crate::driver::parameters;
-use crate::{Db, StoreError, Tx};
+use crate::{Db, StoreError, TargetPlace, Tx};
 
 impl Db<'_> {
     /// The fact of that name.
@@ -21,14 +21,31 @@ impl Db<'_> {
 
     /// What a target pointed to when it was last accepted.
     pub fn fingerprint(&self, tenant: &str, target: &str) -> Result<Option<String>, StoreError> {
-        self.meta(&fingerprint_name(tenant, target))
+        self.meta(&place_name(tenant, target))
     }
 
-    /// The fingerprints of all targets of a tenant, by target.
-    pub fn fingerprints(&self, tenant: &str) -> Result<Vec<(String, String)>, StoreError> {
-        let prefix = fingerprint_name(tenant, "");
-        let found = self.meta_with_prefix(&prefix)?;
-        Ok(found.into_iter().map(|(name, value)| (name[prefix.len()..].to_owned(), value)).collect())
+    /// All targets that were ever accepted and not forgotten, and whether they hold accounts.
+    pub fn target_places(&self) -> Result<Vec<TargetPlace>, StoreError> {
+        let mut places = Vec::new();
+        for (name, fingerprint) in self.meta_with_prefix(PLACE)? {
+            let Some((tenant, target)) = name[PLACE.len()..].split_once('/') else { continue };
+            let accounts = self.accounts_at(tenant, target)?;
+            places.push(TargetPlace { tenant: tenant.to_owned(), target: target.to_owned(), fingerprint, accounts });
+        }
+        Ok(places)
+    }
+
+    /// How many accounts a target is known to hold, up to 1,000: with a remote id, or else a natural key.
+    fn accounts_at(&self, tenant: &str, target: &str) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM (SELECT 1 AS one FROM account WHERE tenant = ?1 AND target = ?2 \
+                   AND remote_id IS NOT NULL LIMIT 1000) AS found";
+        let found = self.session().query_one(sql, &parameters![tenant, target], |row| row.count(0))?;
+        if let Some(found @ 1..) = found {
+            return Ok(found);
+        }
+        let sql = "SELECT count(*) FROM (SELECT 1 AS one FROM account WHERE tenant = ?1 AND target = ?2 \
+                   AND natural_key IS NOT NULL LIMIT 1000) AS found";
+        Ok(self.session().query_one(sql, &parameters![tenant, target], |row| row.count(0))?.unwrap_or_default())
     }
 }
 
@@ -48,17 +65,40 @@ impl Tx<'_> {
     }
 
     /// Remembers what a target points to.
-    pub fn set_fingerprint(&mut self, tenant: &str, target: &str, fingerprint: &str) -> Result<(), StoreError> {
-        self.set_meta(&fingerprint_name(tenant, target), fingerprint)
+    pub fn put_target_place(&mut self, tenant: &str, target: &str, fingerprint: &str) -> Result<(), StoreError> {
+        self.set_meta(&place_name(tenant, target), fingerprint)
     }
 
-    /// Forgets a target; false if it was not known.
-    pub fn remove_fingerprint(&mut self, tenant: &str, target: &str) -> Result<bool, StoreError> {
-        self.remove_meta(&fingerprint_name(tenant, target))
+    /// Forgets a target; false if it was not known. Its accounts stay.
+    pub fn remove_target_place(&mut self, tenant: &str, target: &str) -> Result<bool, StoreError> {
+        self.remove_meta(&place_name(tenant, target))
+    }
+
+    /// Gives a target another name, with its accounts and calls. Touches all of them at once: for start-up.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if no target of that name was accepted; [`StoreError::Taken`] (`target`) if the new name is
+    /// known already.
+    pub fn rename_target(&mut self, tenant: &str, old: &str, new: &str) -> Result<(), StoreError> {
+        let fingerprint = self.fingerprint(tenant, old)?.ok_or(StoreError::NotFound("target"))?;
+        if self.fingerprint(tenant, new)?.is_some() {
+            return Err(StoreError::taken("target", 0));
+        }
+        for sql in [
+            "UPDATE account SET target = ?3 WHERE tenant = ?1 AND target = ?2",
+            "UPDATE call SET target = ?3 WHERE tenant = ?1 AND target = ?2",
+        ] {
+            self.session().execute(sql, &parameters![tenant, old, new])?;
+        }
+        self.remove_target_place(tenant, old)?;
+        self.put_target_place(tenant, new, &fingerprint)
     }
 }
 
+/// How the names of these facts begin.
+const PLACE: &str = "target/";
+
 /// Names of tenants and targets hold no slash.
-fn fingerprint_name(tenant: &str, target: &str) -> String {
-    format!("fingerprint/{tenant}/{target}")
+fn place_name(tenant: &str, target: &str) -> String {
+    format!("{PLACE}{tenant}/{target}")
 }

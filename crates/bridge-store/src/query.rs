@@ -36,15 +36,13 @@ impl Narrowed {
 
 /// Whether a filter asks for one resource, or very few, by an id or an index: such a list may be read inline.
 #[must_use]
-pub fn is_pointed(resource_type: &ResourceType, filter: &Filter) -> bool {
+pub fn is_pointed(filter: &Filter) -> bool {
     match filter {
-        Filter::And(filters) => filters.iter().any(|filter| is_pointed(resource_type, filter)),
-        Filter::Compare(path, Operator::Eq, Literal::String(_)) => {
-            resource_type.resolve(path).is_some_and(|resolved| {
-                let name = index_name(resolved);
-                name == "id" || name == "userName" || name == "externalId" || name == "emails.value"
-            })
-        }
+        Filter::And(filters) => filters.iter().any(is_pointed),
+        Filter::Compare(path, Operator::Eq, Literal::String(_)) => match &path.sub_attribute {
+            None => ["id", "userName", "externalId", "emails"].iter().any(|name| path.is(name)),
+            Some(_) => path.is("emails") && path.sub_is("value"),
+        },
         _ => false,
     }
 }
@@ -239,18 +237,10 @@ fn after_prefix(prefix: &str) -> Option<String> {
 }
 
 impl Db<'_> {
-    /// A page of the live resources of a tenant, by index. Filters see documents, `id`, `meta` without location, members and
+    /// A page of the live resources of a tenant. Filters see documents, `id`, `meta` without location, members and
     /// groups; a caller whose resources show more uses [`Db::list_with`].
-    pub fn list(
-        &self,
-        tenant: &str,
-        filter: Option<&Filter>,
-        resource_type: &ResourceType,
-        start_index: u64,
-        count: usize,
-    ) -> Result<Page, StoreError> {
-        let query = ListQuery { tenant, resource_type, filter, start: Start::Index(start_index), count };
-        self.list_with(&query, &|db, resource, rest| db.shown(resource_type, resource, rest))
+    pub fn list(&self, query: &ListQuery<'_>) -> Result<Page, StoreError> {
+        self.list_with(query, &|db, resource, rest| db.shown(query.resource_type, resource, rest))
     }
 
     /// A page of the live resources of a tenant. `show` makes the full resource that the rest of the filter, which no index

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use scim_model::Document;
 
 use crate::driver::{Row, parameters};
-use crate::index::IndexedValues;
 use crate::{Db, IndexedValue, NewResource, Resource, ResourceState, StoreError, Tx};
 
 macro_rules! columns {
@@ -110,6 +109,22 @@ impl Db<'_> {
         self.session().query(sql, &parameters![tenant, resource_type, after, limit], resource)
     }
 
+    /// Resources in key order, whatever their state. Walks the table: for maintenance.
+    pub(crate) fn resources_in_any_state(
+        &self,
+        tenant: &str,
+        resource_type: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Resource>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM resource AS r WHERE r.key > ?3 AND r.tenant = ?1 AND r.resource_type = ?2 ORDER BY r.key LIMIT ?4"
+        );
+        self.session().query(sql, &parameters![tenant, resource_type, after, limit], resource)
+    }
+
     /// Rejected and deleted resources that have not changed since `before`, longest untouched first.
     pub fn gone_resources(&self, before: Timestamp, limit: usize) -> Result<Vec<Resource>, StoreError> {
         let sql = concat!(
@@ -150,11 +165,6 @@ impl Db<'_> {
         }
         Ok(())
     }
-
-    fn check_generation(&self, values: &IndexedValues, version: i64) -> Result<(), StoreError> {
-        let is_current = values.generation == self.shared().index.generation();
-        if is_current { Ok(()) } else { Err(StoreError::Stale { found: version }) }
-    }
 }
 
 impl Tx<'_> {
@@ -163,8 +173,7 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError::Taken`] with the attribute and its holder if a unique value is in use, or the id (`id`).
     pub fn insert_resource(&mut self, new: &NewResource) -> Result<Resource, StoreError> {
-        self.check_generation(&new.values, 0)?;
-        self.check_unique(&new.tenant, &new.resource_type, &new.values.values, 0)?;
+        self.check_unique(&new.tenant, &new.resource_type, &new.values, 0)?;
         let sql = "INSERT INTO resource (tenant, resource_type, id, version, active, state, created, modified, \
                    connection, indexed, document) VALUES (?1, ?2, ?3, 1, ?4, 'live', ?5, ?5, ?6, ?7, ?8) \
                    ON CONFLICT DO NOTHING RETURNING key";
@@ -175,14 +184,14 @@ impl Tx<'_> {
             new.active,
             new.now,
             &new.connection,
-            stored_text(&new.values.values)?,
+            stored_text(&new.values)?,
             document_text(&new.document)?,
         ];
         let Some(key) = self.session().query_one(sql, &parameters, |row| row.integer(0))? else {
             let holder = self.resource_by_id(&new.tenant, &new.resource_type, &new.id)?;
             return Err(StoreError::taken("id", holder.map_or(0, |holder| holder.key)));
         };
-        for value in &new.values.values {
+        for value in &new.values {
             self.add_value(&new.tenant, &new.resource_type, value, key)?;
         }
         self.count(&new.tenant, &new.resource_type, 1, 0)?;
@@ -212,17 +221,16 @@ impl Tx<'_> {
         key: i64,
         expected_version: i64,
         document: &Document,
-        values: &IndexedValues,
+        values: &[IndexedValue],
         active: bool,
         now: Timestamp,
     ) -> Result<Resource, StoreError> {
         let mut changed = self.resource_by_key(key)?.ok_or(StoreError::NotFound("resource"))?;
-        self.check_generation(values, changed.version)?;
         if changed.version != expected_version {
             return Err(StoreError::Stale { found: changed.version });
         }
         if changed.state == ResourceState::Live {
-            self.check_unique(&changed.tenant, &changed.resource_type, &values.values, key)?;
+            self.check_unique(&changed.tenant, &changed.resource_type, values, key)?;
         }
         self.put_values(&changed, values)?;
         let sql = "UPDATE resource SET document = ?3, active = ?4, modified = ?5, version = version + 1 \
@@ -260,20 +268,51 @@ impl Tx<'_> {
         Err(found.map_or(StoreError::NotFound("resource"), |found| StoreError::Stale { found }))
     }
 
-    /// Makes a resource live, rejected or deleted. Returns false if it was so already.
+    /// Takes up a resource that is not live again, with another document and as if created by another connection; its id,
+    /// key, accounts and assignments stay. The counterpart of `insert_resource`.
     ///
     /// # Errors
-    /// [`StoreError::Taken`] if it is to be live and another live resource has one of its unique values meanwhile.
-    pub fn set_resource_state(&mut self, key: i64, state: ResourceState, now: Timestamp) -> Result<bool, StoreError> {
+    /// [`StoreError::Stale`] if it is not at the expected version; [`StoreError::Taken`]; [`StoreError::NotFound`].
+    pub fn revive(&mut self, key: i64, expected_version: i64, new: &NewResource) -> Result<Resource, StoreError> {
+        let mut revived =
+            self.update_resource(key, expected_version, &new.document, &new.values, new.active, new.now)?;
+        self.set_resource_state(key, revived.version, ResourceState::Live, new.now)?;
+        let sql = "UPDATE resource SET connection = ?2 WHERE key = ?1";
+        self.session().execute(sql, &parameters![key, &new.connection])?;
+        revived.version += i64::from(revived.state != ResourceState::Live);
+        revived.state = ResourceState::Live;
+        revived.connection.clone_from(&new.connection);
+        Ok(revived)
+    }
+
+    /// Makes a resource live, rejected or deleted; false, and nothing written, if it is not at the expected version. The
+    /// version rises unless it is in that state already.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] if it is to be live and another live resource has one of its unique values meanwhile;
+    /// [`StoreError::NotFound`].
+    pub fn set_resource_state(
+        &mut self,
+        key: i64,
+        expected_version: i64,
+        state: ResourceState,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let resource = self.resource_by_key(key)?.ok_or(StoreError::NotFound("resource"))?;
-        if resource.state == state {
+        if resource.version != expected_version {
             return Ok(false);
+        }
+        if resource.state == state {
+            return Ok(true);
         }
         if state == ResourceState::Live {
             self.check_unique(&resource.tenant, &resource.resource_type, &self.stored_values(key)?, key)?;
         }
-        let sql = "UPDATE resource SET state = ?2, modified = ?3, version = version + 1 WHERE key = ?1";
-        self.session().execute(sql, &parameters![key, state.as_str(), now])?;
+        let sql =
+            "UPDATE resource SET state = ?3, modified = ?4, version = version + 1 WHERE key = ?1 AND version = ?2";
+        if self.session().execute(sql, &parameters![key, expected_version, state.as_str(), now])? == 0 {
+            return Ok(false);
+        }
         let live = |state| i64::from(state == ResourceState::Live);
         let difference = live(state) - live(resource.state);
         self.count(&resource.tenant, &resource.resource_type, difference, difference.abs())?;
@@ -287,29 +326,29 @@ impl Tx<'_> {
         if resource.state == ResourceState::Live {
             return Ok(false);
         }
-        self.put_values(&resource, &IndexedValues::default())?;
+        self.put_values(&resource, &[])?;
         self.session().execute("DELETE FROM account WHERE resource = ?1", &parameters![key])?;
         self.session().execute("DELETE FROM member WHERE resource = ?1", &parameters![key])?;
         Ok(self.session().execute("DELETE FROM resource WHERE key = ?1", &parameters![key])? > 0)
     }
 
     /// Replaces the values a resource is found by; only the difference is written.
-    pub(crate) fn put_values(&mut self, resource: &Resource, values: &IndexedValues) -> Result<(), StoreError> {
+    pub(crate) fn put_values(&mut self, resource: &Resource, values: &[IndexedValue]) -> Result<(), StoreError> {
         let before = self.stored_values(resource.key)?;
-        if before == values.values {
+        if before == values {
             return Ok(());
         }
-        for value in before.iter().filter(|value| !values.values.contains(value)) {
+        for value in before.iter().filter(|value| !values.contains(value)) {
             let sql =
                 "DELETE FROM resource_value WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource = ?4";
             let attribute = tree_name(&resource.resource_type, &value.attribute);
             self.session().execute(sql, &parameters![&resource.tenant, attribute, &value.value, resource.key])?;
         }
-        for value in values.values.iter().filter(|value| !before.contains(value)) {
+        for value in values.iter().filter(|value| !before.contains(value)) {
             self.add_value(&resource.tenant, &resource.resource_type, value, resource.key)?;
         }
         let sql = "UPDATE resource SET indexed = ?2 WHERE key = ?1";
-        self.session().execute(sql, &parameters![resource.key, stored_text(&values.values)?])?;
+        self.session().execute(sql, &parameters![resource.key, stored_text(values)?])?;
         Ok(())
     }
 

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::StoreError;
-use crate::index::IndexedValues;
 
 /// An enum that is stored as a word.
 macro_rules! words {
@@ -172,7 +171,7 @@ pub struct NewResource {
     /// What the client set.
     pub document: Document,
     /// What it can be found by: `Store::indexed_values`.
-    pub values: IndexedValues,
+    pub values: Vec<IndexedValue>,
     /// Whether the person may use the accounts.
     pub active: bool,
     /// Name of the connection that creates it.
@@ -254,7 +253,7 @@ pub struct Reason {
 /// Who works on an account, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Given by the worker at claim; settling needs it.
+    /// Counts the claims of this account; settling needs it.
     pub token: i64,
     /// From then on somebody else may claim the account.
     pub until: Timestamp,
@@ -489,6 +488,17 @@ pub struct Assignment {
     pub updated: Timestamp,
 }
 
+/// Consecutive numbers of a pool, written with `width` digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// The first value.
+    pub first: u64,
+    /// The last value, itself included.
+    pub last: u64,
+    /// Digits of a value, leading zeros included.
+    pub width: usize,
+}
+
 /// How full a pool is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct PoolUsage {
@@ -575,6 +585,19 @@ pub struct RequestEntry {
     pub outcome: Option<String>,
     /// When it was answered.
     pub finished: Option<Timestamp>,
+}
+
+/// A target as it was last accepted (DESIGN section 9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetPlace {
+    /// Tenant.
+    pub tenant: String,
+    /// Name of the target.
+    pub target: String,
+    /// What it pointed to.
+    pub fingerprint: String,
+    /// How many accounts are known to be there; counts up to 1,000.
+    pub accounts: u64,
 }
 
 /// Which requests to list, newest first. Empty fields select all.

@@ -63,6 +63,8 @@ CREATE TABLE account (
     urgent BIGINT NOT NULL,
     attempts BIGINT NOT NULL,
     due_at BIGINT NOT NULL,
+    -- How often it was claimed; the token of a lease is the count at its claim.
+    claims BIGINT NOT NULL,
     lease_token BIGINT,
     lease_until BIGINT,
     doubt TEXT NOT NULL,
@@ -139,6 +141,7 @@ CREATE TABLE request (
     body TEXT
 );
 CREATE INDEX request_tenant ON request (tenant, key);
+CREATE INDEX request_id ON request (tenant, request_id);
 CREATE INDEX request_resource ON request (resource, key) WHERE resource IS NOT NULL;
 
 CREATE TABLE call (
@@ -154,7 +157,7 @@ CREATE TABLE call (
     call TEXT NOT NULL,
     answer TEXT
 );
-CREATE INDEX call_account ON call (resource, target, key);
+CREATE INDEX call_resource ON call (resource, key);
 
 CREATE TABLE audit (
     tenant TEXT NOT NULL,

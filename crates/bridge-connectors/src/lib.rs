@@ -10,6 +10,8 @@ mod mask;
 mod observed;
 mod plan;
 mod reading;
+#[cfg(test)]
+mod testing;
 mod token;
 mod wanted;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use bridge_store::{AccountState, StoreError};
+use bridge_store::{AccountQuery, AccountState, Reason, StoreError, Want};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
@@ -24,7 +24,7 @@ pub struct Bridge {
     pub clock: Clock,
     /// Where a person is called.
     pub alerts: Alerts,
-    pub(crate) sealer: Sealer,
+    pub(crate) sealer: Arc<Sealer>,
     pub(crate) waiters: Waiters,
     pub(crate) open_requests: OpenRequests,
     pub(crate) locks: ResourceLocks,
@@ -90,17 +90,20 @@ impl Bridge {
     /// Opens the store, compiles the configuration, takes up what an earlier run left, and starts the lanes.
     pub async fn start(mut config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
         let StoreUrl::Sqlite(path) = &config.store.url;
-        let options = bridge_store::Options { path: path.clone(), indexed: config.store.index.clone(), lock: true };
+        let options = bridge_store::Options { indexed: config.store.index.clone(), ..bridge_store::Options::serve(path.clone()) };
         let store = bridge_store::Store::open(&options)?;
         if let Some(path) = config.store.ensure_keys()? {
             info!("Made the key file {}: keep it with the database, it seals stored secrets", path.display());
         }
-        let sealer = Sealer::new(config.store.keys.iter().map(|key| key.bytes()));
+        let sealer = Arc::new(Sealer::new(config.store.keys.iter().map(|key| key.bytes())));
         let alerts = Alerts::start(config.alerts.clone(), clock.clone());
         let lanes = Mutex::new(HashMap::new());
         let landscape = Landscape::build(config, &clock, |tenant, target| lane_of(&lanes, tenant, target))?;
         let now = clock.now();
-        store.write(move |tx| tx.release_leases_as_doubt(now)).await?;
+        let left: usize = store.write(move |tx| tx.release_leases_as_doubt(now)).await?;
+        if left > 0 {
+            info!(accounts = left, "Took up accounts that were being worked on when the bridge stopped");
+        }
         let bridge = Arc::new(Self {
             store,
             clock,
@@ -143,7 +146,7 @@ impl Bridge {
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         while tasks.join_next().await.is_some() {}
         self.alerts.stop().await;
-        self.store.close();
+        self.store.close().await;
     }
 
     /// The present configuration, ready to be used.
@@ -177,52 +180,44 @@ impl Bridge {
         }
     }
 
-    /// Refuses a configuration in which a target that holds accounts is missing or points elsewhere.
+    /// Refuses a configuration in which a target that holds accounts is missing or points elsewhere, and remembers where the
+    /// targets are.
     async fn check_targets(&self, landscape: &Landscape) -> Result<(), StartError> {
-        let known: Vec<bridge_store::TargetPlace> = self.store.read(|db| db.target_places()).await?;
         let mut places: BTreeMap<(String, String), String> = BTreeMap::new();
         for target in landscape.targets() {
             places.insert((target.tenant.clone(), target.name.clone()), target.fingerprint());
         }
         let renamed = renames(landscape);
-        let mut moved = Vec::new();
-        for place in known {
-            let key = (place.tenant.clone(), place.target.clone());
-            let problem = |problem: String| StartError::Target {
-                tenant: place.tenant.clone(),
-                target: place.target.clone(),
-                problem,
+        for known in self.store.scan(|db| db.target_places()).await? {
+            let (tenant, target, place) = (known.tenant, known.target, known.fingerprint);
+            let key = (tenant.clone(), target.clone());
+            if places.get(&key).is_some_and(|now| *now == place) || is_retired(landscape, &key) {
+                continue;
+            }
+            if let Some(new_name) = renamed.get(&key).cloned() {
+                self.store.write(move |tx| tx.rename_target(&key.0, &key.1, &new_name)).await?;
+                continue;
+            }
+            if known.accounts == 0 {
+                continue;
+            }
+            let problem = match places.get(&key) {
+                None => "it holds accounts and is not in the configuration: put it back, with `retired = true` if nothing \
+                         is to be done there any more, or name its successor with `renamed_from`"
+                    .to_owned(),
+                Some(now) => format!(
+                    "it holds accounts at `{place}` and now points to `{now}`: give the new place a name of its own, or \
+                     set the old one back"
+                ),
             };
-            if let Some(new_name) = renamed.get(&key) {
-                moved.push((place.tenant.clone(), place.target.clone(), new_name.clone()));
-                continue;
-            }
-            if place.accounts == 0 || is_retired(landscape, &key) {
-                continue;
-            }
-            match places.get(&key) {
-                None => {
-                    return Err(problem(format!(
-                        "it holds {} account(s) and is not in the configuration; put it back, with `retired = true` if nothing is to be done there any more, or name the new one with `renamed_from`",
-                        place.accounts
-                    )));
-                }
-                Some(now) if *now != place.fingerprint => {
-                    return Err(problem(format!(
-                        "it holds {} account(s) at `{}` and now points to `{now}`; give the new place a new name, or set the old one back",
-                        place.accounts, place.fingerprint
-                    )));
-                }
-                Some(_) => {}
-            }
+            return Err(StartError::Target { tenant, target, problem });
         }
         self.store
             .write(move |tx| {
-                for (tenant, old, new) in &moved {
-                    tx.rename_target(tenant, old, new)?;
-                }
-                for ((tenant, target), fingerprint) in &places {
-                    tx.put_target_place(tenant, target, fingerprint)?;
+                for ((tenant, target), place) in &places {
+                    if tx.fingerprint(tenant, target)?.as_ref() != Some(place) {
+                        tx.put_target_place(tenant, target, place)?;
+                    }
                 }
                 Ok::<_, StoreError>(())
             })
@@ -232,30 +227,60 @@ impl Bridge {
 
     /// What is held because of a target's mode follows its mode.
     async fn follow_modes(&self, landscape: &Landscape) -> Result<(), StoreError> {
-        let now = self.clock.now();
         for target in landscape.targets() {
-            let (tenant, name) = (target.tenant.clone(), target.name.clone());
-            let (from, to) = match target.settings.mode {
-                Mode::Hold => (AccountState::Due, AccountState::Held),
-                Mode::Send | Mode::Plan => (AccountState::Held, AccountState::Due),
-            };
-            self.store.write(move |tx| tx.move_state(&tenant, &name, from, to, now)).await?;
+            match target.settings.mode {
+                Mode::Hold => self.move_all(target, AccountState::Due, AccountState::Held).await?,
+                Mode::Send | Mode::Plan => self.move_all(target, AccountState::Held, AccountState::Due).await?,
+            }
         }
         Ok(())
     }
 
     /// Changed rules make parked work due.
     async fn retry_parked(&self, landscape: &Landscape) -> Result<(), StoreError> {
-        let now = self.clock.now();
         for target in landscape.targets().filter(|target| target.settings.mode != Mode::Hold) {
-            let (tenant, name) = (target.tenant.clone(), target.name.clone());
-            self.store
-                .write(move |tx| tx.move_state(&tenant, &name, AccountState::Parked, AccountState::Due, now))
-                .await?;
+            self.move_all(target, AccountState::Parked, AccountState::Due).await?;
             target.lane.ring();
         }
         Ok(())
     }
+
+    /// Raises `wanted` of every account of a target that is in one state, and puts it into another. In slices.
+    async fn move_all(&self, target: &Target, from: AccountState, to: AccountState) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let reason = (to == AccountState::Held).then(mode_hold);
+        let want = Want { state: to, reason, release: true, ..Want::due(now) };
+        let mut query = AccountQuery {
+            tenant: Some(target.tenant.clone()),
+            target: Some(target.name.clone()),
+            state: Some(from),
+            limit: SLICE,
+            ..AccountQuery::default()
+        };
+        loop {
+            let page = query.clone();
+            let rows = self.store.scan(move |db| db.accounts_where(&page)).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            query.after = Some((last.resource, last.target.clone()));
+            let want = want.clone();
+            self.store
+                .write(move |tx| {
+                    for row in &rows {
+                        tx.want(row.resource, &row.target, &Want { urgent: row.urgent, ..want.clone() }, now)?;
+                    }
+                    Ok::<_, StoreError>(())
+                })
+                .await?;
+        }
+    }
+}
+
+/// Rows that one write moves.
+const SLICE: usize = 500;
+
+/// Why an account is held whose target is in `mode = "hold"`.
+pub(crate) fn mode_hold() -> Reason {
+    worker::duty::plain_reason("mode-hold", "the target is in mode hold: nothing is sent until its mode is changed")
 }
 
 fn lane_of(lanes: &Mutex<HashMap<(String, String), Arc<Lane>>>, tenant: &str, target: &str) -> Arc<Lane> {

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use bridge_store::Range as PoolRange;
 use bridge_connectors::{CommonConfig, Connector, crm_com, glance, netsapiens};
 use bridge_mapping::{MappingError, Rules, RulesConfig, TargetKind, extension_schema};
 use scim_model::{Catalog, ResourceType};
@@ -29,9 +31,22 @@ pub struct Tenant {
     /// The schemas it advertises.
     pub catalog: Catalog,
     /// Its pools by name.
-    pub pools: BTreeMap<String, PoolConfig>,
+    pub pools: BTreeMap<String, Pool>,
+    /// Users with every extension that rules may read.
+    pub users: ResourceType,
     /// Its targets that are not retired, by name.
     pub targets: BTreeMap<String, Arc<Target>>,
+}
+
+/// A pool of scarce values.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// The values, in the order they are handed out.
+    pub ranges: Vec<PoolRange>,
+    /// The target that says whether a value is really free.
+    pub confirmed_by: Option<String>,
+    /// How long a confirmed value rests after its account is gone.
+    pub cool_off: Duration,
 }
 
 /// One downstream system of one tenant.
@@ -147,6 +162,11 @@ impl Tenant {
             })?;
             rules.insert((*target).clone(), compiled);
         }
+        let users = all.resource_type("User").cloned().ok_or_else(|| LandscapeError::Schema {
+            tenant: name.to_owned(),
+            error: scim_model::SchemaError::Unfit { schema: "User".to_owned(), reason: "it is not there".to_owned() },
+        })?;
+        let pools = pools(config);
         let waves = waves::predecessors(&active, &config.pools, &rules)
             .map_err(|targets| LandscapeError::Circle { tenant: name.to_owned(), targets })?;
         let mut targets = BTreeMap::new();
@@ -166,12 +186,13 @@ impl Tenant {
             name: name.to_owned(),
             base_url: base_url(public_url, name),
             catalog,
-            pools: config.pools.clone(),
+            pools,
             targets,
+            users,
         })
     }
 
-    /// A resource type by its name, `User`.
+    /// A resource type by its name, `User`, with the extensions that are advertised.
     pub fn resource_type(&self, name: &str) -> Option<&ResourceType> {
         self.catalog.resource_type(name)
     }
@@ -205,7 +226,23 @@ fn base_url(public_url: &str, tenant: &str) -> String {
     }
 }
 
+fn pools(config: &TenantConfig) -> BTreeMap<String, Pool> {
+    let range = |range: &crate::config::Range| PoolRange { first: range.first, last: range.last, width: range.width };
+    let pool = |pool: &PoolConfig| Pool {
+        ranges: pool.ranges.iter().map(range).collect(),
+        confirmed_by: pool.confirmed_by.clone(),
+        cool_off: pool.cool_off,
+    };
+    config.pools.iter().map(|(name, config)| (name.clone(), pool(config))).collect()
+}
+
 fn rules_config(target: &TargetConfig, tenant: &TenantConfig) -> RulesConfig {
+    let cti_templates = match &target.connection {
+        ConnectorConfig::CrmCom(config) => {
+            config.templates.iter().filter(|(_, template)| template.cti).map(|(name, _)| name.clone()).collect()
+        }
+        ConnectorConfig::Glance(_) | ConnectorConfig::Netsapiens(_) => BTreeSet::new(),
+    };
     RulesConfig {
         kind: target.kind,
         map: target.map.clone(),
@@ -214,6 +251,7 @@ fn rules_config(target: &TargetConfig, tenant: &TenantConfig) -> RulesConfig {
         settings: target.settings.clone(),
         allow: target.allow.clone(),
         pools: tenant.pools.keys().cloned().collect(),
+        cti_templates,
     }
 }
 
@@ -223,13 +261,12 @@ fn connect(target: &TargetConfig, clock: &Clock) -> Result<Arc<dyn Connector>, b
         timeout: target.timeout,
         max_in_flight: target.max_in_flight,
         rate_per_second: target.rate_per_second,
-        settle_lag: target.settle_lag,
     };
     let clock = clock.clone();
     let now = Arc::new(move || clock.now());
     Ok(match &target.connection {
-        ConnectorConfig::Glance(config) => Arc::new(glance::connect(common, config.clone(), now)?),
-        ConnectorConfig::Netsapiens(config) => Arc::new(netsapiens::connect(common, config.clone(), now)?),
-        ConnectorConfig::CrmCom(config) => Arc::new(crm_com::connect(common, config.clone(), now)?),
+        ConnectorConfig::Glance(config) => Arc::new(glance::connect(&common, config.clone(), now)?),
+        ConnectorConfig::Netsapiens(config) => Arc::new(netsapiens::connect(&common, config.clone(), now)?),
+        ConnectorConfig::CrmCom(config) => Arc::new(crm_com::connect(&common, config.clone(), now)?),
     })
 }

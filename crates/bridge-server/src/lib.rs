@@ -4,5 +4,19 @@
 //! A POST walks through these rooms in this order: [`auth`] says who calls, [`api`] reads the request, [`provisioning`]
 //! judges it and stores it, [`worker`] makes the targets match, [`api`] answers.
 
+pub mod admin;
+pub mod alerts;
+pub mod api;
+pub mod auth;
+pub mod bridge;
 pub mod clock;
+pub mod config;
+pub mod error;
+pub mod landscape;
+pub mod operations;
+pub mod provisioning;
+pub mod running;
 pub mod seal;
+pub mod telemetry;
+pub mod token;
+pub mod worker;

@@ -98,7 +98,7 @@ pub async fn release(bridge: &Bridge, name: &AccountName, actor: &str) -> Result
         match (account.state, found) {
             (AccountState::Held, _) => {
                 let want = Want { release: true, ..Want::due(now) };
-                tx.want(&account.tenant, account.resource, target, &want, now).map(|_| ())
+                tx.want(account.resource, target, &want, now).map(|_| ())
             }
             (_, Some(remote_id)) => tx.link(account.resource, target, Some(remote_id), now),
             _ => Err(StoreError::NotFound("account under review")),
@@ -127,7 +127,7 @@ pub async fn task_done(bridge: &Bridge, name: &AccountName, actor: &str) -> Resu
         if account.state != AccountState::Task {
             return Err(StoreError::NotFound("task"));
         }
-        tx.look_again(account.resource, target, now)
+        tx.look_again(account.resource, target, now).map(|_| ())
     })
     .await
 }
@@ -207,7 +207,7 @@ async fn want(
     cause: impl Fn(Timestamp) -> Want + Send + 'static,
 ) -> Result<(), StoreError> {
     change(bridge, name, actor, action, move |tx, account, target, now| {
-        tx.want(&account.tenant, account.resource, target, &cause(now), now).map(|_| ())
+        tx.want(account.resource, target, &cause(now), now).map(|_| ())
     })
     .await
 }

@@ -174,6 +174,9 @@ impl<'text> Reader<'text> {
             self.problem(&["server", "max_body"], "is at least 1KiB");
         }
         let public_url_is_given = server.public_url.is_some();
+        if server.listen.ip().is_unspecified() && !public_url_is_given {
+            self.problem(&["server", "public_url"], "is missing; listen is every address of this machine, clients need one");
+        }
         let public_url = match server.public_url {
             Some(url) => {
                 self.plain_url(&["server", "public_url"], &url);

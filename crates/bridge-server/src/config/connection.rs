@@ -160,6 +160,7 @@ fn read_crm_com(reader: &mut Reader<'_>, path: &[&str], keys: file::CrmCom) -> O
             by: list.by,
             value: list.value,
         }),
+        error_patterns: keys.error_patterns,
     };
     Some(Connection { config: ConnectorConfig::CrmCom(config), settings, allow: BTreeMap::new() })
 }

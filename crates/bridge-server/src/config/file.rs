@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bridge_connectors::crm_com::ErrorPattern;
 use bridge_mapping::{Limit, ScopeConfig, TargetKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -382,6 +383,10 @@ pub(super) struct CrmCom {
     pub(super) update_method: Option<String>,
     /// What users/list is asked for; without it accounts cannot be listed.
     pub(super) list_by: Option<ListBy>,
+    /// What the installation's own error codes mean; asked before the built-in table.
+    #[serde(default)]
+    #[schemars(with = "Vec<ErrorPatternShape>")]
+    pub(super) error_patterns: Vec<ErrorPattern>,
 }
 
 fn crm_com_marker() -> String {
@@ -412,6 +417,17 @@ pub(super) struct Template {
     /// Its accounts are CTI enabled: an extension is required, and only then allowed.
     #[serde(default)]
     pub(super) cti: bool,
+}
+
+/// What an error code means.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "says in the JSON Schema what ErrorPattern reads")]
+struct ErrorPatternShape {
+    /// Parts of the code, in their order, with "..." between them.
+    pattern: String,
+    /// "token", "credentials", "rights", "conflict", "not_found", "password", "validation" or "unknown".
+    class: String,
 }
 
 /// The one filter that users/list demands.

@@ -194,6 +194,14 @@ fn the_admin_api_beyond_loopback_needs_a_token() {
 }
 
 #[test]
+fn listening_on_every_address_needs_a_public_one() {
+    refused(
+        "[server]\nlisten = \"0.0.0.0:8080\"\n",
+        "1:2: server.public_url: is missing; listen is every address of this machine, clients need one",
+    );
+}
+
+#[test]
 fn names_are_what_a_url_and_a_rule_can_carry() {
     refused(
         "[tenants.Acme_1]\n",

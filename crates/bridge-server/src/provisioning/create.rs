@@ -17,7 +17,6 @@ use super::{Caller, Received, Shown, journal, resource_type_of, show, tenant};
 use crate::bridge::Bridge;
 use crate::error::ApiError;
 use crate::landscape::{Target, Tenant};
-use crate::worker::pool;
 
 /// A race on the same resource is run again so many times.
 const TRIES: usize = 5;
@@ -36,11 +35,7 @@ pub async fn create(
     let tenant = tenant(bridge, caller)?;
     let kind = resource_type_of(&tenant, resource_type)?;
     let masked = journal::mask_secrets(kind, &body);
-    let created = create_or_join(bridge, caller, received, &tenant, resource_type, body, &masked).await;
-    if let Err(why) = &created {
-        journal::denied(bridge, caller, received, Some(masked), why).await;
-    }
-    created
+    create_or_join(bridge, caller, received, &tenant, resource_type, body, &masked).await
 }
 
 async fn create_or_join(
@@ -53,7 +48,14 @@ async fn create_or_join(
     masked: &Value,
 ) -> Result<Shown, ApiError> {
     let kind = resource_type_of(tenant, resource_type)?;
-    let draft = accept(kind, body, Context::Create)?;
+    let draft = match accept(kind, body, Context::Create) {
+        Ok(draft) => draft,
+        Err(why) => {
+            let why = ApiError::Scim(why);
+            journal::denied(bridge, caller, received, Some(masked.clone()), &why).await;
+            return Err(why);
+        }
+    };
     let create = Create { bridge, caller, received, tenant, resource_type, draft, masked };
     match create.key() {
         None => create.run().await,
@@ -78,6 +80,13 @@ struct Create<'a> {
     masked: &'a Value,
 }
 
+/// A create that is stored.
+struct Stored {
+    resource: Resource,
+    /// Targets that have something to do.
+    rung: Vec<Arc<Target>>,
+}
+
 /// What a create starts from.
 struct Basis {
     /// A rejected resource with the same userName or externalId: its row is taken up.
@@ -95,15 +104,29 @@ impl Create<'_> {
     }
 
     async fn run(&self) -> Result<Shown, ApiError> {
-        let mut tries = 0;
-        let (resource, rung) = loop {
-            match self.store().await {
-                Ok(stored) => break stored,
-                Err(Failure::Refused(why)) => return Err(why),
-                Err(Failure::Again) if tries < TRIES => tries += 1,
-                Err(Failure::Again) => return Err(super::update::too_busy()),
-            }
+        let answer = match self.store_with_patience().await {
+            Ok(stored) => self.converge(stored).await,
+            Err(why) => Err(why),
         };
+        if let Err(why) = &answer {
+            journal::denied(self.bridge, self.caller, self.received, Some(self.masked.clone()), why).await;
+        }
+        answer
+    }
+
+    async fn store_with_patience(&self) -> Result<Stored, ApiError> {
+        for _ in 0..TRIES {
+            match self.store().await {
+                Ok(stored) => return Ok(stored),
+                Err(Failure::Refused(why)) => return Err(why),
+                Err(Failure::Again) => {}
+            }
+        }
+        Err(super::update::too_busy())
+    }
+
+    /// Waits for the accounts; a refusal by a required target takes the resource back.
+    async fn converge(&self, Stored { resource, rung }: Stored) -> Result<Shown, ApiError> {
         rung.iter().for_each(|target| target.lane.ring());
         let patience = self.bridge.landscape().config.server.wait;
         let nothing_before = BTreeSet::new();
@@ -122,7 +145,7 @@ impl Create<'_> {
         }
     }
 
-    async fn store(&self) -> Result<(Resource, Vec<Arc<Target>>), Failure> {
+    async fn store(&self) -> Result<Stored, Failure> {
         let kind = resource_type_of(self.tenant, self.resource_type)?;
         let document = self.draft.document.clone();
         let values = self.bridge.store.indexed_values(&self.tenant.name, kind, &document);
@@ -163,7 +186,9 @@ impl Create<'_> {
             .store
             .write(move |tx| {
                 let resource = match &rejected {
-                    Some(rejected) => tx.revive(rejected.key, rejected.version, &new)?,
+                    Some(rejected) => {
+                        tx.revive(rejected.key, rejected.version, &new)?
+                    }
                     None => tx.insert_resource(&new)?,
                 };
                 inherit_assignments(tx, &tenant, &resource, now)?;
@@ -180,7 +205,7 @@ impl Create<'_> {
                 entry.resource = Some(resource.key);
                 tx.add_request(&entry)?;
                 tx.add_audit(&audit(&resource, &actor, "create", now))?;
-                Ok::<_, Failure>((resource, rung))
+                Ok::<_, Failure>(Stored { resource, rung })
             })
             .await
     }
@@ -253,7 +278,7 @@ pub(super) fn assume_free_values(
     for name in used {
         let Some(config) = tenant.pools.get(name) else { continue };
         if !around.assigned.contains_key(name)
-            && let Some(value) = db.next_free(&tenant.name, name, &pool::ranges(config), now)?
+            && let Some(value) = db.next_free(&tenant.name, name, &config.ranges, now)?
         {
             around.assigned.insert(name.clone(), value);
         }

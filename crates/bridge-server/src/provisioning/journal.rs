@@ -16,7 +16,10 @@ const MASK: &str = "***";
 /// as the target of a PATCH operation.
 pub fn mask_secrets(kind: &ResourceType, body: &Value) -> Value {
     let secrets: Vec<String> = kind
-        .schemas()
+        .extensions
+        .iter()
+        .map(|(schema, _)| schema)
+        .chain([&kind.schema])
         .flat_map(|schema| &schema.attributes)
         .filter(|attribute| attribute.returned == Returned::Never)
         .map(|attribute| attribute.name.to_lowercase())
@@ -82,7 +85,13 @@ pub(super) fn entry(
 
 /// Writes down a write that was denied: its entry is corrected if it was stored before its targets refused it, else made.
 /// The answer does not depend on it.
-pub(super) async fn denied(bridge: &Bridge, caller: &Caller, received: &Received, body: Option<Value>, why: &ApiError) {
+pub(super) async fn denied(
+    bridge: &Bridge,
+    caller: &Caller,
+    received: &Received,
+    body: Option<Value>,
+    why: &ApiError,
+) {
     let now = bridge.clock.now();
     let mut entry = entry(caller, received, body, &[], why.status().as_u16(), now);
     entry.outcome = Some(why.to_scim(&received.request_id).detail);

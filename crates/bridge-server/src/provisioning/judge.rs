@@ -38,6 +38,7 @@ pub fn judge(tenant: &Tenant, id: &str, document: &Document, around: &Surroundin
         let subject = Subject {
             id,
             document,
+            resource_type: &tenant.users,
             groups: &around.groups,
             assigned: &around.assigned,
             supplied_secrets: &around.supplied,
@@ -75,7 +76,7 @@ fn refusal(target: &str, problem: &Problem) -> Refusal {
         target: target.to_owned(),
         field: Some(problem.field.clone()),
         attribute: problem.attribute.clone(),
-        code: problem.code.to_owned(),
+        code: problem.code.to_string(),
         cause: problem.message.clone(),
         retry_helps: false,
     }

@@ -110,7 +110,7 @@ impl Duties<'_> {
         let mut assigned = self.around.assigned.clone();
         for name in used {
             let Some(config) = self.tenant.pools.get(name) else { continue };
-            let value = tx.reserve(&self.tenant.name, name, &pool::ranges(config), resource.key, self.now)?;
+            let value = tx.reserve(&self.tenant.name, name, &config.ranges, resource.key, self.now)?;
             assigned.insert(name.to_owned(), value);
         }
         if assigned == self.around.assigned {
@@ -155,7 +155,7 @@ impl Duties<'_> {
         }
         if target.settings.mode == Mode::Hold {
             want.state = AccountState::Held;
-            want.reason = Some(duty::plain_reason("mode-hold", "the target is in mode hold; nothing is sent"));
+            want.reason = Some(crate::bridge::mode_hold());
         }
         if has_secret {
             let before = row.and_then(|row| row.secret.as_deref());

@@ -92,11 +92,7 @@ async fn write(
         Change::Delete => None,
     };
     let update = Update { bridge, caller, received, tenant: &tenant, resource_type, id, change, if_match, masked };
-    let written = update.run().await;
-    if let Err(why) = &written {
-        journal::denied(bridge, caller, received, update.masked.clone(), why).await;
-    }
-    written
+    update.run().await
 }
 
 /// Nobody gets a turn at the resource.
@@ -131,14 +127,25 @@ struct Stored {
     resource: Resource,
     /// Targets at which the account was refused before this change.
     parked_before: BTreeSet<String>,
+    /// Targets that have something to do.
     rung: Vec<Arc<Target>>,
 }
 
 impl Update<'_> {
     async fn run(&self) -> Result<Shown, ApiError> {
-        let stored = self.store_in_turn().await?;
-        stored.rung.iter().for_each(|target| target.lane.ring());
-        let Stored { resource, parked_before, .. } = stored;
+        let answer = match self.store_in_turn().await {
+            Ok(stored) => self.converge(stored).await,
+            Err(why) => Err(why),
+        };
+        if let Err(why) = &answer {
+            journal::denied(self.bridge, self.caller, self.received, self.masked.clone(), why).await;
+        }
+        answer
+    }
+
+    /// Waits for the accounts; a refusal by a required target restores what was in force before.
+    async fn converge(&self, Stored { resource, parked_before, rung }: Stored) -> Result<Shown, ApiError> {
+        rung.iter().for_each(|target| target.lane.ring());
         let patience = self.bridge.landscape().config.server.wait;
         let waited =
             wait::for_accounts(self.bridge, self.tenant, resource.key, &parked_before, patience).await?;
@@ -177,24 +184,14 @@ impl Update<'_> {
     async fn store(&self) -> Result<Stored, Failure> {
         let basis = self.bridge.store.read(|db| self.basis(db)).await?;
         self.check_version(&basis.resource)?;
-        match &self.change {
-            Change::Delete => self.store_delete(basis).await,
-            Change::Replace(_) | Change::Patch(_) => {
-                let draft = self.draft(&basis.resource)?;
-                self.store_draft(basis, draft).await
-            }
-        }
-    }
-
-    fn draft(&self, current: &Resource) -> Result<Draft, ApiError> {
         let kind = resource_type_of(self.tenant, self.resource_type)?;
-        Ok(match &self.change {
-            Change::Replace(body) => {
-                accept(kind, body.clone(), Context::Replace { current: &current.document, id: self.id })?
-            }
-            Change::Patch(body) => scim_model::patch(kind, &current.document, self.id, body)?,
-            Change::Delete => Draft { document: current.document.clone(), ..Draft::default() },
-        })
+        let current = &basis.resource.document;
+        let draft = match &self.change {
+            Change::Delete => return self.store_delete(basis).await,
+            Change::Replace(body) => accept(kind, body.clone(), Context::Replace { current, id: self.id }),
+            Change::Patch(body) => scim_model::patch(kind, current, self.id, body),
+        };
+        self.store_draft(basis, draft.map_err(ApiError::Scim)?).await
     }
 
     async fn store_draft(&self, basis: Basis, draft: Draft) -> Result<Stored, Failure> {

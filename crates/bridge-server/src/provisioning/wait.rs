@@ -42,8 +42,12 @@ pub async fn for_accounts(
         if let Some(refusal) = rows.iter().find_map(|row| refused(tenant, row, parked_before)) {
             return Ok(Waited::Refused(refusal));
         }
-        let mut open = rows.iter().filter(|row| is_open(row)).peekable();
-        if open.peek().is_none() || !open.any(|row| is_worth_waiting(bridge, tenant, row, &rows, patience)) {
+        let mut is_worth_it = false;
+        for row in rows.iter().filter(|row| is_open(row)) {
+            is_worth_it |= is_worth_waiting(bridge, tenant, row, &rows, patience)
+                && is_queue_short(bridge, tenant, row, patience).await?;
+        }
+        if !is_worth_it {
             return Ok(Waited::Answerable);
         }
         if tokio::time::timeout_at(deadline, moved).await.is_err() {
@@ -67,8 +71,8 @@ fn is_open(row: &Row) -> bool {
     }
 }
 
-/// Whether the account can be right soon. Nobody waits for a target that is paused, broken or held, nor behind a queue
-/// that is longer than the patience, nor for a target behind such a one.
+/// Whether the account can be right soon. Nobody waits for a target that is paused, broken or held, nor for one behind
+/// such a one.
 fn is_worth_waiting(bridge: &Bridge, tenant: &Tenant, row: &Row, rows: &[Row], patience: Duration) -> bool {
     let Some(target) = tenant.targets.get(&row.target) else { return false };
     if target.lane.condition().blocked().is_some() || !target.sends() {
@@ -83,7 +87,23 @@ fn is_worth_waiting(bridge: &Bridge, tenant: &Tenant, row: &Row, rows: &[Row], p
     if row.lease.is_none() && row.due_at > crate::clock::later(bridge.clock.now(), patience) {
         return false;
     }
-    target.lane.time_for(target.lane.queue(), target.settings.max_in_flight) <= patience
+    true
+}
+
+/// Whether the accounts before this one take no longer than the patience.
+async fn is_queue_short(
+    bridge: &Bridge,
+    tenant: &Tenant,
+    row: &Row,
+    patience: Duration,
+) -> Result<bool, StoreError> {
+    let Some(target) = tenant.targets.get(&row.target) else { return Ok(false) };
+    if row.lease.is_some() || target.lane.in_flight() < target.settings.max_in_flight {
+        return Ok(true);
+    }
+    let now = bridge.clock.now();
+    let queue = bridge.store.read(|db| db.queue_length(&tenant.name, &target.name, now)).await?;
+    Ok(target.lane.time_for(queue, target.settings.max_in_flight) <= patience)
 }
 
 /// The refusal of a required target, if the row is one.

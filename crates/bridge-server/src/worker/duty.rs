@@ -93,7 +93,7 @@ pub fn refusals(mapping: &Mapping) -> impl Iterator<Item = &Problem> {
 /// A mapping problem as the reason of a parked row.
 pub fn problem_reason(problem: &Problem) -> Reason {
     Reason {
-        code: problem.code.to_owned(),
+        code: problem.code.to_string(),
         field: Some(problem.field.clone()),
         attribute: problem.attribute.clone(),
         text: problem.message.clone(),

@@ -4,7 +4,6 @@ use bridge_mapping::{Mapping, Outcome, Rules};
 use bridge_store::{Resource, StoreError};
 
 use crate::bridge::Bridge;
-use crate::config::PoolConfig;
 use crate::landscape::Tenant;
 
 /// How a lineage names a pool as the source of a field.
@@ -26,14 +25,6 @@ pub fn used(mapping: &Mapping) -> impl Iterator<Item = &str> {
         .filter_map(|lineage| lineage.source.as_deref()?.strip_prefix(SOURCE))
 }
 
-/// The ranges of a pool as the store takes them.
-pub fn ranges(pool: &PoolConfig) -> Vec<bridge_store::Range> {
-    pool.ranges
-        .iter()
-        .map(|range| bridge_store::Range { first: range.first, last: range.last, width: range.width })
-        .collect()
-}
-
 /// Marks the value that the resource holds as somebody else's and reserves the next one.
 pub async fn replace_foreign(
     bridge: &Bridge,
@@ -44,7 +35,7 @@ pub async fn replace_foreign(
     let Some(config) = tenant.pools.get(pool) else {
         return Err(StoreError::NotFound("pool"));
     };
-    let ranges = ranges(config);
+    let ranges = config.ranges.clone();
     let (tenant, pool, key, now) = (tenant.name.clone(), pool.to_owned(), resource.key, bridge.clock.now());
     bridge
         .store

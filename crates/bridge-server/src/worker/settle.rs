@@ -199,6 +199,11 @@ pub fn is_blocked(rows: &[Row], after: &[(String, bool)]) -> bool {
     })
 }
 
+/// Whether the account at a predecessor has not come to an end, as far as the row alone tells.
+pub fn is_unfinished(row: &Row) -> bool {
+    matches!(row.state, AccountState::Due | AccountState::Waiting | AccountState::Held | AccountState::Parked)
+}
+
 /// Why an account waits for others.
 pub fn waiting_reason<'a>(after: impl IntoIterator<Item = &'a str>) -> Reason {
     let names: Vec<&str> = after.into_iter().collect();

@@ -7,6 +7,7 @@ use bridge_connectors::{AccountKeys, Call, Existence, Observed, Plan, Presence, 
 use bridge_mapping::{Account, FieldValue, GroupRef, Mapping, Subject};
 use bridge_store::{Account as Row, AccountState, CallEntry, Change, Doubt, Reason, Resource, StoreError};
 use jiff::Timestamp;
+use scim_model::ResourceType;
 use serde_json::Value;
 
 use super::duty::{self, Duty, plain_reason};
@@ -35,6 +36,7 @@ pub(super) struct Work<'a> {
     pub(super) bridge: &'a Bridge,
     pub(super) tenant: &'a Tenant,
     pub(super) target: &'a Target,
+    pub(super) users: &'a ResourceType,
     pub(super) resource: Resource,
     pub(super) row: Row,
     pub(super) groups: Vec<GroupRef>,
@@ -91,6 +93,7 @@ impl<'a> Work<'a> {
             bridge,
             tenant,
             target,
+            users: &tenant.users,
             resource: loaded.resource,
             groups: loaded.groups,
             assigned: loaded.assigned,
@@ -137,7 +140,7 @@ impl<'a> Work<'a> {
     }
 
     /// The account as the rules want it now.
-    fn map(&self) -> Mapping {
+    pub(super) fn map(&self) -> Mapping {
         let supplied: BTreeSet<String> = self.secrets.supplied().collect();
         let has_account = duty::has_account(&self.row, &self.observed);
         let wait_is_over = self.bridge.clock.now() >= later(self.resource.created, self.target.settings.group_wait);
@@ -145,6 +148,7 @@ impl<'a> Work<'a> {
             &Subject {
                 id: &self.resource.id,
                 document: &self.resource.document,
+                resource_type: self.users,
                 groups: &self.groups,
                 assigned: &self.assigned,
                 supplied_secrets: &supplied,
@@ -430,7 +434,7 @@ impl<'a> Work<'a> {
         let mut filled = call.clone();
         for (field, _) in call.needs_secrets() {
             if let Some(secret) = self.secrets.get(&field) {
-                filled.fill(&field, secret);
+                filled.fill(&field, secret.clone());
             }
         }
         let started = self.bridge.clock.now();
@@ -510,7 +514,7 @@ impl<'a> Work<'a> {
             }));
         }
         let reason = plan.tasks.first().map(|task| Reason {
-            code: task.code.clone(),
+            code: task.code.to_owned(),
             field: task.fields.first().cloned(),
             attribute: None,
             text: plan.tasks.iter().map(|task| task.text.as_str()).collect::<Vec<_>>().join("; "),

@@ -1,0 +1,109 @@
+//! Accounts and targets: see them, move what waits for a person.
+
+use actix_web::web::{Data, Json, Path, Query};
+use bridge_store::{AccountQuery, AccountState};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::views::AccountView;
+use super::{ACTOR, Problem};
+use crate::bridge::Bridge;
+use crate::operations::{self, AccountName, NamedAccount};
+
+/// Most accounts in one answer.
+const MOST: usize = 1_000;
+
+/// Which accounts.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Selection {
+    tenant: Option<String>,
+    target: Option<String>,
+    state: Option<String>,
+    limit: Option<usize>,
+    /// `next` of the page before.
+    after: Option<String>,
+}
+
+impl Selection {
+    /// The query, and how many accounts it asks for.
+    pub(super) fn query(self, state: Option<AccountState>) -> Result<AccountQuery, Problem> {
+        let asked = match self.state.as_deref().map(str::parse::<AccountState>) {
+            Some(Ok(state)) => Some(state),
+            Some(Err(_)) => {
+                let known: Vec<_> = AccountState::ALL.iter().map(|state| state.as_str()).collect();
+                return Err(Problem::bad_request(format!("there is no such state; there are {}", known.join(", "))));
+            }
+            None => None,
+        };
+        let after = match self.after {
+            Some(text) => {
+                let position = text.split_once(':').and_then(|(key, target)| Some((key.parse().ok()?, target.to_owned())));
+                Some(position.ok_or_else(|| Problem::bad_request("after is the value of next in the page before"))?)
+            }
+            None => None,
+        };
+        let limit = self.limit.unwrap_or(100).clamp(1, MOST);
+        Ok(AccountQuery { tenant: self.tenant, state: state.or(asked), target: self.target, after, limit })
+    }
+}
+
+/// Where the next page begins, if this one is full.
+pub(super) fn next(page: &[NamedAccount], limit: usize) -> Option<String> {
+    let last = page.last().filter(|_| page.len() >= limit)?;
+    Some(format!("{}:{}", last.account.resource, last.account.target))
+}
+
+pub(super) async fn list(bridge: Data<Bridge>, Query(selection): Query<Selection>) -> Result<Json<Value>, Problem> {
+    answer(&bridge, "accounts", selection.query(None)?).await
+}
+
+pub(super) async fn tasks(bridge: Data<Bridge>, Query(selection): Query<Selection>) -> Result<Json<Value>, Problem> {
+    answer(&bridge, "tasks", selection.query(Some(AccountState::Task))?).await
+}
+
+async fn answer(bridge: &Bridge, name: &str, query: AccountQuery) -> Result<Json<Value>, Problem> {
+    let limit = query.limit;
+    let page = operations::list_accounts(bridge, query).await?;
+    let next = next(&page, limit);
+    let accounts: Vec<AccountView> = page.into_iter().map(AccountView::from).collect();
+    Ok(Json(json!({ name: accounts, "next": next })))
+}
+
+/// `{tenant}/{resource}/{target}` in a path.
+type AccountPath = Path<(String, String, String)>;
+
+/// The account that a path names.
+pub(super) fn named(path: AccountPath) -> AccountName {
+    let (tenant, resource, target) = path.into_inner();
+    AccountName { tenant, resource, target }
+}
+
+pub(super) async fn retry(bridge: Data<Bridge>, path: AccountPath) -> Result<Json<Value>, Problem> {
+    operations::retry(&bridge, &named(path), ACTOR).await?;
+    done()
+}
+
+pub(super) async fn release(bridge: Data<Bridge>, path: AccountPath) -> Result<Json<Value>, Problem> {
+    operations::release(&bridge, &named(path), ACTOR).await?;
+    done()
+}
+
+pub(super) async fn drop(bridge: Data<Bridge>, path: AccountPath) -> Result<Json<Value>, Problem> {
+    operations::drop(&bridge, &named(path), ACTOR).await?;
+    done()
+}
+
+pub(super) async fn task_done(bridge: Data<Bridge>, path: AccountPath) -> Result<Json<Value>, Problem> {
+    operations::task_done(&bridge, &named(path), ACTOR).await?;
+    done()
+}
+
+pub(super) fn done() -> Result<Json<Value>, Problem> {
+    Ok(Json(json!({ "done": true })))
+}
+
+pub(super) async fn targets(bridge: Data<Bridge>) -> Result<Json<Value>, Problem> {
+    let targets = operations::targets(&bridge).await?;
+    Ok(Json(json!({ "targets": targets })))
+}

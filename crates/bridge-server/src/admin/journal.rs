@@ -1,0 +1,66 @@
+//! The journal: what identity providers sent, and what came of it.
+
+use actix_web::web::{Data, Json, Path, Query};
+use bridge_store::{RequestQuery, StoreError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Problem;
+use super::views::{RequestView, StoryView};
+use crate::api::DEFAULT_TENANT;
+use crate::bridge::Bridge;
+use crate::operations;
+
+/// Which requests, newest first.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Selection {
+    tenant: Option<String>,
+    /// SCIM id of a resource.
+    resource: Option<String>,
+    limit: Option<usize>,
+    /// `next` of the page before.
+    before: Option<i64>,
+}
+
+pub(super) async fn list(bridge: Data<Bridge>, Query(selection): Query<Selection>) -> Result<Json<Value>, Problem> {
+    let tenant = selection.tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned());
+    let resource = match selection.resource {
+        Some(id) => Some(key_of(&bridge, &tenant, &id).await?),
+        None => None,
+    };
+    let limit = selection.limit.unwrap_or(100).clamp(1, 1_000);
+    let query = RequestQuery { tenant, resource, before: selection.before, limit };
+    let page = operations::list_requests(&bridge, query).await?;
+    let next = page.last().filter(|_| page.len() >= limit).map(|entry| entry.key);
+    let requests: Vec<RequestView> = page.into_iter().map(RequestView::from).collect();
+    Ok(Json(json!({ "requests": requests, "next": next })))
+}
+
+async fn key_of(bridge: &Bridge, tenant: &str, id: &str) -> Result<i64, Problem> {
+    let found = bridge.store.read(|db| {
+        for kind in ["User", "Group"] {
+            if let Some(resource) = db.resource_by_id(tenant, kind, id)? {
+                return Ok::<_, StoreError>(Some(resource.key));
+            }
+        }
+        Ok(None)
+    });
+    found.await?.ok_or_else(|| Problem::not_found("there is no such resource in this tenant"))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfTenant {
+    tenant: Option<String>,
+}
+
+pub(super) async fn show(
+    bridge: Data<Bridge>,
+    id: Path<String>,
+    Query(OfTenant { tenant }): Query<OfTenant>,
+) -> Result<Json<StoryView>, Problem> {
+    let tenant = tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned());
+    let story = operations::show_request(&bridge, &tenant, &id).await?;
+    Ok(Json(story.into()))
+}

@@ -1,0 +1,1 @@
+//! The admin API over HTTP, in front of a bridge without tenants.

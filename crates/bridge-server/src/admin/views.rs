@@ -1,0 +1,145 @@
+//! Rows as the admin API shows them. What may hold a person's data is not shown: natural keys, observed fields, secrets.
+
+use bridge_store::{AccountState, Doubt, Reason, RequestEntry};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::operations::{NamedAccount, RequestStory};
+
+/// An account.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AccountView {
+    tenant: String,
+    resource: String,
+    target: String,
+    state: AccountState,
+    reason: Option<Reason>,
+    remote_id: Option<String>,
+    attempts: u32,
+    due_at: Timestamp,
+    urgent: bool,
+    in_doubt: bool,
+    failing_since: Option<Timestamp>,
+    candidate: Option<Value>,
+    updated: Timestamp,
+}
+
+impl From<NamedAccount> for AccountView {
+    fn from(NamedAccount { id, account }: NamedAccount) -> Self {
+        Self {
+            tenant: account.tenant,
+            resource: id,
+            target: account.target,
+            state: account.state,
+            reason: account.reason,
+            remote_id: account.remote_id,
+            attempts: account.attempts,
+            due_at: account.due_at,
+            urgent: account.urgent,
+            in_doubt: account.doubt != Doubt::None,
+            failing_since: account.failing_since,
+            candidate: account.candidate,
+            updated: account.updated,
+        }
+    }
+}
+
+/// Which remote account belongs to a resource.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LinkView {
+    tenant: String,
+    resource: String,
+    target: String,
+    remote_id: Option<String>,
+    state: AccountState,
+}
+
+impl From<NamedAccount> for LinkView {
+    fn from(NamedAccount { id, account }: NamedAccount) -> Self {
+        Self {
+            tenant: account.tenant,
+            resource: id,
+            target: account.target,
+            remote_id: account.remote_id,
+            state: account.state,
+        }
+    }
+}
+
+/// A request without its body.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RequestView {
+    key: i64,
+    tenant: String,
+    id: String,
+    connection: Option<String>,
+    method: String,
+    path: String,
+    status: Option<u16>,
+    outcome: Option<String>,
+    received: Timestamp,
+    finished: Option<Timestamp>,
+}
+
+impl From<RequestEntry> for RequestView {
+    fn from(entry: RequestEntry) -> Self {
+        Self {
+            key: entry.key,
+            tenant: entry.tenant,
+            id: entry.request_id,
+            connection: entry.connection,
+            method: entry.method,
+            path: entry.path,
+            status: entry.status,
+            outcome: entry.outcome,
+            received: entry.received,
+            finished: entry.finished,
+        }
+    }
+}
+
+/// A request with its masked body and the calls that were made for its resource.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StoryView {
+    #[serde(flatten)]
+    request: RequestView,
+    body: Option<Value>,
+    notes: Option<Value>,
+    resource: Option<String>,
+    calls: Vec<CallView>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CallView {
+    target: String,
+    operation: String,
+    call: Value,
+    outcome: String,
+    answer: Option<Value>,
+    attempt: u32,
+    at: Timestamp,
+    duration_ms: i64,
+}
+
+impl From<RequestStory> for StoryView {
+    fn from(story: RequestStory) -> Self {
+        let (body, notes) = (story.request.body.clone(), story.request.notes.clone());
+        let calls = story.calls.into_iter().map(|call| CallView {
+            target: call.target,
+            operation: call.operation,
+            call: call.call,
+            outcome: call.outcome,
+            answer: call.answer,
+            attempt: call.attempt,
+            at: call.at,
+            duration_ms: call.duration,
+        });
+        Self { request: story.request.into(), body, notes, resource: story.resource, calls: calls.collect() }
+    }
+}

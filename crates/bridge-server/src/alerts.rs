@@ -98,7 +98,8 @@ impl Alerts {
     pub fn start(config: Option<AlertsConfig>, clock: Clock) -> Self {
         let (stopping, stops) = watch::channel(false);
         let outbox = config.is_some().then(Arc::<Outbox>::default);
-        let task = config.zip(outbox.clone()).map(|(config, outbox)| tokio::spawn(post_all(config, clock, outbox, stops)));
+        let task =
+            config.zip(outbox.clone()).map(|(config, outbox)| tokio::spawn(post_all(config, clock, outbox, stops)));
         Self { recent: Mutex::default(), outbox, stopping, task: Mutex::new(task) }
     }
 
@@ -158,7 +159,8 @@ impl Recent {
             let key = [alert.tenant.clone(), alert.target.clone()];
             let news = (alert.kind, alert.code.clone(), alert.at);
             let last = self.targets.get(&key);
-            let is_same = last.is_some_and(|(kind, code, at)| *kind == alert.kind && *code == alert.code && is_fresh(at));
+            let is_same =
+                last.is_some_and(|(kind, code, at)| *kind == alert.kind && *code == alert.code && is_fresh(at));
             if !is_same {
                 self.targets.insert(key, news);
             }
@@ -269,7 +271,8 @@ mod tests {
         let server = HttpServer::new(move || {
             let (sent, statuses) = (sent.clone(), statuses.clone());
             App::new().default_service(web::to(move |request: actix_web::HttpRequest, body: web::Json<Value>| {
-                let token = request.headers().get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
+                let token =
+                    request.headers().get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
                 sent.send((token, body.into_inner())).unwrap();
                 let status = statuses.lock().unwrap().pop_front().unwrap_or(204);
                 async move { HttpResponse::build(actix_web::http::StatusCode::from_u16(status).unwrap()).finish() }
@@ -360,7 +363,11 @@ mod tests {
         let mut recent = Recent::default();
         let minute = |minutes: i64| Timestamp::from_second(60 * minutes).unwrap();
         let mut check = |resource: &str, code: &str, minutes: i64, expected: bool| {
-            assert_eq!(recent.is_news(&alert(Some(resource), code, minute(minutes))), expected, "{resource} {code} at {minutes}");
+            assert_eq!(
+                recent.is_news(&alert(Some(resource), code, minute(minutes))),
+                expected,
+                "{resource} {code} at {minutes}"
+            );
         };
         check("u1", "taken", 0, true);
         check("u1", "taken", 59, false);

@@ -50,7 +50,9 @@ pub fn metrics() -> Result<PrometheusHandle, MetricsError> {
 pub struct MetricsError(String);
 
 fn record() -> Result<PrometheusHandle, BuildError> {
-    PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?.install_recorder()
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .install_recorder()
 }
 
 #[cfg(test)]

@@ -38,7 +38,8 @@ impl Selection {
         };
         let after = match self.after {
             Some(text) => {
-                let position = text.split_once(':').and_then(|(key, target)| Some((key.parse().ok()?, target.to_owned())));
+                let position =
+                    text.split_once(':').and_then(|(key, target)| Some((key.parse().ok()?, target.to_owned())));
                 Some(position.ok_or_else(|| Problem::bad_request("after is the value of next in the page before"))?)
             }
             None => None,

@@ -23,10 +23,16 @@ pub(super) async fn admit(
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     match &bridge.landscape().config.server.admin_token {
         Some(token) if !is_bearer(header(header::AUTHORIZATION), token) => {
-            return Err(Problem::new(StatusCode::UNAUTHORIZED, "send 'Authorization: Bearer' and the admin token").into());
+            return Err(
+                Problem::new(StatusCode::UNAUTHORIZED, "send 'Authorization: Bearer' and the admin token").into()
+            );
         }
         None if header(header::ORIGIN).is_some() || !is_this_machine(header(header::HOST)) => {
-            return Err(Problem::new(StatusCode::FORBIDDEN, "without an admin token only programs on this machine are served").into());
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "without an admin token only programs on this machine are served",
+            )
+            .into());
         }
         Some(_) | None => (),
     }
@@ -35,7 +41,8 @@ pub(super) async fn admit(
 
 /// Whether the header carries the token. Takes the same time wherever they differ, and whatever their lengths.
 fn is_bearer(header: Option<&str>, token: &SecretString) -> bool {
-    let given = header.and_then(|header| header.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let given =
+        header.and_then(|header| header.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let Some((_, given)) = given else { return false };
     let digest = |text: &str| Sha256::digest(text.as_bytes());
     digest(given.trim()).ct_eq(&digest(token.expose_secret())).into()
@@ -48,7 +55,8 @@ fn is_this_machine(host: Option<&str>) -> bool {
         _ => host,
     };
     let name = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

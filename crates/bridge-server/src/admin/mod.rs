@@ -51,9 +51,8 @@ const LARGEST_BODY: usize = 16 * 1024;
 /// When the listener cannot be used.
 pub fn serve(bridge: Arc<Bridge>, metrics: PrometheusHandle, listener: TcpListener) -> io::Result<Server> {
     let (bridge, metrics) = (Data::from(bridge), Data::new(metrics));
-    let server = HttpServer::new(move || {
-        App::new().app_data(bridge.clone()).app_data(metrics.clone()).configure(routes)
-    });
+    let server =
+        HttpServer::new(move || App::new().app_data(bridge.clone()).app_data(metrics.clone()).configure(routes));
     Ok(server.workers(1).shutdown_timeout(5).disable_signals().listen(listener)?.run())
 }
 

@@ -50,7 +50,8 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let title = self.status.canonical_reason().unwrap_or("Error");
-        let body = json!({ "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail });
+        let body =
+            json!({ "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail });
         HttpResponse::build(self.status).content_type("application/problem+json").body(body.to_string())
     }
 }

@@ -175,7 +175,10 @@ impl<'text> Reader<'text> {
         }
         let public_url_is_given = server.public_url.is_some();
         if server.listen.ip().is_unspecified() && !public_url_is_given {
-            self.problem(&["server", "public_url"], "is missing; listen is every address of this machine, clients need one");
+            self.problem(
+                &["server", "public_url"],
+                "is missing; listen is every address of this machine, clients need one",
+            );
         }
         let public_url = match server.public_url {
             Some(url) => {

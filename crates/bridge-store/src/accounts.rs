@@ -534,3 +534,6 @@ fn json<T: serde::Serialize>(value: Option<&T>) -> Result<Parameter<'static>, St
     let text = value.map(serde_json::to_string).transpose().map_err(|error| StoreError::Internal(error.to_string()))?;
     Ok(Parameter::from(text))
 }
+
+#[cfg(test)]
+mod tests;

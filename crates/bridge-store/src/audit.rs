@@ -146,3 +146,6 @@ impl Tx<'_> {
         self.session().execute("DELETE FROM audit WHERE tenant = ?1 AND number <= ?2", &parameters![tenant, number])
     }
 }
+
+#[cfg(test)]
+mod tests;

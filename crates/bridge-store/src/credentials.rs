@@ -86,3 +86,6 @@ impl Tx<'_> {
         Ok(self.session().execute(sql, &parameters![selector, now, before])? > 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,3 +180,6 @@ impl Store {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;

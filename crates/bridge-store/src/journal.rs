@@ -207,3 +207,6 @@ impl Tx<'_> {
 
 /// How many entries of a kind one prune removes.
 const SLICE: usize = 1000;
+
+#[cfg(test)]
+mod tests;

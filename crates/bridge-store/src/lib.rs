@@ -24,6 +24,8 @@ mod query;
 mod resources;
 mod rows;
 mod sqlite;
+#[cfg(test)]
+mod testing;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -105,6 +107,14 @@ impl Store {
     /// [`StoreError::Unavailable`] if another process serves it or the file cannot be used; [`StoreError::Corrupt`] if it
     /// is damaged or was made by a newer version.
     pub fn open(options: &Options) -> Result<Self, StoreError> {
+        Self::open_with(options, |_| Ok(()))
+    }
+
+    /// Opens the database; `prepare` may change the writer's connection, so that tests can inject faults.
+    fn open_with(
+        options: &Options,
+        prepare: impl FnOnce(&mut rusqlite::Connection) -> rusqlite::Result<()>,
+    ) -> Result<Self, StoreError> {
         let (path, directory) = match &options.path {
             Some(path) => (path.clone(), None),
             None => {
@@ -114,7 +124,8 @@ impl Store {
             }
         };
         let lock = if options.lock { Some(Lock::take(&path)?) } else { None };
-        let connection = sqlite::open(&path)?;
+        let mut connection = sqlite::open(&path)?;
+        prepare(&mut connection)?;
         let shared = Arc::new(Shared { index: index::Index::new(&options.indexed), ..Shared::default() });
         Tx::new(Db::new(Session::new(&connection, None), Arc::clone(&shared))).load_index(options.lock)?;
         let readers = Readers::start(&path)?;

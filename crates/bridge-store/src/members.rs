@@ -128,3 +128,6 @@ impl Tx<'_> {
         Ok(self.session().execute("DELETE FROM backlog WHERE key = ?1", &parameters![key])? > 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

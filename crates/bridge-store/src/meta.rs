@@ -102,3 +102,6 @@ const PLACE: &str = "target/";
 fn place_name(tenant: &str, target: &str) -> String {
     format!("{PLACE}{tenant}/{target}")
 }
+
+#[cfg(test)]
+mod tests;

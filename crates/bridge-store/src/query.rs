@@ -436,3 +436,6 @@ fn mentions(filter: &Filter, name: &str) -> bool {
         Filter::ValuePathCompare { attribute, .. } | Filter::ValuePathPresent { attribute, .. } => attribute.is(name),
     }
 }
+
+#[cfg(test)]
+mod tests;

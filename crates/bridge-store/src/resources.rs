@@ -383,3 +383,6 @@ fn stored_text(values: &[IndexedValue]) -> Result<String, StoreError> {
 fn whole_milliseconds(time: Timestamp) -> Result<Timestamp, StoreError> {
     Timestamp::from_millisecond(time.as_millisecond()).map_err(StoreError::corrupt)
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,3 +162,6 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.set_prepared_statement_cache_capacity(super::STATEMENTS);
     Ok(connection)
 }
+
+#[cfg(test)]
+mod tests;

@@ -377,3 +377,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

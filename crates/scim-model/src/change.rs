@@ -96,9 +96,7 @@ fn change_list(change: &Change<'_>, current: Option<Value>, notes: &mut Notes) -
                 notes.add(Quirk::NotUnassigned, &place.to_string());
                 Ok(current)
             }
-            Naming::Path => Err(ScimError::invalid_value(format!(
-                "{place}: the value is empty. To empty the list replace it with [], or remove it without a value"
-            ))),
+            Naming::Path => Err(value::empty_list(place)),
         };
     }
     match (change.operation, change.value) {

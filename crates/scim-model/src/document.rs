@@ -89,6 +89,12 @@ impl Notes {
         }
     }
 
+    pub(crate) fn merge(&mut self, others: Self) {
+        for Note { quirk, attribute } in others.0 {
+            self.add(quirk, &attribute);
+        }
+    }
+
     pub(crate) fn into_vec(self) -> Vec<Note> {
         self.0.into_iter().collect()
     }
@@ -101,6 +107,9 @@ pub struct Draft {
     pub document: Document,
     /// Values that are never returned, such as a password, by the path of their attribute. Only those that were sent.
     pub secrets: BTreeMap<String, String>,
+    /// Paths of attributes whose elements have an identity (`members`) and for which a list was sent, be it an empty one. A
+    /// store that keeps members elsewhere tells by it a PUT that empties a group from one that does not speak of members.
+    pub listed: BTreeSet<String>,
     /// What was tolerated, each once, in the order of [`Quirk`].
     pub notes: Vec<Note>,
 }
@@ -112,6 +121,7 @@ impl fmt::Debug for Draft {
             .debug_struct("Draft")
             .field("document", &self.document)
             .field("secrets", &self.secrets.keys())
+            .field("listed", &self.listed)
             .field("notes", &self.notes)
             .finish()
     }

@@ -135,7 +135,7 @@ impl<'a> Editor<'a> {
             return Ok(());
         }
         if operation != Operation::Remove && value.is_none() {
-            return Err(ScimError::invalid_value(format!("{place}: the operation has no value. Send one, or remove")));
+            return Err(value::no_value(place));
         }
         if attribute.returned == Returned::Never {
             return self.keep_secret(operation, attribute, place, value);
@@ -296,7 +296,8 @@ impl<'a> Editor<'a> {
         check_required(core, None, &root)?;
         document.append(&mut value::ordered(core, root));
         document.append(&mut extensions);
-        Ok(Draft { document: Document(document), secrets: self.secrets, notes: self.notes.into_vec() })
+        let notes = self.notes.into_vec();
+        Ok(Draft { document: Document(document), secrets: self.secrets, listed: self.listed, notes })
     }
 }
 

@@ -11,6 +11,7 @@ mod document;
 mod editor;
 mod error;
 mod matching;
+mod members;
 mod patch;
 mod present;
 mod quirks;
@@ -27,6 +28,7 @@ pub use catalog::{
 pub use document::{Document, Draft, Note};
 pub use error::{ERROR_URN, ScimError, ScimType};
 pub use matching::{check_filter, fold, matches};
+pub use members::{MemberChange, MemberPatch, split_members};
 pub use patch::{PATCH_URN, patch};
 pub use present::{LIST_RESPONSE_URN, Meta, Projection, complete, list_response, project};
 pub use quirks::Quirk;

@@ -1,13 +1,13 @@
 //! Applies a PATCH request (RFC 7644 section 3.5.2), all of it or nothing.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{
     catalog::ResourceType,
     document::{Document, Draft, Notes},
     editor::Editor,
     error::{ScimError, quoted},
-    quirks::{self, Quirk},
+    quirks::{self, Operation, Quirk},
     value::screen,
 };
 
@@ -26,34 +26,45 @@ const MOST_OPERATIONS: usize = 2_000;
 /// `mutability`: read-only and immutable attributes.
 pub fn patch(resource_type: &ResourceType, current: &Document, id: &str, body: &Value) -> Result<Draft, ScimError> {
     screen(body)?;
-    let Value::Object(message) = body else {
-        return Err(ScimError::invalid_syntax("The body must be a PatchOp message: an object with Operations"));
-    };
     let mut editor = Editor::new(resource_type, Some(id), current.clone());
-    check_schemas(quirks::member(message, "schemas"), &mut editor.notes)?;
-    let operations = match quirks::member(message, "Operations") {
-        Some(Value::Array(operations)) => operations.as_slice(),
-        Some(single @ Value::Object(_)) => {
-            editor.notes.add(Quirk::SingleForList, "Operations");
-            std::slice::from_ref(single)
-        }
-        _ => &[],
-    };
-    if operations.is_empty() {
-        return Err(ScimError::invalid_syntax(
-            "A PatchOp message needs Operations, a list with at least one operation",
-        ));
-    }
-    if operations.len() > MOST_OPERATIONS {
-        let count = operations.len();
-        return Err(ScimError::invalid_syntax(format!(
-            "{count} operations are too many: send {MOST_OPERATIONS} at most"
-        )));
-    }
-    for (index, operation) in operations.iter().enumerate() {
-        apply(operation, &mut editor).map_err(|error| error.in_operation(index, operations.len()))?;
+    let message = Message::read(body, &mut editor.notes)?;
+    let count = message.operations.len();
+    for (index, operation) in message.operations.iter().enumerate() {
+        let applied =
+            Step::read(operation, &mut editor.notes).and_then(|step| editor.apply(step.kind, step.path, step.value));
+        applied.map_err(|error| error.in_operation(index, count))?;
     }
     editor.finish()
+}
+
+/// A PATCH message.
+pub(crate) struct Message<'a> {
+    /// At least one.
+    pub(crate) operations: &'a [Value],
+}
+
+impl<'a> Message<'a> {
+    pub(crate) fn read(body: &'a Value, notes: &mut Notes) -> Result<Self, ScimError> {
+        let Value::Object(message) = body else {
+            return Err(ScimError::invalid_syntax("The body must be a PatchOp message: an object with Operations"));
+        };
+        check_schemas(quirks::member(message, "schemas"), notes)?;
+        let operations = match quirks::member(message, "Operations") {
+            Some(Value::Array(operations)) => operations.as_slice(),
+            Some(single @ Value::Object(_)) => {
+                notes.add(Quirk::SingleForList, "Operations");
+                std::slice::from_ref(single)
+            }
+            _ => &[],
+        };
+        match operations.len() {
+            0 => Err(ScimError::invalid_syntax("A PatchOp message needs Operations, a list of at least one")),
+            count if count > MOST_OPERATIONS => Err(ScimError::invalid_syntax(format!(
+                "{count} operations are too many: send {MOST_OPERATIONS} at most"
+            ))),
+            _ => Ok(Self { operations }),
+        }
+    }
 }
 
 /// The URN of the message is often forgotten, sometimes another one; only something else than a list is refused (others
@@ -74,21 +85,28 @@ fn check_schemas(schemas: Option<&Value>, notes: &mut Notes) -> Result<(), ScimE
     }
 }
 
-fn apply(operation: &Value, editor: &mut Editor<'_>) -> Result<(), ScimError> {
-    let empty = Map::new();
-    let members = operation.as_object().unwrap_or(&empty);
-    let name = match quirks::member(members, "op") {
-        Some(Value::String(name)) => name,
-        _ => return Err(ScimError::invalid_syntax("an operation is an object with op: add, replace or remove")),
-    };
-    let Some(kind) = quirks::operation(name, &mut editor.notes) else {
-        return Err(ScimError::invalid_syntax(format!("op is add, replace or remove, not {}", quoted(name))));
-    };
-    let path = match quirks::member(members, "path") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(path)) if path.trim().is_empty() => None,
-        Some(Value::String(path)) => Some(path.as_str()),
-        Some(_) => return Err(ScimError::invalid_path("path must be a text")),
-    };
-    editor.apply(kind, path, quirks::member(members, "value"))
+/// One operation of a PATCH message.
+pub(crate) struct Step<'a> {
+    pub(crate) kind: Operation,
+    pub(crate) path: Option<&'a str>,
+    pub(crate) value: Option<&'a Value>,
+}
+
+impl<'a> Step<'a> {
+    pub(crate) fn read(operation: &'a Value, notes: &mut Notes) -> Result<Self, ScimError> {
+        let member = |name| operation.as_object().and_then(|members| quirks::member(members, name));
+        let Some(Value::String(name)) = member("op") else {
+            return Err(ScimError::invalid_syntax("an operation is an object with op: add, replace or remove"));
+        };
+        let Some(kind) = quirks::operation(name, notes) else {
+            return Err(ScimError::invalid_syntax(format!("op is add, replace or remove, not {}", quoted(name))));
+        };
+        let path = match member("path") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(path)) if path.trim().is_empty() => None,
+            Some(Value::String(path)) => Some(path.as_str()),
+            Some(_) => return Err(ScimError::invalid_path("path must be a text")),
+        };
+        Ok(Self { kind, path, value: member("value") })
+    }
 }

@@ -386,6 +386,18 @@ fn is_base64(text: &str) -> bool {
     })
 }
 
+/// The error of `add` and `replace` without a value.
+pub(crate) fn no_value(place: Place<'_>) -> ScimError {
+    ScimError::invalid_value(format!("{place}: the operation has no value. Send one, or remove"))
+}
+
+/// The error of an empty value for a list whose elements have an identity (case 115).
+pub(crate) fn empty_list(place: Place<'_>) -> ScimError {
+    ScimError::invalid_value(format!(
+        "{place}: the value is empty. To empty the list replace it with [], or remove it without a value"
+    ))
+}
+
 fn unfit(place: Place<'_>, expected: &str, sent: &Value) -> ScimError {
     let sent = match sent {
         Value::Null => "null",

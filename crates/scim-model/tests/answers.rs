@@ -1,5 +1,7 @@
 //! What answers look like: full resources, parts of them, lists and errors.
 
+#![expect(clippy::expect_used, reason = "a test may panic, and so may its helpers")]
+
 use scim_model::{
     Catalog, Context, Document, ENTERPRISE_URN, Meta, PROVISIONING_URN, Projection, ScimError, ScimType, USER_URN,
     accept, complete, list_response, project,

@@ -1,5 +1,7 @@
 //! Which resources a filter finds (RFC 7644 section 3.4.2.2), which filters are refused, and what a path selects.
 
+#![expect(clippy::expect_used, reason = "a test may panic, and so may its helpers")]
+
 use scim_filter::{Filter, PatchPath};
 use scim_model::{Catalog, ScimType, check_filter, fold, get, matches};
 use serde_json::{Map, Value, json};

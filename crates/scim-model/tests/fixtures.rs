@@ -1,5 +1,7 @@
 //! Runs the requests of `fixtures/`: what clients really send, what it must become, and which tolerances it took.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may panic, and so may its helpers")]
+
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use scim_model::{

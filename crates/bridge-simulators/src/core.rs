@@ -84,10 +84,10 @@ impl Core {
             (Some(fault), Some(verdict)) => format!("fault {}: {verdict}", fault.name()),
         };
         state.log.add(CallEntry {
-            operation: operation.to_owned(),
+            operation,
             method: request.method.clone(),
             path: request.path.clone(),
-            fields,
+            fields: fields.to_string().into(),
             status: ending.as_ref().map(|reply| reply.status),
             outcome,
         });

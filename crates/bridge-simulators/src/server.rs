@@ -70,6 +70,7 @@ fn bind(address: SocketAddr, core: Arc<Core>) -> io::Result<(SocketAddr, actix_w
         .workers(1)
         .disable_signals()
         .shutdown_timeout(0)
+        .tcp_nodelay(true)
         // Longer than the 90 s for which common clients keep an idle connection: no call may meet a closing one.
         .keep_alive(Duration::from_secs(150))
         // A client that leaves ends its call.

@@ -170,7 +170,7 @@ pub(crate) fn is_username(text: &str) -> bool {
 }
 
 /// A password and its confirmation under the installation's policy.
-pub(crate) fn new_password<'a>(body: &'a Map<String, Value>, policy: PasswordPolicy) -> Result<&'a str, BusinessError> {
+pub(crate) fn new_password(body: &Map<String, Value>, policy: PasswordPolicy) -> Result<&str, BusinessError> {
     let password = required_text(body, "password")?;
     if required_text(body, "password_confirmation")? != password {
         return Err(Code::PasswordConfirmationMismatch.says("The password and its confirmation differ"));

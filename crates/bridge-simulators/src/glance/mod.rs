@@ -2,7 +2,8 @@
 //!
 //! Choices where the dossier leaves one: unknown fields are ignored, of a repeated field the first counts; field names,
 //! file names, keys and roles are compared without letter case; users that were made in the portal may lack a
-//! `PartnerUserID` (seeded ones can); the administrators themselves are not listed among the users.
+//! `PartnerUserID` (seeded ones can); the administrators themselves are not listed among the users. A seeded account
+//! whose `PartnerID` is another group's is in the control list only: its address is taken, the API never shows it.
 
 mod directory;
 mod login_key;
@@ -191,7 +192,7 @@ impl Glance {
         }
         let mut document = Document::with_status("OK");
         for (name, (active, inactive)) in counts {
-            let name = quick_xml::escape::escape(name);
+            let name = quick_xml::escape::partial_escape(name);
             let users = active + inactive;
             document.line(
                 1,

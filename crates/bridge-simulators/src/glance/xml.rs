@@ -1,6 +1,6 @@
 //! The XML answers of Glance PAPI (Glance dossier sections 5 and 8 to 10).
 
-use quick_xml::escape::escape;
+use quick_xml::escape::partial_escape;
 
 /// A `<response>` document under construction.
 pub(crate) struct Document(String);
@@ -17,7 +17,7 @@ impl Document {
     pub(crate) fn text(&mut self, depth: usize, name: &str, text: &str) {
         // XML 1.0 has no way to write most control characters.
         let text: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r')).collect();
-        self.line(depth, &format!("<{name}>{}</{name}>", escape(&text)));
+        self.line(depth, &format!("<{name}>{}</{name}>", partial_escape(&text)));
     }
 
     /// Adds a line of markup.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::access::Access;
 use super::fields::{self, Default, FIELDS, Kind, LOGIN, PRIVILEGED_SCOPES, REQUIRED, SCOPE, SITE, USER};
 use super::system::{Domain, User};
-use super::{ApiError, Netsapiens, Parameters, accepted, is_synchronous, moment};
+use super::{ApiError, Netsapiens, Parameters, accepted, is_synchronous, moment, required_text};
 use crate::options::PbxVersion;
 use crate::wire::Reply;
 
@@ -118,9 +118,7 @@ impl Netsapiens {
             return Err(no_user(domain, extension));
         }
         for name in ["template", "subject"] {
-            if !body.get(name).is_some_and(|value| value.as_str().is_some_and(|text| !text.is_empty())) {
-                return Err(ApiError::new(400, format!("{name} is required")));
-            }
+            required_text(body, name)?;
         }
         Ok(Reply::json(200, &json!({"code": 200, "message": "OK"}), "200"))
     }

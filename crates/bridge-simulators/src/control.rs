@@ -19,7 +19,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             .service(web::resource("/calls").route(web::get().to(list_calls)))
             .service(web::resource("/faults").route(web::post().to(order_fault)))
             .service(web::resource("/clock").route(web::get().to(read_clock)).route(web::post().to(advance_clock)))
-            .service(web::resource("").route(web::delete().to(reset)))
+            .service(web::resource(["", "/"]).route(web::delete().to(reset)))
             .default_service(web::to(unknown)),
     );
 }

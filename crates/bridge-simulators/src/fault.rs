@@ -24,6 +24,9 @@ pub enum Fault {
     /// The call is carried out at once, the answer leaves this much later.
     Slow(Duration),
     /// Nothing is done; the API's own business refusal with this text.
+    ///
+    /// NetSapiens answers 400, unless the text starts with a status: `409 UID already exists.`. CRM.COM answers a code of
+    /// its own, unless the text starts with one: `COM.CRM.EXCEPTION.USERS.USERNOTFOUNDEXCEPTION No such user`.
     Refuse(String),
 }
 

@@ -383,11 +383,16 @@ pub(super) fn user(config: &Config, body: &Value) -> Option<Observed> {
     };
     let mut fields = BTreeMap::new();
     for (name, value) in object {
-        if let Some(field) = schema().field(modern(name)) {
+        // A PIN comes with the answer in the clear; it is nobody's to keep.
+        if let Some(field) = schema().field(modern(name)).filter(|field| !field.secret) {
             fields.insert(field.name.clone(), plain(value));
         }
     }
     let remote_id = fields.get(USER).and_then(text)?;
+    // A server may leave out what is empty, and what cannot be empty may be left out for other reasons.
+    for field in schema().fields.iter().filter(|field| field.clearable) {
+        fields.entry(field.name.clone()).or_insert(Value::Null);
+    }
     let active = activity(config, &fields);
     Some(Observed { existence: Existence::Present, remote_id: Some(remote_id), active, fields, ..Observed::default() })
 }

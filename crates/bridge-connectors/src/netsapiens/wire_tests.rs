@@ -303,6 +303,8 @@ fn a_user_is_read_in_any_of_its_forms() {
     check(json!([]), None);
     check(json!([{"user": "1"}, {"user": "2"}]), None);
     check(json!("1042"), None);
+    let with_pin = user(&config(), &json!({"user": "1042", "voicemail-login-pin": "4711"})).unwrap();
+    assert!(!with_pin.fields.contains_key("voicemail-login-pin"));
     let old = user(&config(), &json!({"user": "1042", "first_name": "Dana ", "subscriber_login": "d@x", "department": ""})).unwrap();
     assert_eq!(old.fields["name-first-name"], json!("Dana"));
     assert_eq!(old.fields["login-username"], json!("d@x"));

@@ -9,6 +9,7 @@ pub mod alerts;
 pub mod api;
 pub mod auth;
 pub mod bridge;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod error;

@@ -1,0 +1,143 @@
+//! The command line (DESIGN.md section 9). `check`, `plan`, `token`, `sim` and `demo` work without a running server; the rest
+//! speaks to its admin API. Exit status: 0 done, 1 error, 2 differences found.
+
+//OFF mod check;
+mod demo;
+mod output;
+//OFF mod plan;
+//OFF mod remote;
+mod serve;
+mod signals;
+mod sim;
+mod table;
+//OFF mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::telemetry::{self, LogFormat};
+use output::Output;
+
+/// A SCIM 2.0 provisioning bridge to Glance, NetSapiens and CRM.COM.
+#[derive(Debug, Parser)]
+#[command(name = "scim-bridge", version, max_term_width = 120)]
+struct Cli {
+    /// How log lines on standard error look.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bridge, simulators and sample users on this machine: everything printed as lines one can paste.
+    Demo(demo::Demo),
+    /// The server. SIGHUP reads the configuration again, SIGTERM ends it properly.
+    Serve(ConfigFile),
+    /// The simulators alone, with fault switches.
+    Sim(sim::Sim),
+//OFF     /// Is the configuration good, and with --online each target's address and credential?
+//OFF     Check(check::Check),
+//OFF     /// The accounts and exact calls that a user would cause; touches nothing.
+//OFF     Plan(plan::Plan),
+//OFF     /// Connection tokens, the identity provider's credential.
+//OFF    #[command(subcommand)]
+//OFF     Token(token::Token),
+//OFF     /// Accounts that are parked, held or under review.
+//OFF    #[command(subcommand)]
+//OFF     Account(remote::Account),
+//OFF     /// What a person must do in a target.
+//OFF    #[command(subcommand)]
+//OFF     Task(remote::Task),
+//OFF     /// What identity providers sent, and what came of it.
+//OFF    #[command(subcommand)]
+//OFF     Request(remote::Request),
+//OFF     /// Which remote account belongs to which resource.
+//OFF    #[command(subcommand)]
+//OFF     Link(remote::Link),
+//OFF     /// The database.
+//OFF    #[command(subcommand)]
+//OFF     Store(remote::Store),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// 0
+    Done,
+    /// 1: the command has said what is wrong.
+    Failed,
+}
+
+/// Runs the command of this process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap would exit with 2, which here means differences.
+            let is_question = !error.use_stderr();
+            return if error.print().is_ok() && is_question { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    };
+    telemetry::start_logging(cli.log_format, default_filter(&cli.command));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Failed) => ExitCode::FAILURE,
+        Err(error) => fail(&error),
+    }
+}
+
+/// A server tells what it does; a command tells what is wrong.
+fn default_filter(command: &Command) -> &'static str {
+    match command {
+        Command::Serve(_) => "info",
+        _ => "error",
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    output::complain(error);
+    ExitCode::FAILURE
+}
+
+async fn run(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Demo(demo) => demo.run().await,
+        Command::Serve(file) => serve::run(&file.config).await,
+        Command::Sim(sim) => sim.run().await,
+//OFF         Command::Check(check) => check.run().await,
+//OFF         Command::Plan(plan) => plan.run().await,
+//OFF         Command::Token(token) => token.run().await,
+//OFF         Command::Account(account) => account.run().await,
+//OFF         Command::Task(task) => task.run().await,
+//OFF         Command::Request(request) => request.run().await,
+//OFF         Command::Link(link) => link.run().await,
+//OFF         Command::Store(store) => store.run().await,
+    }
+}
+
+/// The command line itself, to test it.
+#[doc(hidden)]
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+//OFF #[cfg(test)]
+//OFF mod tests;

@@ -1,0 +1,54 @@
+//! The one place that prints: lines or JSON on standard output, complaints on standard error.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write as _};
+
+use serde_json::Value;
+
+/// Standard output, either for people or for programs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    is_json: bool,
+}
+
+impl Output {
+    /// `--json`: only JSON is printed.
+    pub(super) fn new(is_json: bool) -> Self {
+        Self { is_json }
+    }
+
+    /// Whether programs read this.
+    pub(super) fn is_json(self) -> bool {
+        self.is_json
+    }
+
+    /// A line for people.
+    pub(super) fn line(self, text: impl Display) -> io::Result<()> {
+        if self.is_json { Ok(()) } else { print(&text) }
+    }
+
+    /// A document for programs, over several lines.
+    pub(super) fn json(self, value: &Value) -> io::Result<()> {
+        if self.is_json { print(&format_args!("{value:#}")) } else { Ok(()) }
+    }
+
+    /// A document for programs, on one line.
+    pub(super) fn json_line(self, value: &Value) -> io::Result<()> {
+        if self.is_json { print(value) } else { Ok(()) }
+    }
+}
+
+fn print(text: &dyn Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// Says what went wrong; nothing if whoever read our output has left.
+pub(super) fn complain(error: &anyhow::Error) {
+    let is_broken_pipe = |error: &io::Error| error.kind() == ErrorKind::BrokenPipe;
+    if !error.chain().filter_map(|cause| cause.downcast_ref()).any(is_broken_pipe) {
+        // Nothing can be done if standard error is gone as well.
+        let _ = writeln!(io::stderr().lock(), "error: {error:#}");
+    }
+}

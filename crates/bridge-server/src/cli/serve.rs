@@ -1,0 +1,63 @@
+//! `serve`: the bridge, until it is told to stop.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use tracing::{error, info, warn};
+
+use super::Exit;
+use super::signals::{Asked, Signals};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::running::{self, Running};
+
+/// Serves the configuration at `path`.
+pub(super) async fn run(path: &Path) -> anyhow::Result<Exit> {
+    let mut signals = Signals::listen()?;
+    let config = Config::load(path)?;
+    for (name, tenant) in &config.tenants {
+        info!(tenant = %name, targets = tenant.targets.len(), "Tenant {name}");
+    }
+    let running = running::start(config, Clock::system()).await.context("the bridge does not start")?;
+    let probes = tokio::spawn(probe_all(running.bridge.clone()));
+    let failed = running.bridge.store.failed();
+    tokio::pin!(failed);
+    let exit = loop {
+        tokio::select! {
+            asked = signals.next() => match asked? {
+                Asked::Stop => break Exit::Done,
+                Asked::Reload => reload(&running, path).await,
+            },
+            reason = &mut failed => {
+                error!("The store cannot be written any more: {reason}");
+                break Exit::Failed;
+            }
+        }
+    };
+    info!("Stopping");
+    probes.abort();
+    running.stop().await;
+    info!("Stopped");
+    Ok(exit)
+}
+
+/// Reads the file again; a bad one is refused and the old one stays.
+async fn reload(running: &Running, path: &Path) {
+    match Config::load(path) {
+        Err(problems) => error!("The configuration is refused, the old one stays:\n{problems}"),
+        Ok(config) => match running.reload(config).await {
+            Ok(()) => info!("The configuration was read again"),
+            Err(problem) => error!("The configuration is refused, the old one stays: {problem}"),
+        },
+    }
+}
+
+/// Says for each target whether address and credential are right. Nothing depends on it.
+async fn probe_all(bridge: std::sync::Arc<crate::bridge::Bridge>) {
+    for target in bridge.landscape().targets() {
+        match target.connector.probe().await {
+            Ok(report) => info!(tenant = %target.tenant, target.name = %target.name, "{}: {}", target.name, report.summary),
+            Err(error) => warn!(tenant = %target.tenant, target.name = %target.name, "{}: {error}", target.name),
+        }
+    }
+}

@@ -160,7 +160,10 @@ impl Compiler<'_> {
         let setting = |name: &str| self.surroundings.settings.get(name);
         match template::simple(text, self.surroundings) {
             Some(Simple::Id) => Ok(Source::Id),
-            Some(Simple::Path(path)) => self.path(&path).map_err(|unusable| Unusable { offset: 0, ..unusable }),
+            Some(Simple::Path(path)) => {
+                let start = text.find(&path).unwrap_or_default();
+                self.path(&path).map_err(|unusable| Unusable { offset: start + unusable.offset, ..unusable })
+            }
             Some(Simple::Pool(pool)) if self.surroundings.pools.contains(pool) => Ok(Source::Pool(pool.to_owned())),
             Some(Simple::Setting(name)) if setting(name).is_some() => {
                 let value = setting(name).cloned().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// The rules of one target, ready to map users.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Rules {
     pub(crate) kind: TargetKind,
     pub(crate) fields: Vec<FieldRules>,
@@ -30,6 +31,13 @@ pub struct Rules {
     group_names: Vec<String>,
     uses_groups: bool,
     uses_password: bool,
+}
+
+impl fmt::Debug for Rules {
+    /// Names the target and no more: the rest is long, and settings are nobody's business.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Rules").field("kind", &self.kind).field("pools", &self.pools).finish_non_exhaustive()
+    }
 }
 
 /// What fills one field.
@@ -304,6 +312,10 @@ fn scope(config: &RulesConfig, resource_type: &ResourceType) -> Result<ScopeRule
                 position: unknown_name(&filter, resource_type, text),
                 message: error.detail,
             })?;
+            if let Some(path) = paths(&filter).into_iter().find(|path| path.schema.is_none() && path.is("meta")) {
+                let offset = text.find(&path.to_string()).unwrap_or_default();
+                return Err(MappingError::within(key, text, offset, "meta is not known to rules"));
+            }
             let needs_more =
                 paths(&filter).iter().any(|path| path.schema.is_none() && (path.is("groups") || path.is("id")));
             Some(ScopeFilter { text: text.clone(), filter, needs_more })

@@ -60,6 +60,7 @@ pub(crate) fn environment() -> Environment<'static> {
     // Printing undefined is an error, asking whether it is there is not: `{{ nickName or displayName }}`.
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_debug(false);
+    environment.remove_global("debug");
     filters::register(&mut environment);
     environment
 }

@@ -1,0 +1,10 @@
+//! The mapper seen from outside: a SCIM user goes in as a client sends it, an account comes out.
+
+mod every_field;
+mod idp_users;
+mod limits;
+mod mistakes;
+mod properties;
+mod rules;
+mod support;
+mod time_zones;

@@ -104,11 +104,14 @@ impl<'a> Compiler<'a> {
     }
 
     fn any(&mut self, filter: &Filter, filters: &[Filter]) -> Narrowed {
-        let mut keys = Vec::new();
-        let mut is_decided = true;
+        let (bound, mut keys, mut is_decided) = (self.parameters.len(), Vec::new(), true);
         for part in filters {
             let narrowed = self.narrow(part);
-            let Some(part) = narrowed.keys else { return Narrowed::undecided(filter) };
+            let Some(part) = narrowed.keys else {
+                // What was bound for the other alternatives is not asked for any more.
+                self.parameters.truncate(bound);
+                return Narrowed::undecided(filter);
+            };
             is_decided &= narrowed.conditions.is_empty() && narrowed.rest.is_none();
             keys.push(format!("SELECT resource FROM ({part}) AS o"));
         }

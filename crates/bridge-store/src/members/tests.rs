@@ -1,1 +1,111 @@
-//! Tests.
+//! Who is in which group, known or not yet, and what is left of a long job.
+
+use serde_json::json;
+
+use super::*;
+use crate::testing::{TENANT, add, at, group, insert, store};
+use crate::{ResourceState, Store};
+
+fn member(value: &str) -> Member {
+    Member { value: value.into(), kind: None }
+}
+
+async fn add_members(store: &Store, group: i64, members: &[&str]) -> Vec<String> {
+    let members: Vec<Member> = members.iter().map(|value| member(value)).collect();
+    store.write(move |tx| tx.add_members(TENANT, group, &members)).await.unwrap()
+}
+
+async fn remove_members(store: &Store, group: i64, members: &[&str]) -> Vec<String> {
+    let members: Vec<String> = members.iter().map(|&value| value.to_owned()).collect();
+    store.write(move |tx| tx.remove_members(group, &members)).await.unwrap()
+}
+
+#[tokio::test]
+async fn only_members_that_were_not_there_are_added_and_only_those_that_were_are_removed() {
+    let store = store();
+    let staff = insert(&store, group(&store, "Staff")).await.key;
+    assert_eq!(add_members(&store, staff, &["b", "a"]).await, ["b", "a"]);
+    assert_eq!(add_members(&store, staff, &["a", "c"]).await, ["c"]);
+    assert_eq!(remove_members(&store, staff, &["b", "x"]).await, ["b"]);
+    let members = store.read(|db| db.members_of(staff, "", 10)).await.unwrap();
+    assert_eq!(members, [member("a"), member("c")]);
+    let count = store.read(|db| db.member_count(staff)).await.unwrap();
+    assert_eq!(count, 2);
+    assert!(store.read(|db| db.is_member(staff, "a")).await.unwrap());
+    assert!(!store.read(|db| db.is_member(staff, "b")).await.unwrap());
+}
+
+#[tokio::test]
+async fn members_are_listed_page_by_page_and_the_known_ones_with_their_keys() {
+    let store = store();
+    let staff = insert(&store, group(&store, "Staff")).await.key;
+    let (ann, bob) = (add(&store, "ann").await, add(&store, "bob").await);
+    add_members(&store, staff, &["zoe", "bob", "ann", "carl"]).await;
+    let first = store.read(|db| db.members_of(staff, "", 2)).await.unwrap();
+    let rest = store.read(|db| db.members_of(staff, "bob", 10)).await.unwrap();
+    assert_eq!((first, rest), (vec![member("ann"), member("bob")], vec![member("carl"), member("zoe")]));
+    let known = async |after: &'static str| store.read(|db| db.known_members_of(staff, after, 10)).await.unwrap();
+    assert_eq!(known("").await, [("ann".into(), ann.key), ("bob".into(), bob.key)]);
+    assert_eq!(known("ann").await, [("bob".into(), bob.key)]);
+    store.write(move |tx| tx.set_resource_state(ann.key, 1, ResourceState::Deleted, at(1))).await.unwrap();
+    assert_eq!(known("").await, [("bob".into(), bob.key)]);
+}
+
+#[tokio::test]
+async fn a_user_sees_its_live_groups_with_their_names() {
+    let store = store();
+    let mut keys = Vec::new();
+    for name in ["Staff", "Guests", "Old"] {
+        let key = insert(&store, group(&store, name)).await.key;
+        add_members(&store, key, &["ann"]).await;
+        keys.push(key);
+    }
+    let old = keys[2];
+    store.write(move |tx| tx.set_resource_state(old, 1, ResourceState::Deleted, at(1))).await.unwrap();
+    let groups = async |tenant: &'static str| store.read(|db| db.groups_of(tenant, "ann")).await.unwrap();
+    let named = |key, name: &str| GroupOf { key, id: name.into(), display_name: name.into() };
+    assert_eq!(groups(TENANT).await, [named(keys[1], "Guests"), named(keys[0], "Staff")]);
+    assert_eq!(groups("globex").await, []);
+}
+
+#[tokio::test]
+async fn who_is_gone_leaves_all_groups_of_its_tenant() {
+    let store = store();
+    let (staff, guests) =
+        (insert(&store, group(&store, "Staff")).await.key, insert(&store, group(&store, "Guests")).await.key);
+    add_members(&store, staff, &["ann", "bob"]).await;
+    add_members(&store, guests, &["ann"]).await;
+    let leave = |tenant: &'static str| store.write(move |tx| tx.leave_groups(tenant, "ann"));
+    assert!(leave("globex").await.unwrap().is_empty());
+    assert_eq!(leave(TENANT).await.unwrap(), [staff, guests]);
+    assert_eq!(store.read(|db| db.member_count(staff)).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_long_job_goes_on_where_it_was_left() {
+    let store = store();
+    let job = |subject| Backlog {
+        key: 0,
+        tenant: TENANT.into(),
+        kind: "members-changed".into(),
+        subject,
+        position: String::new(),
+        detail: Some(json!(["ann"])),
+        created: at(0),
+    };
+    let mut keys = Vec::new();
+    for subject in [7, 8] {
+        let job = job(subject);
+        keys.push(store.write(move |tx| tx.add_backlog(&job)).await.unwrap());
+    }
+    let first = keys[0];
+    let next = async |kind: &'static str| store.read(|db| db.next_backlog(kind)).await.unwrap();
+    assert_eq!(next("other").await, None);
+    assert!(store.write(move |tx| tx.advance_backlog(first, "m500")).await.unwrap());
+    let expected = Backlog { key: first, position: "m500".into(), ..job(7) };
+    assert_eq!(next("members-changed").await, Some(expected));
+    assert!(store.write(move |tx| tx.finish_backlog(first)).await.unwrap());
+    assert!(!store.write(move |tx| tx.finish_backlog(first)).await.unwrap());
+    assert!(!store.write(move |tx| tx.advance_backlog(first, "m900")).await.unwrap());
+    assert_eq!(next("members-changed").await.unwrap().subject, 8);
+}

@@ -75,7 +75,8 @@ pub(crate) fn evidence(
     let found = |name: &str| observed.fields.get(name).and_then(text);
     let equals = |field: &FieldSchema| {
         keys.field(&field.name).is_some_and(|key| {
-            found(&field.name).is_some_and(|found| found == key.trim() || (field.case_insensitive && same_folded(&found, key)))
+            found(&field.name)
+                .is_some_and(|found| found == key.trim() || (field.case_insensitive && same_folded(&found, key)))
         })
     };
     Evidence {

@@ -282,7 +282,8 @@ mod tests {
     #[test]
     fn retry_after_is_read_in_both_forms() {
         let now: Timestamp = "2015-10-21T07:27:30Z".parse().unwrap();
-        let check = |text: &str, seconds: Option<u64>| assert_eq!(pause(text, now), seconds.map(Duration::from_secs), "{text}");
+        let check =
+            |text: &str, seconds: Option<u64>| assert_eq!(pause(text, now), seconds.map(Duration::from_secs), "{text}");
         check("120", Some(120));
         check(" 0 ", Some(0));
         check("Wed, 21 Oct 2015 07:28:00 GMT", Some(30));
@@ -321,5 +322,56 @@ mod tests {
         assert!(matches!(reply(302, true).transport_error(), Some(TargetError::Unauthorized { .. })));
         assert_eq!(reply(200, true).transport_error(), None);
         assert_eq!(reply(400, true).transport_error(), None);
+    }
+
+    fn http(timeout: Duration, rate_per_second: u32, base_url: &str) -> Http {
+        let base_url = Url::parse(base_url).unwrap();
+        let common = CommonConfig { base_url, timeout, max_in_flight: 1, rate_per_second };
+        Http::new(&common, false, std::sync::Arc::new(|| Timestamp::UNIX_EPOCH)).unwrap()
+    }
+
+    fn get(path: &str) -> Request<'_> {
+        Request { method: Method::Get, path, accept: "*/*", authorization: None, body: Body::None, writes: true }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_gets_no_turn_was_not_sent() {
+        // Nobody listens there: a call that is sent fails otherwise.
+        let http = http(Duration::from_millis(20), 0, "http://127.0.0.1:9/");
+        let turn = http.turns.acquire().await.unwrap();
+        assert_eq!(http.send(get("x")).await.map(|_| ()), Err(TargetError::Throttled { retry_after: None }));
+        drop(turn);
+        let error = http.send(get("x")).await.unwrap_err();
+        assert!(matches!(error, TargetError::Unavailable { doubt: false, .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_call_above_the_rate_waits_and_is_not_sent() {
+        let http = http(Duration::from_millis(20), 1, "http://127.0.0.1:9/");
+        assert!(http.rate.as_ref().unwrap().check().is_ok());
+        assert_eq!(http.send(get("x")).await.map(|_| ()), Err(TargetError::Throttled { retry_after: None }));
+    }
+
+    #[tokio::test]
+    async fn work_that_does_not_end_is_ended_with_doubt() {
+        let http = http(Duration::from_millis(10), 0, "http://127.0.0.1:9/");
+        let error = http.limited(std::future::pending::<Result<(), TargetError>>()).await.unwrap_err();
+        assert!(matches!(error, TargetError::Unavailable { doubt: true, .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_reply_without_end_is_not_read() {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let base_url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            // Ends when the client has had enough.
+            while stream.write_all(&[b'x'; 65_536]).is_ok() {}
+        });
+        let error = http(Duration::from_secs(60), 0, &base_url).send(get("x")).await.unwrap_err();
+        assert!(matches!(error, TargetError::Garbled { .. }), "{error:?}");
     }
 }

@@ -35,7 +35,8 @@ pub(crate) fn clean(said: &str, known: &[Known]) -> String {
     for Known { value, name } in known {
         text = replace(&text, value.trim(), name);
     }
-    let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty());
+    let words =
+        text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty());
     let words: Vec<&str> = words.map(|word| if is_address(word) { "[address]" } else { word }).collect();
     let line = words.join(" ");
     if line.is_empty() { "no reason given".to_owned() } else { shorten(&line, LONGEST) }

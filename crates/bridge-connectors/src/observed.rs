@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn an_account_that_was_deleted_keeps_no_fields() {
-        let mut observed = Observed { existence: Existence::Present, remote_id: Some("7".into()), ..Observed::default() };
+        let mut observed =
+            Observed { existence: Existence::Present, remote_id: Some("7".into()), ..Observed::default() };
         observed.fields.insert("user".into(), json!("7"));
         observed.apply(&Effect { existence: Some(Existence::Absent), ..Effect::default() });
         assert_eq!(observed, Observed::absent());

@@ -186,7 +186,11 @@ impl Call {
         if self.fields.iter().any(|(_, value)| matches!(value, CallValue::Secret(..))) {
             return None;
         }
-        Some(self.object(|secret| Value::String(secret.map_or_else(String::new, |text| text.expose_secret().to_owned()))))
+        Some(
+            self.object(|secret| {
+                Value::String(secret.map_or_else(String::new, |text| text.expose_secret().to_owned()))
+            }),
+        )
     }
 
     /// What must not appear in an error's reason.

@@ -109,7 +109,11 @@ mod tests {
         check("COM.CRM.EXCEPTION.USERS.PASSWORDCONFIRMATIONMISMATCHEXCEPTION", "", ErrorClass::Password);
         check("COM.CRM.EXCEPTION.COMMON.MANDATORYPARAMETERMISSINGEXCEPTION", "", ErrorClass::Validation);
         check("COM.CRM.EXCEPTION.USERS.CTIEXTENSIONMANDATORYEXCEPTION", "", ErrorClass::Validation);
-        check("COM.CRM.EXCEPTION.SUBSCRIPTIONS.ATLEASTONEOFTHEFIELDSMUSTBEAMENDEDEXCEPTION", "", ErrorClass::Validation);
+        check(
+            "COM.CRM.EXCEPTION.SUBSCRIPTIONS.ATLEASTONEOFTHEFIELDSMUSTBEAMENDEDEXCEPTION",
+            "",
+            ErrorClass::Validation,
+        );
         check("COM.CRM.EXCEPTION.COMMON.ONLYONEIDENTIFIERALLOWEDEXCEPTION", "", ErrorClass::Unknown);
         check("E17", "The user was not found", ErrorClass::NotFound);
         check("E17", "", ErrorClass::Unknown);
@@ -130,7 +134,10 @@ mod tests {
 
     #[test]
     fn the_field_at_fault_is_named() {
-        assert_eq!(named_field("COM.CRM.EXCEPTION.USERS.USERTEMPLATENOTFOUNDEXCEPTION", ""), Some("user_template_identifier"));
+        assert_eq!(
+            named_field("COM.CRM.EXCEPTION.USERS.USERTEMPLATENOTFOUNDEXCEPTION", ""),
+            Some("user_template_identifier")
+        );
         assert_eq!(named_field("COM.CRM.EXCEPTION.USERS.USERNAMEALREADYEXISTSEXCEPTION", ""), Some("username"));
         assert_eq!(named_field("E18", "This e-mail is in use"), Some("email"));
         assert_eq!(named_field("E17", "No"), None);

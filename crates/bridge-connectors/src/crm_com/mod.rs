@@ -1,6 +1,5 @@
 //! A template-user system: CRM.COM Web API V4 (dossier crmcom.md).
 
-
 mod errors;
 mod sign_in;
 mod wire;
@@ -17,7 +16,7 @@ use tracing::warn;
 use url::Url;
 
 use crate::http::{Body, Http, Request, encode};
-use crate::mask::clean;
+use crate::mask::{Known, clean};
 use crate::token::Tokens;
 use crate::{
     AccountKeys, Call, Clock, CommonConfig, ConfigError, Connector, Effect, Method, Observed, PageToken, Plan,
@@ -35,7 +34,7 @@ pub struct Config {
     pub unit: Option<String>,
     /// Whether the account's template is a name or an id.
     pub template_by: TemplateBy,
-    /// The installation's user templates, by what accounts call them; the API cannot list them.
+    /// The installation's user templates, by what accounts call them; the API cannot list them. The mapper goes by them.
     pub templates: BTreeMap<String, Template>,
     /// The user defined field that carries the SCIM id: `udf_string_1`.
     pub marker_field: String,
@@ -123,9 +122,10 @@ const PAGE: usize = 100;
 /// # Errors
 /// An unusable address or marker field, or a credential that cannot be sent.
 pub fn connect(common: &CommonConfig, config: Config, clock: Clock) -> Result<CrmCom, ConfigError> {
-    let is_string_field = config.marker_field.strip_prefix("udf_string_").is_some_and(|number| {
-        number.len() == 1 && ('1'..='8').any(|digit| number.starts_with(digit))
-    });
+    let is_string_field = config
+        .marker_field
+        .strip_prefix("udf_string_")
+        .is_some_and(|number| number.len() == 1 && ('1'..='8').any(|digit| number.starts_with(digit)));
     if !is_string_field {
         return Err(ConfigError("marker_field must be one of udf_string_1 to udf_string_8".to_owned()));
     }
@@ -190,7 +190,8 @@ impl Connector for CrmCom {
             });
         };
         let offset: usize = page.and_then(|page| page.cursor.parse().ok()).unwrap_or(0);
-        let data = self.read(&wire::list_path(list_by, offset, PAGE)).await?.map_err(|failure| self.error(&failure))?;
+        let data =
+            self.read(&wire::list_path(list_by, offset, PAGE)).await?.map_err(|failure| self.error(&failure, &[]))?;
         let Some(rows) = wire::rows(&data) else {
             return if data.is_null() { Ok((Vec::new(), None)) } else { Err(not_a("a list of users")) };
         };
@@ -231,7 +232,14 @@ impl Connector for CrmCom {
 
 impl CrmCom {
     async fn carry_out(&self, call: &Call) -> Result<Effect, TargetError> {
-        let Some(fields) = call.body() else { return Err(crate::plan::secret_missing(call)) };
+        let fields = match call.body() {
+            Some(fields) => fields,
+            None if wire::is_soft_lock_out(call) => {
+                warn!("The password for the soft lock-out is no longer known; the task for a person remains");
+                return Ok(Effect::default());
+            }
+            None => return Err(crate::plan::secret_missing(call)),
+        };
         match self.ask(&Question { path: &call.path, fields: Some(fields), writes: true }).await? {
             Answer::Absent => {
                 self.create_is_absent.fetch_or(call.creates, Ordering::Relaxed);
@@ -239,10 +247,9 @@ impl CrmCom {
             }
             Answer::Ok(data) if call.creates => self.created(call, &data).await,
             Answer::Ok(_) => Ok(call.effect.clone()),
-            // A soft lock-out fails when the person has changed the password (section 7). The task stands beside it.
-            Answer::Failure(failure) if call.operation == wire::CHANGE_PASSWORD && !failure.is_sign_in() => {
+            Answer::Failure(failure) if wire::is_soft_lock_out(call) && !failure.is_sign_in() => {
                 warn!(code = %failure.code, "CRM.COM did not take the soft lock-out; the task for a person remains");
-                Ok(call.effect.clone())
+                Ok(Effect::default())
             }
             Answer::Failure(failure) => {
                 let mut known = call.known();
@@ -277,7 +284,7 @@ impl CrmCom {
             Ok(Value::Object(data)) if data.is_empty() => Ok(None),
             Ok(data) => wire::user(&data).map(Some).ok_or_else(|| not_a("a user with an id")),
             Err(failure) if failure.class == ErrorClass::NotFound => Ok(None),
-            Err(failure) => Err(self.error(&failure)),
+            Err(failure) => Err(self.error(&failure, &[Known::field(by, value)])),
         }
     }
 
@@ -314,8 +321,11 @@ impl CrmCom {
         }
     }
 
-    fn error(&self, failure: &Failure) -> TargetError {
-        match wire::error(failure, &sign_in::known(&self.config.credential)) {
+    /// What a business error of a read means.
+    fn error(&self, failure: &Failure, asked: &[Known]) -> TargetError {
+        let mut known = sign_in::known(&self.config.credential);
+        known.extend_from_slice(asked);
+        match wire::error(failure, &known) {
             // A filter that is not there is a matter of configuration.
             TargetError::Missing => TargetError::Refused {
                 code: clean(&failure.code, &[]),

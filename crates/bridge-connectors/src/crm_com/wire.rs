@@ -26,7 +26,7 @@ const LAST_NAME: &str = "last_name";
 const PERSON_NAME: &str = "person_name";
 /// The secret that a soft lock-out puts in the password's place; by this name the engine keeps it.
 pub(super) const LOCKED_PASSWORD: &str = "password_while_locked_out";
-/// In a snapshot: this suspension has rotated the password.
+/// In a snapshot, and among the known fields: this suspension has rotated the password.
 const ROTATED: &str = "soft_lock_out";
 
 pub(super) const CREATE: &str = "users/create";
@@ -77,8 +77,7 @@ fn create(config: &Config, keys: &AccountKeys, account: &Account) -> Plan {
         known.insert(config.marker_field.clone(), json!(keys.marker));
         fields.push((config.marker_field.clone(), CallValue::Plain(json!(keys.marker))));
     }
-    let effect =
-        Effect { existence: Some(Existence::Present), remote_id: None, active: Some(true), fields: known };
+    let effect = Effect { existence: Some(Existence::Present), remote_id: None, active: Some(true), fields: known };
     Plan { calls: vec![Call { creates: true, ..call(CREATE, fields, effect) }], ..Plan::default() }
 }
 
@@ -133,7 +132,7 @@ fn bring_back(config: &Config, wanted: &Wanted<'_>, account: Option<&Account>, o
     if is_rotated(wanted) {
         let own = own_password(wanted.account);
         let locked = CallValue::Secret(SecretSource::Generated, LOCKED_PASSWORD.to_owned());
-        plan.calls.push(change_password(wanted, observed, locked, own));
+        plan.calls.push(change_password(wanted, observed, locked, own, false));
     }
     if wanted.secrets_changed {
         plan.tasks.push(by_hand("cannot-set-password", "Set the new password of", wanted, observed));
@@ -183,7 +182,7 @@ fn lock_out(config: &Config, wanted: &Wanted<'_>, observed: &Observed) -> Plan {
     // Once per suspension: the snapshot remembers it, for a second rotation would need the first one's password.
     if config.soft_lock_out && !is_rotated(wanted) {
         let locked = CallValue::Secret(SecretSource::Generated, LOCKED_PASSWORD.to_owned());
-        plan.calls.push(change_password(wanted, observed, own_password(wanted.account), locked));
+        plan.calls.push(change_password(wanted, observed, own_password(wanted.account), locked, true));
         plan.keep = Some(BTreeMap::from([(ROTATED.to_owned(), json!(true))]));
     }
     plan
@@ -195,21 +194,29 @@ fn is_rotated(wanted: &Wanted<'_>) -> bool {
 
 /// The password that the bridge set when it made the account.
 fn own_password(account: Option<&Account>) -> CallValue {
-    let source = account.and_then(|account| account.fields.get(PASSWORD)).map_or(SecretSource::Generated, |value| match value {
-        FieldValue::Secret(source) => *source,
-        FieldValue::Plain(_) => SecretSource::Generated,
-    });
+    let source =
+        account.and_then(|account| account.fields.get(PASSWORD)).map_or(SecretSource::Generated, |value| match value {
+            FieldValue::Secret(source) => *source,
+            FieldValue::Plain(_) => SecretSource::Generated,
+        });
     CallValue::Secret(source, PASSWORD.to_owned())
 }
 
-fn change_password(wanted: &Wanted<'_>, observed: &Observed, old: CallValue, new: CallValue) -> Call {
+fn change_password(wanted: &Wanted<'_>, observed: &Observed, old: CallValue, new: CallValue, locks: bool) -> Call {
     let fields = vec![
         ("user_identifier".to_owned(), CallValue::Plain(identifier(wanted, observed))),
         ("old_password".to_owned(), old),
         (PASSWORD.to_owned(), new.clone()),
         ("password_confirmation".to_owned(), new),
     ];
-    call(CHANGE_PASSWORD, fields, Effect::default())
+    let known = BTreeMap::from([(ROTATED.to_owned(), json!(locks))]);
+    call(CHANGE_PASSWORD, fields, Effect { fields: known, ..Effect::default() })
+}
+
+/// The call is the extra lock on a user whom a person must deactivate. It may fail (the person has changed the password,
+/// section 7) without leaving anything undone: the task stands beside it. Its counterpart on return may not.
+pub(super) fn is_soft_lock_out(call: &Call) -> bool {
+    call.operation == CHANGE_PASSWORD && call.effect.fields.get(ROTATED) == Some(&json!(true))
 }
 
 fn update(

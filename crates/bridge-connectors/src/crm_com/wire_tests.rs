@@ -69,7 +69,13 @@ fn check(config: &Config, presence: Presence, fields: &Value, observed: &Observe
 fn a_user_is_made_from_its_template_and_carries_our_marker() {
     let create = r#"POST users/create {"user_template_identifier":{"name":"Agent"},"username":"dana.ortiz","password":"***","password_confirmation":"***","first_name":"Dana","last_name":"Ortiz","email":"dana.ortiz@acme.example","udf_string_1":"scim-1"}"#;
     check(&config(), Active, &dana(), &Observed::absent(), &[create]);
-    check(&config(), Active, &with(&json!({"udf_string_1": "of the rules", "ip_address": ""})), &Observed::absent(), &[create]);
+    check(
+        &config(),
+        Active,
+        &with(&json!({"udf_string_1": "of the rules", "ip_address": ""})),
+        &Observed::absent(),
+        &[create],
+    );
     check(&config(), Suspended, &dana(), &Observed::absent(), &[]);
     check(&config(), Absent, &dana(), &Observed::absent(), &[]);
     let by_id = Config { template_by: TemplateBy::Id, ..config() };
@@ -109,18 +115,33 @@ fn a_change_is_a_task() {
     check_task(json!({"email": ""}), &["task cannot-update email"]);
     check_task(json!({"email": "DANA.ortiz@acme.example"}), &[]);
     check_task(json!({"last_name": "Otero"}), &["task cannot-update first_name,last_name"]);
-    check_task(json!({"cti_phone_extension_number": "1043", "email": "d@acme.example"}), &["task cannot-update email,cti_phone_extension_number"]);
+    check_task(
+        json!({"cti_phone_extension_number": "1043", "email": "d@acme.example"}),
+        &["task cannot-update email,cti_phone_extension_number"],
+    );
     // The template is not shown, so nobody knows of a difference.
     check_task(json!({"user_template_identifier": "Supervisor"}), &[]);
     check_task(json!({"username": "dana.otero"}), &["rekey username dana.ortiz dana.otero"]);
     let made = after(&planned(&config(), Active, &dana(), &Observed::absent(), None), Observed::absent());
-    check(&config(), Active, &with(&json!({"user_template_identifier": "Supervisor"})), &made, &["task cannot-update user_template_identifier"]);
+    check(
+        &config(),
+        Active,
+        &with(&json!({"user_template_identifier": "Supervisor"})),
+        &made,
+        &["task cannot-update user_template_identifier"],
+    );
 }
 
 #[test]
 fn a_task_says_what_to_do() {
     let seen = present("9C0A", Some(true), &seen());
-    let plan = planned(&config(), Active, &with(&json!({"email": "d@acme.example", "cti_phone_extension_number": null})), &seen, None);
+    let plan = planned(
+        &config(),
+        Active,
+        &with(&json!({"email": "d@acme.example", "cti_phone_extension_number": null})),
+        &seen,
+        None,
+    );
     assert_eq!(
         plan.tasks[0].text,
         "Change user dana.ortiz in CRM.COM, the API cannot: set email to d@acme.example, clear cti_phone_extension_number."
@@ -143,12 +164,34 @@ fn a_method_of_the_installation_does_what_the_product_cannot() {
     let active = present("9C0A", Some(true), &seen());
     let inactive = present("9C0A", Some(false), &seen());
     let known = json!({"user_template_identifier": "Agent", "username": "dana.ortiz", "person_name": "Dana Ortiz", "email": "old@acme.example"});
-    check(&with_update(), Active, &dana(), &present("9C0A", Some(true), &known), &[
-        r#"POST users/update {"user_identifier":{"id":"9C0A"},"email":"dana.ortiz@acme.example"}"#,
-    ]);
-    check(&with_update(), Suspended, &dana(), &active, &[r#"POST users/update {"user_identifier":{"id":"9C0A"},"active":false}"#]);
-    check(&with_update(), Absent, &dana(), &active, &[r#"POST users/update {"user_identifier":{"id":"9C0A"},"active":false}"#]);
-    check(&with_update(), Active, &dana(), &inactive, &[r#"POST users/update {"user_identifier":{"id":"9C0A"},"active":true}"#]);
+    check(
+        &with_update(),
+        Active,
+        &dana(),
+        &present("9C0A", Some(true), &known),
+        &[r#"POST users/update {"user_identifier":{"id":"9C0A"},"email":"dana.ortiz@acme.example"}"#],
+    );
+    check(
+        &with_update(),
+        Suspended,
+        &dana(),
+        &active,
+        &[r#"POST users/update {"user_identifier":{"id":"9C0A"},"active":false}"#],
+    );
+    check(
+        &with_update(),
+        Absent,
+        &dana(),
+        &active,
+        &[r#"POST users/update {"user_identifier":{"id":"9C0A"},"active":false}"#],
+    );
+    check(
+        &with_update(),
+        Active,
+        &dana(),
+        &inactive,
+        &[r#"POST users/update {"user_identifier":{"id":"9C0A"},"active":true}"#],
+    );
     let plan = planned(&with_update(), Suspended, &dana(), &active, None);
     check(&with_update(), Suspended, &dana(), &after(&plan, active), &[]);
 }
@@ -157,8 +200,15 @@ fn a_method_of_the_installation_does_what_the_product_cannot() {
 fn a_soft_lock_out_rotates_the_password_once_and_back() {
     let active = present("9C0A", Some(true), &seen());
     let rotate = r#"POST users/change_password {"user_identifier":{"id":"9C0A"},"old_password":"***","password":"***","password_confirmation":"***"}"#;
-    check(&with_lock_out(), Suspended, &dana(), &active, &[rotate, "task cannot-suspend", r#"keep {"soft_lock_out":true}"#]);
-    let secrets = |plan: &Plan| -> Vec<String> { plan.calls[0].needs_secrets().into_iter().map(|(field, _)| field).collect() };
+    check(
+        &with_lock_out(),
+        Suspended,
+        &dana(),
+        &active,
+        &[rotate, "task cannot-suspend", r#"keep {"soft_lock_out":true}"#],
+    );
+    let secrets =
+        |plan: &Plan| -> Vec<String> { plan.calls[0].needs_secrets().into_iter().map(|(field, _)| field).collect() };
     let plan = planned(&with_lock_out(), Suspended, &dana(), &active, None);
     assert_eq!(secrets(&plan), ["password", LOCKED_PASSWORD]);
     let kept = json!({"soft_lock_out": true});
@@ -228,13 +278,25 @@ fn a_business_error_says_what_to_do_next() {
         assert_eq!(error.to_string(), expected, "{code} {message}");
     };
     let users = |name: &str| format!("COM.CRM.EXCEPTION.USERS.{name}EXCEPTION");
-    check(&users("USERNAMEALREADYEXISTS"), "The username dana.ortiz is already used", "The target has this username already: The username [username] is already used");
+    check(
+        &users("USERNAMEALREADYEXISTS"),
+        "The username dana.ortiz is already used",
+        "The target has this username already: The username [username] is already used",
+    );
     check(&users("EMAILNOTUNIQUE"), "In use", "The target has this email already: In use");
     check(&users("EMAIL"), "Strange", "The target has this email already: Strange");
     check(&users("USERNOTFOUND"), "", "The account is no longer at the target");
-    check(&users("USERTEMPLATENOTFOUND"), "No such template", "The target refused user_template_identifier: No such template");
+    check(
+        &users("USERTEMPLATENOTFOUND"),
+        "No such template",
+        "The target refused user_template_identifier: No such template",
+    );
     check(&users("PASSWORDPOLICY"), "Too short", "The target refused password: Too short");
-    check("COM.CRM.EXCEPTION.SECURITY.NOTALLOWEDEXCEPTION", "Not yours", "The target does not accept our sign-in: Not yours");
+    check(
+        "COM.CRM.EXCEPTION.SECURITY.NOTALLOWEDEXCEPTION",
+        "Not yours",
+        "The target does not accept our sign-in: Not yours",
+    );
     check("E1", "", "The target refused: E1");
 }
 

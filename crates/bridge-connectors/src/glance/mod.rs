@@ -31,7 +31,7 @@ pub struct Config {
     pub credential: Credential,
     /// Id of the Glance group (`PartnerID`); required with a LoginKey.
     pub partner_id: Option<String>,
-    /// What every Glance address ends in: `.glance.net`.
+    /// What every Glance address ends in: `.glance.net`. Checked by the mapper, before an account gets here.
     pub address_suffix: String,
     /// Element names of ShowUsers that differ from the known ones, lower case, to the field they carry
     /// (`UserAddress`, …, also `UserSuspended`, `UserActive`). Empty for Glance as we know it (glance.md section 13).

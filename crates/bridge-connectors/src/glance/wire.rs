@@ -187,7 +187,8 @@ fn flag(set: bool) -> &'static str {
 }
 
 fn cannot_clear(field: &str, handle: &str) -> Task {
-    let text = format!("Clear {field} of the Glance user with {PARTNER_USER_ID} {handle}; the API cannot empty a field.");
+    let text =
+        format!("Clear {field} of the Glance user with {PARTNER_USER_ID} {handle}; the API cannot empty a field.");
     Task::new("cannot-clear", text, &[field])
 }
 
@@ -197,7 +198,11 @@ fn link_by_hand(presence: Presence, reason: &str) -> Task {
         Presence::Suspended => "suspend it",
         Presence::Absent => "delete it",
     };
-    Task::new("cannot-manage", format!("Give the Glance account a Partner User ID, or {deed} by hand: {reason}."), &[PARTNER_USER_ID])
+    Task::new(
+        "cannot-manage",
+        format!("Give the Glance account a Partner User ID, or {deed} by hand: {reason}."),
+        &[PARTNER_USER_ID],
+    )
 }
 
 /// A value for the wire: PAPI's forms know text only.
@@ -262,7 +267,8 @@ pub(super) fn answer(reply: &Reply) -> Result<Answer, TargetError> {
 
 /// The text of the status and of all other elements.
 fn diagnostic(root: &Element) -> String {
-    let texts: Vec<&str> = root.all().iter().map(|element| element.text.as_str()).filter(|text| !text.is_empty()).collect();
+    let texts: Vec<&str> =
+        root.all().iter().map(|element| element.text.as_str()).filter(|text| !text.is_empty()).collect();
     texts.join(": ")
 }
 
@@ -305,13 +311,17 @@ pub(super) fn users(root: &Element, names: &BTreeMap<String, String>) -> Result<
         let fields: Vec<(String, &Element)> =
             element.children.iter().filter_map(|child| known(child).map(|field| (field, child))).collect();
         if fields.iter().any(|(field, _)| field == PARTNER_USER_ID || field == USER_ADDRESS) {
-            result.unknown.extend(element.children.iter().filter(|child| known(child).is_none()).map(|child| child.name.clone()));
+            result
+                .unknown
+                .extend(element.children.iter().filter(|child| known(child).is_none()).map(|child| child.name.clone()));
             result.users.push(user(&fields));
         } else if element.name == "user" && !element.children.is_empty() {
             return Err(TargetError::Garbled {
                 reason: "users without known element names; set element_names for this target".to_owned(),
             });
-        } else if let Some((_, next)) = fields.iter().find(|(field, child)| field == PAGE_START && !child.text.is_empty()) {
+        } else if let Some((_, next)) =
+            fields.iter().find(|(field, child)| field == PAGE_START && !child.text.is_empty())
+        {
             result.next = Some(next.text.clone());
         }
     }
@@ -339,7 +349,8 @@ fn user(elements: &[(String, &Element)]) -> Observed {
     observed.active = observed.active.or(active_flag);
     observed.remote_id = observed.fields.get(PARTNER_USER_ID).and_then(text);
     if observed.remote_id.is_none() {
-        observed.unmanageable = Some("it has no Partner User ID, so the API can neither change nor delete it".to_owned());
+        observed.unmanageable =
+            Some("it has no Partner User ID, so the API can neither change nor delete it".to_owned());
     }
     observed
 }
@@ -364,7 +375,12 @@ pub(super) fn with_evidence(mut observed: Observed, keys: &AccountKeys) -> Obser
 /// The fields of a call as PAPI's form wants them; `None` when a secret is still missing. Empty fields are never sent.
 pub(super) fn form(call: &Call) -> Option<Vec<(String, String)>> {
     let body = call.body()?;
-    Some(body.iter().filter(|(_, value)| !is_empty(value)).map(|(name, value)| (name.clone(), form_value(value))).collect())
+    Some(
+        body.iter()
+            .filter(|(_, value)| !is_empty(value))
+            .map(|(name, value)| (name.clone(), form_value(value)))
+            .collect(),
+    )
 }
 
 #[cfg(test)]

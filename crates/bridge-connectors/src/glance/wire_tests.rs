@@ -48,13 +48,23 @@ fn an_account_is_made_with_all_its_fields() {
     let short = json!({"UserAddress": "a.glance.net", "UserFirst": "", "UserRole": null});
     check(Active, &short, &unknown, &[r#"POST NewUser.asp {"PartnerUserID":"scim-1","UserAddress":"a.glance.net"}"#]);
     let secret = json!({"UserAddress": "a.glance.net", "UserPW": {"secret": "generated"}});
-    check(Active, &secret, &unknown, &[r#"POST NewUser.asp {"PartnerUserID":"scim-1","UserAddress":"a.glance.net","UserPW":"***"}"#]);
+    check(
+        Active,
+        &secret,
+        &unknown,
+        &[r#"POST NewUser.asp {"PartnerUserID":"scim-1","UserAddress":"a.glance.net","UserPW":"***"}"#],
+    );
     // Created suspended: two calls.
     let suspended = json!({"UserAddress": "a.glance.net", "UserSuspended": true});
-    check(Active, &suspended, &unknown, &[
-        r#"POST NewUser.asp {"PartnerUserID":"scim-1","UserAddress":"a.glance.net"}"#,
-        r#"POST UpdateUser.asp {"PartnerUserID":"scim-1","UserSuspended":"1"}"#,
-    ]);
+    check(
+        Active,
+        &suspended,
+        &unknown,
+        &[
+            r#"POST NewUser.asp {"PartnerUserID":"scim-1","UserAddress":"a.glance.net"}"#,
+            r#"POST UpdateUser.asp {"PartnerUserID":"scim-1","UserSuspended":"1"}"#,
+        ],
+    );
 }
 
 #[test]
@@ -85,24 +95,36 @@ fn only_what_differs_is_sent() {
     }
     // Letter case of an address is no difference, of a name it is.
     check(Active, &with(&json!({"UserAddress": "DANA.ortiz.acme.glance.net"})), &seen, &[]);
-    check(Active, &with(&json!({"UserLast": "ORTIZ"})), &seen, &[r#"POST UpdateUser.asp {"PartnerUserID":"scim-1","UserLast":"ORTIZ"}"#]);
+    check(
+        Active,
+        &with(&json!({"UserLast": "ORTIZ"})),
+        &seen,
+        &[r#"POST UpdateUser.asp {"PartnerUserID":"scim-1","UserLast":"ORTIZ"}"#],
+    );
 }
 
 #[test]
 fn what_nobody_has_seen_is_sent() {
     let seen = present("scim-1", None, &json!({"UserAddress": "dana.ortiz.acme.glance.net"}));
     let fields = json!({"UserAddress": "dana.ortiz.acme.glance.net", "UserLast": "Ortiz"});
-    check(Active, &fields, &seen, &[r#"POST UpdateUser.asp {"PartnerUserID":"scim-1","UserLast":"Ortiz","UserSuspended":"0"}"#]);
+    check(
+        Active,
+        &fields,
+        &seen,
+        &[r#"POST UpdateUser.asp {"PartnerUserID":"scim-1","UserLast":"Ortiz","UserSuspended":"0"}"#],
+    );
 }
 
 #[test]
 fn what_cannot_be_cleared_is_a_task() {
     let seen = present("scim-1", Some(true), &dana());
     check(Active, &with(&json!({"UserEmail": ""})), &seen, &["task cannot-clear UserEmail"]);
-    check(Active, &with(&json!({"UserEmail": null, "UserLast": "Otero"})), &seen, &[
-        r#"POST UpdateUser.asp {"PartnerUserID":"scim-1","UserLast":"Otero"}"#,
-        "task cannot-clear UserEmail",
-    ]);
+    check(
+        Active,
+        &with(&json!({"UserEmail": null, "UserLast": "Otero"})),
+        &seen,
+        &[r#"POST UpdateUser.asp {"PartnerUserID":"scim-1","UserLast":"Otero"}"#, "task cannot-clear UserEmail"],
+    );
     // Nobody knows that there is anything to clear.
     let unseen = present("scim-1", Some(true), &json!({}));
     check(Active, &json!({"UserEmail": ""}), &unseen, &[]);
@@ -123,9 +145,20 @@ fn suspension_and_return_send_the_flag_alone() {
 
 #[test]
 fn an_account_goes_by_the_handle_that_it_has() {
-    check(Absent, &dana(), &present("other", Some(true), &dana()), &[r#"POST DeleteUser.asp {"PartnerUserID":"other"}"#]);
-    check(Suspended, &dana(), &present("other", Some(true), &dana()), &[r#"POST UpdateUser.asp {"PartnerUserID":"other","UserSuspended":"1"}"#]);
-    let wanted = Wanted { presence: Absent, account: None, keys: &keys(Some("stored")), kept: None, secrets_changed: false };
+    check(
+        Absent,
+        &dana(),
+        &present("other", Some(true), &dana()),
+        &[r#"POST DeleteUser.asp {"PartnerUserID":"other"}"#],
+    );
+    check(
+        Suspended,
+        &dana(),
+        &present("other", Some(true), &dana()),
+        &[r#"POST UpdateUser.asp {"PartnerUserID":"other","UserSuspended":"1"}"#],
+    );
+    let wanted =
+        Wanted { presence: Absent, account: None, keys: &keys(Some("stored")), kept: None, secrets_changed: false };
     assert_eq!(lines(&plan(&wanted, &Observed::default())), [r#"POST DeleteUser.asp {"PartnerUserID":"stored"}"#]);
 }
 
@@ -202,21 +235,35 @@ fn a_list_is_read_whatever_its_elements_are_called() {
     check(
         "<response><status>OK</status><users><user><partneruserid>b7c1</partneruserid><useraddress>d.glance.net</useraddress>\
          <usersuspended>0</usersuspended><useractive>1</useractive></user></users><nextpage>4711</nextpage></response>",
-        &["b7c1"], &[Some(true)], Some("4711"),
+        &["b7c1"],
+        &[Some(true)],
+        Some("4711"),
     );
     // No wrapper, other names, other case.
     check(
         "<Response><Status>OK</Status><User><PUID>a</PUID><Suspended>yes</Suspended></User>\
          <User><puid>b</puid><Active>false</Active></User></Response>",
-        &["a", "b"], &[Some(false), Some(false)], None,
+        &["a", "b"],
+        &[Some(false), Some(false)],
+        None,
     );
     // Attributes; suspended wins over active.
-    check(r#"<response status="OK"><u puid="a" suspended="true" active="true"/></response>"#, &["a"], &[Some(false)], None);
+    check(
+        r#"<response status="OK"><u puid="a" suspended="true" active="true"/></response>"#,
+        &["a"],
+        &[Some(false)],
+        None,
+    );
     // The flag is missing or empty: unknown.
     check("<response><status>OK</status><user><puid>a</puid><suspended/></user></response>", &["a"], &[None], None);
     check("<response><status>OK</status><users/><nextpage></nextpage></response>", &[], &[], None);
     check("<response><status>OK</status><paging><next> 9 </next></paging></response>", &[], &[], Some("9"));
-    check("<response><status>OK</status><user><address>a.glance.net</address></user></response>", &["none"], &[None], None);
+    check(
+        "<response><status>OK</status><user><address>a.glance.net</address></user></response>",
+        &["none"],
+        &[None],
+        None,
+    );
 }
 
 #[test]

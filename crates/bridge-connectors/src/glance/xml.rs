@@ -77,11 +77,7 @@ fn element(start: &BytesStart<'_>) -> Element {
         text: quick_xml::escape::unescape(&attribute.value).map(|text| text.trim().to_owned()).unwrap_or_default(),
         children: Vec::new(),
     });
-    Element {
-        name: start.local_name().as_ref().to_lowercase(),
-        text: String::new(),
-        children: attributes.collect(),
-    }
+    Element { name: start.local_name().as_ref().to_lowercase(), text: String::new(), children: attributes.collect() }
 }
 
 fn close(mut element: Element, open: &mut [Element], root: &mut Option<Element>) {
@@ -105,11 +101,15 @@ mod tests {
     #[test]
     fn a_document_becomes_a_tree() {
         let check = |xml: &str, expected: Result<&str, &str>| {
-            let text = parse(xml).map(|root| root.child("status").map(|status| status.text.clone()).unwrap_or_default());
+            let text =
+                parse(xml).map(|root| root.child("status").map(|status| status.text.clone()).unwrap_or_default());
             assert_eq!(text.as_deref(), expected.as_ref().map(|text| *text), "{xml}");
         };
         check("<response><status>OK</status></response>", Ok("OK"));
-        check("\u{feff}\n<?xml version=\"1.0\" standalone=\"yes\"?>\r\n<response><status> OK\n</status></response>", Ok("OK"));
+        check(
+            "\u{feff}\n<?xml version=\"1.0\" standalone=\"yes\"?>\r\n<response><status> OK\n</status></response>",
+            Ok("OK"),
+        );
         check("<Response xmlns='urn:x'><x:STATUS xmlns:x='urn:y'>OK</x:STATUS></Response>", Ok("OK"));
         check("<response status='OK'/>", Ok("OK"));
         check("<response><status><![CDATA[a & b]]></status></response>", Ok("a & b"));

@@ -1,6 +1,5 @@
 //! A domain PBX by NetSapiens API v2 (dossier netsapiens.md).
 
-
 mod sign_in;
 mod wire;
 
@@ -400,7 +399,9 @@ impl Netsapiens {
             let retry_after = reply.retry_after.or_else(|| Duration::try_from(pause).ok());
             return Err(TargetError::Throttled { retry_after });
         }
-        Err(TargetError::Unauthorized { reason: "HTTP 403 for every call: rights, or our address is blocked".to_owned() })
+        Err(TargetError::Unauthorized {
+            reason: "HTTP 403 for every call: rights, or our address is blocked".to_owned(),
+        })
     }
 }
 

@@ -65,7 +65,9 @@ fn token(reply: &Reply, now: Timestamp, secrets: &[Known]) -> Result<Token, Targ
     }
     let unauthorized = |said: &str| TargetError::Unauthorized { reason: clean(said, secrets) };
     if !reply.is_success() {
-        return Err(unauthorized(&wire::message(reply).unwrap_or_else(|| format!("HTTP {} for a token", reply.status))));
+        return Err(unauthorized(
+            &wire::message(reply).unwrap_or_else(|| format!("HTTP {} for a token", reply.status)),
+        ));
     }
     let body = wire::json(reply)?;
     let Some(value) = body.get("access_token").and_then(Value::as_str).filter(|value| !value.is_empty()) else {

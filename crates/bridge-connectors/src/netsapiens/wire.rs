@@ -157,7 +157,13 @@ fn create(config: &Config, account: &Account) -> Plan {
     Plan { calls: vec![Call { creates: true, ..call }], ..Plan::default() }
 }
 
-fn update(config: &Config, wanted: &Wanted<'_>, account: Option<&Account>, observed: &Observed, extension: &str) -> Plan {
+fn update(
+    config: &Config,
+    wanted: &Wanted<'_>,
+    account: Option<&Account>,
+    observed: &Observed,
+    extension: &str,
+) -> Plan {
     let mut plan = Plan::default();
     let mut changes: BTreeMap<&str, CallValue> = BTreeMap::new();
     let differing = account.map(|account| difference(schema(), account, &observed.fields, wanted.secrets_changed));
@@ -218,7 +224,9 @@ fn restore(
             Some(value) => _ = changes.insert(name, CallValue::Plain(value)),
             None => plan.tasks.push(Task::new(
                 "cannot-reactivate",
-                format!("Set {name} of PBX user {extension}: it still denies calls, and its former value is not known."),
+                format!(
+                    "Set {name} of PBX user {extension}: it still denies calls, and its former value is not known."
+                ),
                 &[name],
             )),
         }
@@ -356,7 +364,11 @@ fn bare(operation: &str, method: Method, path: String, effect: Effect) -> Call {
 }
 
 fn cannot_clear(field: &str, extension: &str) -> Task {
-    Task::new("cannot-clear", format!("Clear {field} of PBX user {extension}; the API cannot empty this field."), &[field])
+    Task::new(
+        "cannot-clear",
+        format!("Clear {field} of PBX user {extension}; the API cannot empty this field."),
+        &[field],
+    )
 }
 
 /// The names of protocol version 1 that the vendor's own examples still show (section 4).
@@ -416,12 +428,14 @@ pub(super) fn with_evidence(mut observed: Observed, keys: &AccountKeys) -> Obser
 
 /// How well a listed user fits keys whose extension is not there (section 7, adopt): by login, then by e-mail address.
 pub(super) fn fits_login(observed: &Observed, keys: &AccountKeys) -> bool {
-    keys.field(LOGIN).is_some_and(|login| observed.fields.get(LOGIN).and_then(text).is_some_and(|found| same_folded(&found, login)))
+    keys.field(LOGIN)
+        .is_some_and(|login| observed.fields.get(LOGIN).and_then(text).is_some_and(|found| same_folded(&found, login)))
 }
 
 /// See [`fits_login`].
 pub(super) fn fits_email(observed: &Observed, keys: &AccountKeys) -> bool {
-    keys.field(EMAIL).is_some_and(|email| observed.fields.get(EMAIL).and_then(text).is_some_and(|found| share_email(&found, email)))
+    keys.field(EMAIL)
+        .is_some_and(|email| observed.fields.get(EMAIL).and_then(text).is_some_and(|found| share_email(&found, email)))
 }
 
 /// The body of a 2xx reply; an empty one is an empty object.
@@ -446,7 +460,12 @@ pub(super) fn error(reply: &Reply, is_update: bool, known: &[Known]) -> TargetEr
     }
     let said = message(reply).unwrap_or_default();
     let reason = clean(&said, known);
-    let refused = |code: String, field: Option<String>| TargetError::Refused { code, field, reason: reason.clone(), retry_helps: false };
+    let refused = |code: String, field: Option<String>| TargetError::Refused {
+        code,
+        field,
+        reason: reason.clone(),
+        retry_helps: false,
+    };
     match reply.status {
         404 if said.starts_with("No Route Found") => TargetError::Refused {
             code: "no-route".to_owned(),

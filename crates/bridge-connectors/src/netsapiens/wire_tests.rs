@@ -30,7 +30,9 @@ fn dana() -> Value {
 
 /// Dana as the server shows her.
 fn seen() -> Value {
-    with(&json!({"dial-policy": "US and Canada", "voicemail-enabled": "yes", "department": "Support", "area-code": 858}))
+    with(
+        &json!({"dial-policy": "US and Canada", "voicemail-enabled": "yes", "department": "Support", "area-code": 858}),
+    )
 }
 
 fn locked() -> Value {
@@ -86,7 +88,11 @@ fn a_user_is_made_synchronously_with_all_fields_in_the_vendors_order() {
     check(Active, &dana(), Observed::default(), &[create]);
     check(Suspended, &dana(), Observed::absent(), &[]);
     check(Absent, &dana(), Observed::absent(), &[]);
-    let mut case = Case::new(Active, &json!({"user": "1042", "voicemail-login-pin": {"secret": "generated"}, "department": ""}), Observed::absent());
+    let mut case = Case::new(
+        Active,
+        &json!({"user": "1042", "voicemail-login-pin": {"secret": "generated"}, "department": ""}),
+        Observed::absent(),
+    );
     case.config.synchronous = false;
     case.gives(&[r#"POST domains/acme.example/users {"user":"1042","voicemail-login-pin":"***"}"#]);
 }
@@ -122,9 +128,14 @@ fn the_four_required_fields_go_with_every_change() {
     let fields = json!({"user": "1042", "department": "Sales"});
     Case::new(Active, &fields, present("1042", Some(true), &seen())).gives(&[&put(r#","department":"Sales""#)]);
     // A changed required field stands once.
-    check(Active, &with(&json!({"name-last-name": "Otero"})), present("1042", Some(true), &seen()), &[
-        r#"PUT domains/acme.example/users/1042 {"name-first-name":"Dana","name-last-name":"Otero","email-address":"dana@acme.example","user-scope":"Basic User"}"#,
-    ]);
+    check(
+        Active,
+        &with(&json!({"name-last-name": "Otero"})),
+        present("1042", Some(true), &seen()),
+        &[
+            r#"PUT domains/acme.example/users/1042 {"name-first-name":"Dana","name-last-name":"Otero","email-address":"dana@acme.example","user-scope":"Basic User"}"#,
+        ],
+    );
     // What nobody has seen is sent.
     let unseen = present("1042", Some(true), &dana());
     Case::new(Active, &with(&json!({"status-message": "away"})), unseen).gives(&[&put(r#","status-message":"away""#)]);
@@ -132,7 +143,12 @@ fn the_four_required_fields_go_with_every_change() {
 
 #[test]
 fn what_cannot_be_cleared_is_a_task() {
-    check(Active, &with(&json!({"dial-policy": ""})), present("1042", Some(true), &seen()), &["task cannot-clear dial-policy"]);
+    check(
+        Active,
+        &with(&json!({"dial-policy": ""})),
+        present("1042", Some(true), &seen()),
+        &["task cannot-clear dial-policy"],
+    );
     check(Active, &with(&json!({"dial-plan": ""})), present("1042", Some(true), &seen()), &[]);
 }
 
@@ -159,10 +175,15 @@ fn a_suspension_keeps_what_it_overwrites() {
     // Half suspended: only the rest is sent, beside the required.
     let mut half = locked();
     half["voicemail-enabled"] = json!("yes");
-    check(Suspended, &dana(), present("1042", Some(true), &half), &[
-        r#"PUT domains/acme.example/users/1042 {"name-first-name":"Dana","name-last-name":"Ortiz","email-address":"dana@acme.example","user-scope":"No Portal","voicemail-enabled":"no"}"#,
-        r#"keep {"dial-policy":"Deny All","user-scope":"No Portal","voicemail-enabled":"yes"}"#,
-    ]);
+    check(
+        Suspended,
+        &dana(),
+        present("1042", Some(true), &half),
+        &[
+            r#"PUT domains/acme.example/users/1042 {"name-first-name":"Dana","name-last-name":"Ortiz","email-address":"dana@acme.example","user-scope":"No Portal","voicemail-enabled":"no"}"#,
+            r#"keep {"dial-policy":"Deny All","user-scope":"No Portal","voicemail-enabled":"yes"}"#,
+        ],
+    );
     // Without the provider's policy there is none to set.
     let mut without = Case::new(Suspended, &dana(), present("1042", Some(true), &seen()));
     without.config.suspend_dial_policy = None;
@@ -207,11 +228,20 @@ fn a_return_restores_what_was_kept_and_what_is_wanted_comes_first() {
         assert_eq!(after.active, Some(true));
     };
     let start = r#"PUT domains/acme.example/users/1042 {"name-first-name":"Dana","name-last-name":"Ortiz","email-address":"dana@acme.example","user-scope":"#;
-    let snapshot = || kept(json!({"user-scope": "Office Manager", "dial-policy": "US and Canada", "voicemail-enabled": "yes"}));
-    back(&dana(), snapshot(), &[&format!(r#"{start}"Basic User","dial-policy":"US and Canada","voicemail-enabled":"yes"}}"#)]);
+    let snapshot =
+        || kept(json!({"user-scope": "Office Manager", "dial-policy": "US and Canada", "voicemail-enabled": "yes"}));
+    back(
+        &dana(),
+        snapshot(),
+        &[&format!(r#"{start}"Basic User","dial-policy":"US and Canada","voicemail-enabled":"yes"}}"#)],
+    );
     let mut unstated = dana();
     unstated.as_object_mut().unwrap().remove("user-scope");
-    back(&unstated, snapshot(), &[&format!(r#"{start}"Office Manager","dial-policy":"US and Canada","voicemail-enabled":"yes"}}"#)]);
+    back(
+        &unstated,
+        snapshot(),
+        &[&format!(r#"{start}"Office Manager","dial-policy":"US and Canada","voicemail-enabled":"yes"}}"#)],
+    );
     // Voice mail was off before; a wanted policy comes before the kept one.
     back(
         &with(&json!({"dial-policy": "Permit All"})),
@@ -219,7 +249,11 @@ fn a_return_restores_what_was_kept_and_what_is_wanted_comes_first() {
         &[&format!(r#"{start}"Basic User","dial-policy":"Permit All"}}"#)],
     );
     // No snapshot: what has a default returns, what has none is a task.
-    back(&unstated, None, &[&format!(r#"{start}"Basic User","voicemail-enabled":"yes"}}"#), "task cannot-reactivate dial-policy"]);
+    back(
+        &unstated,
+        None,
+        &[&format!(r#"{start}"Basic User","voicemail-enabled":"yes"}}"#), "task cannot-reactivate dial-policy"],
+    );
 }
 
 #[test]
@@ -227,7 +261,10 @@ fn a_value_set_by_somebody_during_the_suspension_stays() {
     let mut changed = locked();
     changed["dial-policy"] = json!("Permit All");
     let mut case = Case::new(Active, &dana(), present("1042", Some(true), &changed));
-    case.kept = Some(BTreeMap::from([("dial-policy".to_owned(), json!("US and Canada")), ("voicemail-enabled".to_owned(), json!("yes"))]));
+    case.kept = Some(BTreeMap::from([
+        ("dial-policy".to_owned(), json!("US and Canada")),
+        ("voicemail-enabled".to_owned(), json!("yes")),
+    ]));
     case.gives(&[
         r#"PUT domains/acme.example/users/1042 {"name-first-name":"Dana","name-last-name":"Ortiz","email-address":"dana@acme.example","user-scope":"Basic User","voicemail-enabled":"yes"}"#,
     ]);
@@ -244,12 +281,18 @@ fn a_user_without_portal_by_choice_stays_as_it_is() {
 
 #[test]
 fn devices_and_numbers_go_before_the_user() {
-    check(Absent, &dana(), present("1042", Some(true), &seen()), &[
-        "DELETE domains/acme.example/users/1042/devices null",
-        r#"PUT domains/acme.example/phonenumbers {"dial-rule-application":"available-number","dial-rule-translation-destination-user":"[*]"}"#,
-        "DELETE domains/acme.example/users/1042 null",
-    ]);
-    let wanted = Wanted { presence: Absent, account: None, keys: &keys(Some("10/42")), kept: None, secrets_changed: false };
+    check(
+        Absent,
+        &dana(),
+        present("1042", Some(true), &seen()),
+        &[
+            "DELETE domains/acme.example/users/1042/devices null",
+            r#"PUT domains/acme.example/phonenumbers {"dial-rule-application":"available-number","dial-rule-translation-destination-user":"[*]"}"#,
+            "DELETE domains/acme.example/users/1042 null",
+        ],
+    );
+    let wanted =
+        Wanted { presence: Absent, account: None, keys: &keys(Some("10/42")), kept: None, secrets_changed: false };
     let planned = lines(&plan(&config(), V45, &wanted, &Observed::default()));
     assert_eq!(planned[2], "DELETE domains/acme.example/users/10%2F42 null");
 }
@@ -297,7 +340,10 @@ fn a_user_is_read_in_any_of_its_forms() {
     check(json!({"user": "1042"}), Some(("1042", None)));
     check(json!({"user": 1042, "user-scope": "Basic User"}), Some(("1042", Some(true))));
     check(json!([{"user": "1042", "scope": "Basic User"}]), Some(("1042", Some(true))));
-    check(json!({"user": "1042", "user-scope": "No Portal ", "dial-policy": "Deny All", "voicemail-enabled": "no"}), Some(("1042", Some(false))));
+    check(
+        json!({"user": "1042", "user-scope": "No Portal ", "dial-policy": "Deny All", "voicemail-enabled": "no"}),
+        Some(("1042", Some(false))),
+    );
     check(json!({"user": "1042", "user-scope": "No Portal", "voicemail-enabled": false}), Some(("1042", None)));
     check(json!({"code": 202, "message": "Accepted"}), None);
     check(json!([]), None);
@@ -305,7 +351,9 @@ fn a_user_is_read_in_any_of_its_forms() {
     check(json!("1042"), None);
     let with_pin = user(&config(), &json!({"user": "1042", "voicemail-login-pin": "4711"})).unwrap();
     assert!(!with_pin.fields.contains_key("voicemail-login-pin"));
-    let old = user(&config(), &json!({"user": "1042", "first_name": "Dana ", "subscriber_login": "d@x", "department": ""})).unwrap();
+    let old =
+        user(&config(), &json!({"user": "1042", "first_name": "Dana ", "subscriber_login": "d@x", "department": ""}))
+            .unwrap();
     assert_eq!(old.fields["name-first-name"], json!("Dana"));
     assert_eq!(old.fields["login-username"], json!("d@x"));
     assert_eq!(old.fields["department"], Value::Null);
@@ -320,14 +368,21 @@ fn a_status_and_a_message_make_an_error() {
     let check = |status: u16, body: &str, is_update: bool, expected: &str| {
         let error = error(&reply(status, body), is_update, &[Known::field("user", "1042")]);
         let field = match &error {
-            TargetError::Refused { field, .. } | TargetError::Conflict { field, .. } => field.clone().unwrap_or_default(),
+            TargetError::Refused { field, .. } | TargetError::Conflict { field, .. } => {
+                field.clone().unwrap_or_default()
+            }
             _ => String::new(),
         };
         assert_eq!(format!("{} {field}", error.code()).trim(), expected, "{status} {body}");
         assert!(!error.to_string().contains("1042"), "{error}");
     };
     check(400, r#"{"code":400,"message":"bad"}"#, false, "http-400");
-    check(400, r#"{"code":400,"message":"caller-id-number-emergency must be an integer"}"#, false, "http-400 caller-id-number-emergency");
+    check(
+        400,
+        r#"{"code":400,"message":"caller-id-number-emergency must be an integer"}"#,
+        false,
+        "http-400 caller-id-number-emergency",
+    );
     check(400, "", false, "http-400");
     check(401, "", false, "target-unauthorized");
     check(403, r#"{"code":403,"message":"Permission Denied"}"#, false, "target-unauthorized");

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bridge_connectors::{AccountKeys, Existence, Presence, TargetError, crm_com};
+use bridge_connectors::{AccountKeys, Effect, Existence, Presence, TargetError, crm_com};
 use bridge_simulators::{CrmComOptions, Fault, credentials};
 use serde_json::json;
 
@@ -85,7 +85,10 @@ async fn a_release_without_the_method_says_so_and_stays_paused() {
     let subject = crm(as_sold(), CrmComOptions { without_deprecated_methods: true, ..CrmComOptions::default() }).await;
     subject.connector.probe().await.unwrap();
     let error = subject.send(&subject.create_call()).await.unwrap_err();
-    assert!(matches!(&error, TargetError::Unauthorized { reason } if reason.contains("R18") && reason.contains("users/create")), "{error:?}");
+    assert!(
+        matches!(&error, TargetError::Unauthorized { reason } if reason.contains("R18") && reason.contains("users/create")),
+        "{error:?}"
+    );
     // The probe would end the pause, so it asks for the method too.
     let error = subject.connector.probe().await.unwrap_err();
     assert!(matches!(error, TargetError::Unauthorized { .. }), "{error:?}");
@@ -113,7 +116,10 @@ async fn what_the_product_cannot_do_is_a_task_and_no_call() {
     subject.set("email", json!("other@acme.example"));
     let plan = subject.plan(Presence::Active, &subject.observe().await, None);
     assert!(plan.calls.is_empty());
-    assert_eq!((plan.tasks[0].code, plan.tasks[0].fields.as_slice()), ("cannot-update", ["email".to_owned()].as_slice()));
+    assert_eq!(
+        (plan.tasks[0].code, plan.tasks[0].fields.as_slice()),
+        ("cannot-update", ["email".to_owned()].as_slice())
+    );
     // A person does it; then there is nothing left.
     subject.simulator.seed(json!({"username": "dana.ortiz", "email": "other@acme.example"}));
     assert!(subject.plan(Presence::Active, &subject.observe().await, None).is_empty());
@@ -132,8 +138,17 @@ async fn a_soft_lock_out_rotates_the_password_and_back() {
     subject.converge(Presence::Active, &found, kept.as_ref()).await;
     // Somebody has changed the password meanwhile: the task stands, nothing fails.
     subject.simulator.fail_next(1, Fault::Refuse("old password is wrong".into()), Some("users/change_password"));
-    let (_, kept) = subject.converge(Presence::Suspended, &made, None).await;
+    let (after, kept) = subject.converge(Presence::Suspended, &made, None).await;
     assert!(kept.is_some());
+    assert!(!after.fields.contains_key("soft_lock_out"));
+    // The bridge no longer holds the password that it set.
+    let plan = subject.plan(Presence::Suspended, &made, None);
+    assert_eq!(subject.connector.send(&plan.calls[0]).await, Ok(Effect::default()));
+    // Giving the password back is not done by halves.
+    let back = subject.plan(Presence::Active, &made, kept.as_ref()).calls.remove(0);
+    subject.simulator.fail_next(1, Fault::Refuse("old password is wrong".into()), Some("users/change_password"));
+    let error = subject.send(&back).await.unwrap_err();
+    assert!(matches!(error, TargetError::Refused { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -141,7 +156,10 @@ async fn a_template_with_cti_takes_its_extension() {
     let mut subject = crm(as_sold(), CrmComOptions::default()).await;
     subject.set("user_template_identifier", json!("Contact centre agent"));
     let error = subject.send(&subject.create_call()).await.unwrap_err();
-    assert!(matches!(&error, TargetError::Refused { field: Some(field), .. } if field == "cti_phone_extension_number"), "{error:?}");
+    assert!(
+        matches!(&error, TargetError::Refused { field: Some(field), .. } if field == "cti_phone_extension_number"),
+        "{error:?}"
+    );
     subject.set("cti_phone_extension_number", json!("1042"));
     let made = subject.created().await;
     for observed in [made, subject.observe().await] {
@@ -154,7 +172,10 @@ async fn a_template_that_is_not_there_is_a_matter_of_configuration() {
     let mut subject = crm(as_sold(), CrmComOptions::default()).await;
     subject.set("user_template_identifier", json!("Astronaut"));
     let error = subject.send(&subject.create_call()).await.unwrap_err();
-    assert!(matches!(&error, TargetError::Refused { field: Some(field), .. } if field == "user_template_identifier"), "{error:?}");
+    assert!(
+        matches!(&error, TargetError::Refused { field: Some(field), .. } if field == "user_template_identifier"),
+        "{error:?}"
+    );
     let config = crm_com::Config { template_by: crm_com::TemplateBy::Id, ..as_sold() };
     let mut subject = crm(config, CrmComOptions::default()).await;
     subject.set("user_template_identifier", json!("A0000000000000000000000000000001"));
@@ -164,7 +185,9 @@ async fn a_template_that_is_not_there_is_a_matter_of_configuration() {
 #[tokio::test]
 async fn an_email_that_must_be_unique_is_a_conflict() {
     let subject = crm(as_sold(), CrmComOptions { unique_email: true, ..CrmComOptions::default() }).await;
-    subject.simulator.seed(json!({"username": "other", "first_name": "O", "last_name": "P", "email": "dana.ortiz@acme.example"}));
+    subject
+        .simulator
+        .seed(json!({"username": "other", "first_name": "O", "last_name": "P", "email": "dana.ortiz@acme.example"}));
     let error = subject.send(&subject.create_call()).await.unwrap_err();
     assert!(matches!(&error, TargetError::Conflict { field: Some(field), .. } if field == "email"), "{error:?}");
 }

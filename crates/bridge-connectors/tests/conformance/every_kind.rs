@@ -98,7 +98,10 @@ async fn a_suspended_account_is_suspended_and_comes_back_as_it_was(subject: Subj
 }
 
 fn without_times(mut account: Value) -> Value {
-    account.as_object_mut().unwrap().retain(|name, _| !name.contains("modified") && !name.contains("updated") && name != "log_information");
+    account
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| !name.contains("modified") && !name.contains("updated") && name != "log_information");
     account
 }
 
@@ -136,17 +139,24 @@ async fn every_account_is_listed_once(subject: Subject) {
             TargetKind::Netsapiens => {
                 let user = (2000 + number).to_string();
                 let login = format!("u{number}@acme.example");
-                (user.clone(), json!({"user": user, "name-first-name": "U", "name-last-name": "N", "email-address": login, "login-username": login}))
+                (
+                    user.clone(),
+                    json!({"user": user, "name-first-name": "U", "name-last-name": "N", "email-address": login, "login-username": login}),
+                )
             }
             TargetKind::CrmCom => {
                 let username = format!("user.{number}");
-                (username.clone(), json!({"username": username, "first_name": "U", "last_name": "N", "email": format!("{username}@acme.example")}))
+                (
+                    username.clone(),
+                    json!({"username": username, "first_name": "U", "last_name": "N", "email": format!("{username}@acme.example")}),
+                )
             }
         };
         expected.insert(key);
         subject.simulator.seed(account);
     }
-    let field = if subject.kind() == TargetKind::Glance { "PartnerUserID" } else { &subject.schema().natural_key().name };
+    let field =
+        if subject.kind() == TargetKind::Glance { "PartnerUserID" } else { &subject.schema().natural_key().name };
     let mut found = Vec::new();
     let mut page = None;
     loop {
@@ -251,7 +261,11 @@ async fn a_wrong_credential_is_unauthorized_whatever_is_asked(subject: Subject) 
     unauthorized(subject.connector.observe(&subject.keys()).await.unwrap_err());
     unauthorized(subject.connector.list(None).await.unwrap_err());
     unauthorized(subject.send(&subject.create_call()).await.unwrap_err());
-    let suspend = subject.plan(Presence::Suspended, &Observed { existence: Existence::Present, remote_id: Some("1".into()), ..Observed::default() }, None);
+    let suspend = subject.plan(
+        Presence::Suspended,
+        &Observed { existence: Existence::Present, remote_id: Some("1".into()), ..Observed::default() },
+        None,
+    );
     for call in &suspend.calls {
         unauthorized(subject.send(call).await.unwrap_err());
     }

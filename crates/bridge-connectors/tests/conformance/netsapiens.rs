@@ -91,7 +91,8 @@ async fn both_releases_are_spoken_to_in_their_own_spelling() {
 
 #[tokio::test]
 async fn a_server_that_wants_integers_gets_them_once_it_says_so() {
-    let options = NetsapiensOptions { version: PbxVersion::V44, numbers_as_integers: true, ..NetsapiensOptions::default() };
+    let options =
+        NetsapiensOptions { version: PbxVersion::V44, numbers_as_integers: true, ..NetsapiensOptions::default() };
     let mut subject = pbx(netsapiens_config(), options).await;
     subject.set("caller-id-number", json!("18585551234"));
     subject.created().await;
@@ -101,7 +102,8 @@ async fn a_server_that_wants_integers_gets_them_once_it_says_so() {
 
 #[tokio::test]
 async fn a_strict_server_gets_its_four_required_fields() {
-    let mut subject = pbx(netsapiens_config(), NetsapiensOptions { strict_put: true, ..NetsapiensOptions::default() }).await;
+    let mut subject =
+        pbx(netsapiens_config(), NetsapiensOptions { strict_put: true, ..NetsapiensOptions::default() }).await;
     subject.created().await;
     subject.set("department", json!(""));
     let (_, _) = subject.converge(Presence::Active, &subject.observe().await, None).await;
@@ -174,7 +176,10 @@ async fn a_login_that_is_taken_cannot_be_moved_to() {
     subject.simulator.seed(other);
     subject.set("login-username", json!("taken@acme.example"));
     let error = subject.send(&subject.plan(Presence::Active, &made, None).calls[0]).await.unwrap_err();
-    assert!(matches!(&error, TargetError::Conflict { field: Some(field), .. } if field == "login-username"), "{error:?}");
+    assert!(
+        matches!(&error, TargetError::Conflict { field: Some(field), .. } if field == "login-username"),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -187,7 +192,10 @@ async fn keys_that_may_not_enough_are_told_by_the_probe() {
     check(credentials::netsapiens::READ_ONLY_API_KEY, "read-only").await;
     check(credentials::netsapiens::BASIC_USER_API_KEY, "").await;
     check(credentials::netsapiens::DEVICES_ONLY_API_KEY, "").await;
-    let config = netsapiens::Config { domain: "nowhere.example".into(), ..with_key(credentials::netsapiens::SUPER_USER_API_KEY) };
+    let config = netsapiens::Config {
+        domain: "nowhere.example".into(),
+        ..with_key(credentials::netsapiens::SUPER_USER_API_KEY)
+    };
     let subject = pbx(config, NetsapiensOptions::default()).await;
     let error = subject.connector.probe().await.unwrap_err();
     assert!(matches!(error, TargetError::Unauthorized { .. }), "{error:?}");
@@ -205,7 +213,8 @@ async fn a_read_only_key_pauses_the_target_and_parks_nobody() {
 
 #[tokio::test]
 async fn a_locked_domain_refuses_the_account() {
-    let subject = pbx(netsapiens_config(), NetsapiensOptions { domain_locked: true, ..NetsapiensOptions::default() }).await;
+    let subject =
+        pbx(netsapiens_config(), NetsapiensOptions { domain_locked: true, ..NetsapiensOptions::default() }).await;
     let error = subject.send(&subject.create_call()).await.unwrap_err();
     assert!(matches!(&error, TargetError::Refused { code, .. } if code == "http-403"), "{error:?}");
 }

@@ -69,7 +69,7 @@ fn a_template_with_an_unknown_name_says_where() {
     check("'{{ meta.version }}'", "   ^", "meta is not known to rules");
     check(
         "'{{ enterprise.dept }}'",
-        "               ^",
+        "              ^",
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User has no attribute \"dept\"",
     );
     check("'{{ assigned.desk }}'", "            ^", "the tenant has no pool \"desk\"");
@@ -77,8 +77,8 @@ fn a_template_with_an_unknown_name_says_where() {
     check("\"{{ assigned['extension'] }}\"", "   ^", "write assigned.NAME with the name of a pool");
     check("'{{ target.domian }}'", "          ^", "the target has no setting \"domian\"");
     check("'{{ userName | slugg }}'", "              ^", "there is no filter \"slugg\"");
-    check("'{{ 1 if userName is emptyish }}'", "                     ^", "there is no test \"emptyish\"");
-    check("'{% if title %}{{ titel }}{% endif %}'", "                  ^", "no schema has an attribute \"titel\"");
+    check("'{{ 1 if userName is emptyish }}'", "                    ^", "there is no test \"emptyish\"");
+    check("'{% if title %}{{ titel }}{% endif %}'", "                 ^", "no schema has an attribute \"titel\"");
     check_field(
         Glance,
         "UserPW",

@@ -195,12 +195,13 @@ impl ApiError {
 }
 
 impl Refusal {
-    /// `glance: UserAddress from userName: the reason [code], a retry does not help (request …)`. A reason that is too long
-    /// loses its end, never the code or the request id behind it.
+    /// `glance: UserAddress from userName: the reason [code], a retry does not help (request …)`. Names that the reason
+    /// mentions itself are not put before it. A reason that is too long loses its end, never the code or the request id.
     #[must_use]
     pub fn detail(&self, request_id: &str) -> String {
+        let is_missing = |name: &&String| !self.cause.contains(name.as_str());
         let mut start = format!("{}: ", self.target);
-        match (&self.field, &self.attribute) {
+        match (self.field.as_ref().filter(is_missing), self.attribute.as_ref().filter(is_missing)) {
             (Some(field), Some(attribute)) => start.push_str(&format!("{field} from {attribute}: ")),
             (Some(name), None) | (None, Some(name)) => start.push_str(&format!("{name}: ")),
             (None, None) => {}
@@ -366,6 +367,16 @@ mod tests {
             refusal().detail(REQUEST),
             "glance: UserAddress from userName: longer than 100 characters [too-long], a retry does not help \
              (request 01890a5d-ac96-774b-bcce-b302099a8057)"
+        );
+    }
+
+    #[test]
+    fn a_refusal_says_no_name_twice() {
+        let cause = "UserAddress is longer than 100 characters; it comes from userName".to_owned();
+        let detail = Refusal { cause, ..refusal() }.detail("");
+        assert_eq!(
+            detail,
+            "glance: UserAddress is longer than 100 characters; it comes from userName [too-long], a retry does not help"
         );
     }
 

@@ -1,0 +1,25 @@
+//! Conversations that Okta leads, as recorded-style fixtures: what its two families of apps send about users (okta.md).
+
+bridge_tests::replay_fixtures! { "okta":
+    aiw_put_clear,
+    aiw_put_deactivate,
+    aiw_put_rename,
+    entitlement_create,
+    entitlement_discovery,
+    errors_bare_token,
+    errors_conflict,
+    errors_odd_id,
+    errors_wrong_token,
+    import_past_end,
+    import_three_pages,
+    oin_custom_attributes,
+    oin_default_profile,
+    oin_match_hit_link,
+    oin_match_miss_create,
+    oin_match_other_attributes,
+    oin_patch_active,
+    oin_patch_password,
+    oin_put_round_trip,
+    oin_test_credentials,
+    spec_test,
+}

@@ -185,20 +185,16 @@ impl<'a> Compiler<'a> {
                 }
                 let value = fold(leaf, text);
                 let attribute = self.bind(tree_name(&self.resource_type.name, &name));
-                let tree = format!(
-                    "SELECT DISTINCT resource FROM resource_value WHERE tenant = ?1 AND attribute = {attribute}"
-                );
+                let within = format!("FROM resource_value WHERE tenant = ?1 AND attribute = {attribute}");
                 if operator == Operator::Eq {
                     let value = self.bind(value);
-                    return decided(format!("{tree} AND value = {value}"));
+                    return decided(format!("SELECT resource {within} AND value = {value}"));
                 }
                 // The values that begin with the text lie between it and the next text that does not.
                 let end = after_prefix(&value);
                 let value = self.bind(value);
-                decided(match end {
-                    Some(end) => format!("{tree} AND value >= {value} AND value < {}", self.bind(end)),
-                    None => format!("{tree} AND value >= {value}"),
-                })
+                let below = end.map_or(String::new(), |end| format!(" AND value < {}", self.bind(end)));
+                decided(format!("SELECT DISTINCT resource {within} AND value >= {value}{below}"))
             }
             _ => None,
         }

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use super::*;
 use crate::testing::{TENANT, insert, new_user, user_type};
 use crate::{Options, Store};
 

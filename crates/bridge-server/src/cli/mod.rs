@@ -1,21 +1,21 @@
 //! The command line (DESIGN.md section 9). `check`, `plan`, `token`, `sim` and `demo` work without a running server; the rest
 //! speaks to its admin API. Exit status: 0 done, 1 error, 2 differences found.
 
-//OFF mod check;
+mod check;
 mod demo;
 mod output;
-//OFF mod plan;
-//OFF mod remote;
+mod plan;
+mod remote;
 mod serve;
 mod signals;
 mod sim;
 mod table;
-//OFF mod token;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::telemetry::{self, LogFormat};
 use output::Output;
@@ -39,28 +39,28 @@ enum Command {
     Serve(ConfigFile),
     /// The simulators alone, with fault switches.
     Sim(sim::Sim),
-//OFF     /// Is the configuration good, and with --online each target's address and credential?
-//OFF     Check(check::Check),
-//OFF     /// The accounts and exact calls that a user would cause; touches nothing.
-//OFF     Plan(plan::Plan),
-//OFF     /// Connection tokens, the identity provider's credential.
-//OFF    #[command(subcommand)]
-//OFF     Token(token::Token),
-//OFF     /// Accounts that are parked, held or under review.
-//OFF    #[command(subcommand)]
-//OFF     Account(remote::Account),
-//OFF     /// What a person must do in a target.
-//OFF    #[command(subcommand)]
-//OFF     Task(remote::Task),
-//OFF     /// What identity providers sent, and what came of it.
-//OFF    #[command(subcommand)]
-//OFF     Request(remote::Request),
-//OFF     /// Which remote account belongs to which resource.
-//OFF    #[command(subcommand)]
-//OFF     Link(remote::Link),
-//OFF     /// The database.
-//OFF    #[command(subcommand)]
-//OFF     Store(remote::Store),
+    /// Is the configuration good, and with --online each target's address and credential?
+    Check(check::Check),
+    /// The accounts and exact calls that a user would cause; touches nothing.
+    Plan(plan::Plan),
+    /// Connection tokens, the identity provider's credential.
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Accounts that are parked, held or under review.
+    #[command(subcommand)]
+    Account(remote::Account),
+    /// What a person must do in a target.
+    #[command(subcommand)]
+    Task(remote::Task),
+    /// What identity providers sent, and what came of it.
+    #[command(subcommand)]
+    Request(remote::Request),
+    /// Which remote account belongs to which resource.
+    #[command(subcommand)]
+    Link(remote::Link),
+    /// The database.
+    #[command(subcommand)]
+    Store(remote::Store),
 }
 
 /// Where the configuration is.
@@ -121,23 +121,16 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Demo(demo) => demo.run().await,
         Command::Serve(file) => serve::run(&file.config).await,
         Command::Sim(sim) => sim.run().await,
-//OFF         Command::Check(check) => check.run().await,
-//OFF         Command::Plan(plan) => plan.run().await,
-//OFF         Command::Token(token) => token.run().await,
-//OFF         Command::Account(account) => account.run().await,
-//OFF         Command::Task(task) => task.run().await,
-//OFF         Command::Request(request) => request.run().await,
-//OFF         Command::Link(link) => link.run().await,
-//OFF         Command::Store(store) => store.run().await,
+        Command::Check(check) => check.run().await,
+        Command::Plan(plan) => plan.run().await,
+        Command::Token(token) => token.run().await,
+        Command::Account(account) => account.run().await,
+        Command::Task(task) => task.run().await,
+        Command::Request(request) => request.run().await,
+        Command::Link(link) => link.run().await,
+        Command::Store(store) => store.run().await,
     }
 }
 
-/// The command line itself, to test it.
-#[doc(hidden)]
-#[must_use]
-pub fn command() -> clap::Command {
-    Cli::command()
-}
-
-//OFF #[cfg(test)]
-//OFF mod tests;
+#[cfg(test)]
+mod tests;

@@ -17,11 +17,6 @@ impl Output {
         Self { is_json }
     }
 
-    /// Whether programs read this.
-    pub(super) fn is_json(self) -> bool {
-        self.is_json
-    }
-
     /// A line for people.
     pub(super) fn line(self, text: impl Display) -> io::Result<()> {
         if self.is_json { Ok(()) } else { print(&text) }

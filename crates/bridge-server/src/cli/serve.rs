@@ -56,7 +56,9 @@ async fn reload(running: &Running, path: &Path) {
 async fn probe_all(bridge: std::sync::Arc<crate::bridge::Bridge>) {
     for target in bridge.landscape().targets() {
         match target.connector.probe().await {
-            Ok(report) => info!(tenant = %target.tenant, target.name = %target.name, "{}: {}", target.name, report.summary),
+            Ok(report) => {
+                info!(tenant = %target.tenant, target.name = %target.name, "{}: {}", target.name, report.summary)
+            }
             Err(error) => warn!(tenant = %target.tenant, target.name = %target.name, "{}: {error}", target.name),
         }
     }

@@ -89,7 +89,9 @@ fn lines(simulators: &Simulators) -> Vec<String> {
         "# what each of them knows, and its fault switches".to_owned(),
         format!("curl -s {url}/_sim/accounts"),
         format!("curl -s {url}/_sim/calls"),
-        format!("curl -s {url}/_sim/faults -H 'Content-Type: application/json' -d '{{\"next\":1,\"fault\":\"status:503\"}}'"),
+        format!(
+            "curl -s {url}/_sim/faults -H 'Content-Type: application/json' -d '{{\"next\":1,\"fault\":\"status:503\"}}'"
+        ),
         format!("curl -s -X DELETE {url}/_sim"),
         "# Ctrl-C ends them".to_owned(),
     ]

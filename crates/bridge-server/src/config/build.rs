@@ -16,24 +16,44 @@ use url::{Host, Url};
 use super::{
     AlertsConfig, Config, ConfigError, ConfigProblem, Deprovision, Origin, PoolConfig, Position, Range, SecretKey,
     ServerConfig, StoreConfig, StoreUrl, TargetConfig, TenantConfig, connection, defaults, file, locate, schema,
-    secret::SecretSource, unknown,
+    secret::{STAND_IN, SecretSource, Secrets},
+    unknown,
 };
 
 /// Identity providers give up after 60 s (okta.md section 2); the answer needs time too.
 const LONGEST_WAIT: Duration = Duration::from_secs(50);
 
 /// Reads `text`; relative paths start at `base`.
-pub(super) fn config(text: &str, base: &Path) -> Result<Config, ConfigError> {
+pub(super) fn config(text: &str, base: &Path, secrets: Secrets) -> Result<Config, ConfigError> {
+    read(text, base, secrets, |reader| reader.file().and_then(|file| reader.config(file)))
+}
+
+/// Reads `server.admin_token` of `text`, and fetches no other secret.
+pub(super) fn admin_token(text: &str, base: &Path) -> Result<Option<SecretString>, ConfigError> {
+    read(text, base, Secrets::Fetch, |reader| {
+        let server = reader.table::<file::Server>(reader.document, "server")?.unwrap_or_default();
+        match &server.admin_token {
+            Some(source) => reader.secret(&["server", "admin_token"], source).map(Some),
+            None => Some(None),
+        }
+    })
+}
+
+fn read<T>(
+    text: &str,
+    base: &Path,
+    secrets: Secrets,
+    read: impl FnOnce(&mut Reader<'_>) -> Option<T>,
+) -> Result<T, ConfigError> {
     let document =
         DeTable::parse(text).map_err(|error| ConfigError::new(vec![problem_of(text, "", &error)]))?.into_inner();
     let unknown = unknown::keys(text, &document, &schema::INLINED);
     if !unknown.is_empty() {
         return Err(ConfigError::new(unknown));
     }
-    let mut reader = Reader { text, document: &document, base, problems: Vec::new() };
-    let config = reader.file().and_then(|file| reader.config(file));
-    match config {
-        Some(config) if reader.problems.is_empty() => Ok(config),
+    let mut reader = Reader { text, document: &document, base, secrets, problems: Vec::new() };
+    match read(&mut reader) {
+        Some(found) if reader.problems.is_empty() => Ok(found),
         _ => Err(ConfigError::new(reader.problems)),
     }
 }
@@ -49,6 +69,7 @@ pub(super) struct Reader<'text> {
     text: &'text str,
     document: &'text DeTable<'text>,
     base: &'text Path,
+    secrets: Secrets,
     problems: Vec<ConfigProblem>,
 }
 
@@ -61,6 +82,9 @@ impl<'text> Reader<'text> {
 
     /// Fetches a secret, or notes why it cannot be had.
     pub(super) fn secret(&mut self, path: &[&str], source: &SecretSource) -> Option<SecretString> {
+        if self.secrets == Secrets::Skip {
+            return Some(SecretString::from(STAND_IN));
+        }
         source.resolve(self.base).map_err(|message| self.problem(path, &message)).ok()
     }
 
@@ -203,7 +227,8 @@ impl<'text> Reader<'text> {
     fn store(&mut self, store: file::Store) -> Option<StoreConfig> {
         let url = self.store_url(&store.url);
         let mut keys = Vec::new();
-        for source in &store.keys {
+        let sources = if self.secrets == Secrets::Fetch { store.keys.as_slice() } else { &[] };
+        for source in sources {
             if let Some(text) = self.secret(&["store", "keys"], source) {
                 match SecretKey::from_base64(secrecy::ExposeSecret::expose_secret(&text)) {
                     Ok(key) => keys.push(key),

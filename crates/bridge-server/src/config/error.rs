@@ -54,7 +54,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// These problems, in the order of the text.
-    pub(super) fn new(mut problems: Vec<ConfigProblem>) -> Self {
+    pub(crate) fn new(mut problems: Vec<ConfigProblem>) -> Self {
         problems.sort_by_key(|problem| {
             problem.position.map_or((usize::MAX, usize::MAX), |place| (place.line, place.column))
         });
@@ -73,7 +73,7 @@ impl ConfigError {
     }
 
     /// The same, knowing the file.
-    pub(super) fn in_file(mut self, path: &Path) -> Self {
+    pub(crate) fn in_file(mut self, path: &Path) -> Self {
         self.file = Some(path.to_owned());
         self
     }

@@ -34,6 +34,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use self::secret::Secrets;
 pub use self::{
     error::{ConfigError, ConfigProblem, Position},
     keys::SecretKey,
@@ -265,11 +266,15 @@ impl Config {
     /// # Errors
     /// Every problem found, each with its place in the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::unreadable(path, &source))?;
-        let base = path.parent().unwrap_or_else(|| Path::new("."));
-        let mut config = Self::parse(&text, base).map_err(|error| error.in_file(path))?;
-        config.origin.path = Some(path.to_owned());
-        Ok(config)
+        Self::load_with(path, Secrets::Fetch)
+    }
+
+    /// As [`Config::load`], for commands that sign in nowhere: no secret is fetched, each is replaced by a word.
+    ///
+    /// # Errors
+    /// Every other problem found, each with its place in the file.
+    pub fn load_without_secrets(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, Secrets::Skip)
     }
 
     /// Checks `text`; relative paths in it start at `base`.
@@ -277,7 +282,14 @@ impl Config {
     /// # Errors
     /// Every problem found, each with its place in the text.
     pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
-        build::config(text, base)
+        build::config(text, base, Secrets::Fetch)
+    }
+
+    fn load_with(path: &Path, secrets: Secrets) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::unreadable(path, &source))?;
+        let mut config = build::config(&text, folder_of(path), secrets).map_err(|error| error.in_file(path))?;
+        config.origin.path = Some(path.to_owned());
+        Ok(config)
     }
 
     /// The line and column of a key, given as the path of keys to it.
@@ -285,6 +297,19 @@ impl Config {
     pub fn position(&self, path: &[&str]) -> Option<Position> {
         locate::key(&self.origin.text, path)
     }
+}
+
+/// The admin token that the file at `path` names; only this secret is fetched.
+///
+/// # Errors
+/// The file cannot be used, or the token cannot be had.
+pub fn admin_token(path: &Path) -> Result<Option<SecretString>, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::unreadable(path, &source))?;
+    build::admin_token(&text, folder_of(path)).map_err(|error| error.in_file(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or_else(|| Path::new("."))
 }
 
 impl TargetConfig {

@@ -17,6 +17,18 @@ use serde::{
 const HOW: &str =
     "write { env = \"NAME\" } for an environment variable or { file = \"path\" } for a file that holds it";
 
+/// Whether secrets are fetched at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// Each is fetched; one that cannot be had is a problem.
+    Fetch,
+    /// None is fetched; a word stands in for each.
+    Skip,
+}
+
+/// What stands in for a secret that is not fetched.
+pub(super) const STAND_IN: &str = "not-fetched";
+
 /// Where a secret is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SecretSource {

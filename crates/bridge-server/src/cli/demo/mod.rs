@@ -63,7 +63,8 @@ impl Demo {
 
 /// Says where everything is.
 fn announce(out: Output, stage: &Stage) -> anyhow::Result<()> {
-    let (glance, pbx, crm) = (stage.simulators.glance.url(), stage.simulators.netsapiens.url(), stage.simulators.crm_com.url());
+    let (glance, pbx, crm) =
+        (stage.simulators.glance.url(), stage.simulators.netsapiens.url(), stage.simulators.crm_com.url());
     out.json_line(&json!({
         "scim_url": stage.scim_url(), "token": stage.token, "admin_url": stage.running.admin_url(),
         "targets": { "glance": glance, "netsapiens": pbx, "crm_com": crm },
@@ -122,7 +123,8 @@ async fn send(out: Output, stage: &Stage, step: &Step, sent: &mut Sent) -> anyho
     if let (Some(person), Some(id)) = (step.creates, answer.body.get("id").and_then(|id| id.as_str())) {
         sent.remember(person, id);
     }
-    let is_expected = answer.status == step.status && step.total.is_none_or(|total| answer.body.get("totalResults") == Some(&total.into()));
+    let is_expected = answer.status == step.status
+        && step.total.is_none_or(|total| answer.body.get("totalResults") == Some(&total.into()));
     if !is_expected {
         tracing::error!(status = answer.status, "{}: not what was expected", step.title);
     }

@@ -134,7 +134,11 @@ fn entra() -> Vec<Step> {
         })
     };
     vec![
-        get("Entra tests the connection", "/Users?filter=userName+eq+%22b5c1e7f2-0000-4000-8000-000000000000%22", Some(0)),
+        get(
+            "Entra tests the connection",
+            "/Users?filter=userName+eq+%22b5c1e7f2-0000-4000-8000-000000000000%22",
+            Some(0),
+        ),
         post("Entra creates Ben", "ben", user("ben.ito@acme.example", "Ben", "Ito")),
         get("Entra looks Ben up", "/Users?filter=userName+eq+%22ben.ito%40acme.example%22", Some(1)),
         patch(

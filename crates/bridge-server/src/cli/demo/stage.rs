@@ -75,7 +75,10 @@ impl Stage {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let accounts = self.accounts().await?;
-            let moving = accounts.iter().filter(|NamedAccount { account, .. }| !account.state.is_answer() || account.applied < account.wanted).count();
+            let moving = accounts
+                .iter()
+                .filter(|NamedAccount { account, .. }| !account.state.is_answer() || account.applied < account.wanted)
+                .count();
             if moving == 0 {
                 return Ok(());
             }
@@ -115,8 +118,10 @@ fn write_secrets(folder: &Path) -> std::io::Result<()> {
 
 /// The configuration: what an ordinary customer with all three targets would write.
 fn file(simulators: &Simulators, port: u16, admin_port: u16) -> String {
-    let [glance, pbx, crm] = [simulators.glance.api_url(), simulators.netsapiens.api_url(), simulators.crm_com.api_url()];
-    let (login, partner, domain) = (credentials::glance::PARTNER_LOGIN, credentials::glance::PARTNER_ID, credentials::netsapiens::DOMAIN);
+    let [glance, pbx, crm] =
+        [simulators.glance.api_url(), simulators.netsapiens.api_url(), simulators.crm_com.api_url()];
+    let (login, partner, domain) =
+        (credentials::glance::PARTNER_LOGIN, credentials::glance::PARTNER_ID, credentials::netsapiens::DOMAIN);
     format!(
         r#"
 [server]
@@ -162,7 +167,6 @@ web_api_key = {{ file = "crm_web_api_key" }}
 template = "Contact centre agent"
 templates."Contact centre agent" = {{ cti = true }}
 templates.Agent = {{ cti = false }}
-soft_lock_out = true
 max_in_flight = 4
 rate_per_second = 0
 "#

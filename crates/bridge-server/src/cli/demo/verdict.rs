@@ -20,7 +20,8 @@ pub(super) struct Verdict {
 pub(super) async fn judge(stage: &Stage, people: &[Person], sent: &Sent) -> anyhow::Result<Vec<Verdict>> {
     let rows = stage.accounts().await?;
     let simulators = &stage.simulators;
-    let (glance, pbx, crm) = (simulators.glance.accounts(), simulators.netsapiens.accounts(), simulators.crm_com.accounts());
+    let (glance, pbx, crm) =
+        (simulators.glance.accounts(), simulators.netsapiens.accounts(), simulators.crm_com.accounts());
     let mut verdicts = Vec::new();
     for person in people {
         let id = sent.id(person.key).unwrap_or_default();
@@ -38,7 +39,8 @@ pub(super) async fn judge(stage: &Stage, people: &[Person], sent: &Sent) -> anyh
             // A task is how the bridge says that this API cannot do it; the person must be told.
             let is_settled = matches!(state, Some(AccountState::Settled | AccountState::Task));
             let state = state.map_or("unknown", AccountState::as_str);
-            let wrong = (!is_right || !is_settled).then(|| format!("{target}, {}: {holds} ({state})", person.user_name));
+            let wrong =
+                (!is_right || !is_settled).then(|| format!("{target}, {}: {holds} ({state})", person.user_name));
             verdicts.push(Verdict { person: person.key, holds: format!("{holds} ({state})"), wrong });
         }
     }
@@ -55,7 +57,9 @@ pub(super) fn rows(people: &[Person], verdicts: &[Verdict]) -> Vec<Vec<String>> 
             End::Deleted => "deleted",
         };
         let mut line = row([person.user_name, end]);
-        line.extend(verdicts.iter().filter(|verdict| verdict.person == person.key).map(|verdict| verdict.holds.clone()));
+        line.extend(
+            verdicts.iter().filter(|verdict| verdict.person == person.key).map(|verdict| verdict.holds.clone()),
+        );
         line
     };
     std::iter::once(head).chain(people.iter().map(line)).collect()
@@ -82,7 +86,8 @@ fn at_glance(person: &Person, account: Option<&Value>) -> (String, bool) {
 fn at_pbx(person: &Person, account: Option<&Value>) -> (String, bool) {
     let Some(account) = account else { return ("gone".to_owned(), person.end == End::Deleted) };
     let is_suspended = text(account, "user-scope").trim() == "No Portal";
-    let is_named = text(account, "name-first-name") == person.given_name && text(account, "name-last-name") == person.family_name;
+    let is_named =
+        text(account, "name-first-name") == person.given_name && text(account, "name-last-name") == person.family_name;
     let holds = format!("extension {}{}", text(account, "user"), if is_suspended { ", suspended" } else { "" });
     (holds, person.end != End::Deleted && is_named && is_suspended == (person.end == End::Inactive))
 }

@@ -1,0 +1,265 @@
+//! `check`: is the configuration good? With `--online`, are the targets where it says, and do they know us?
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Exit, Output, table};
+use crate::clock::Clock;
+use crate::config::{self, Config, ConfigError, ConfigProblem};
+use crate::landscape::{Landscape, LandscapeError, Target, Tenant};
+
+/// Is the configuration good?
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", required_unless_present = "print_schema")]
+    config: Option<PathBuf>,
+    /// Make the cheapest call to each target that proves address and credential.
+    #[arg(long)]
+    online: bool,
+    /// Print the JSON Schema of the configuration file, and do nothing else.
+    #[arg(long)]
+    print_schema: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        if self.print_schema {
+            Output::new(true).json(&config::json_schema())?;
+            return Ok(Exit::Done);
+        }
+        let Some(path) = self.config else { anyhow::bail!("--config says which file") };
+        let out = Output::new(self.json);
+        let landscape = match load(&path) {
+            Ok(landscape) => landscape,
+            Err(error) => {
+                out.json(&json!({ "ok": false, "file": path, "problems": problems(&error) }))?;
+                out.line(&error)?;
+                return Ok(Exit::Failed);
+            }
+        };
+        let mut probes = Vec::new();
+        if self.online {
+            for target in landscape.targets() {
+                probes.push(probe(target).await);
+            }
+        }
+        let is_ok = probes.iter().all(|probe| probe.error.is_none());
+        out.json(&json!({ "ok": is_ok, "file": path, "tenants": tenants(&landscape, &probes) }))?;
+        for line in lines(&path, &landscape, &probes) {
+            out.line(line)?;
+        }
+        Ok(if is_ok { Exit::Done } else { Exit::Failed })
+    }
+}
+
+/// Reads the file and compiles its rules. All that is wrong with it is reported at once.
+fn load(path: &Path) -> Result<Landscape, ConfigError> {
+    compile(Config::load(path)?).map_err(|error| error.in_file(path))
+}
+
+/// Compiles every rule of every target; the problems of all targets together.
+pub(super) fn compile(config: Config) -> Result<Landscape, ConfigError> {
+    let mut problems = Vec::new();
+    let mut rest = config.clone();
+    let clock = Clock::system();
+    loop {
+        let (tenant, target, problem) = match Landscape::build(rest.clone(), &clock, |_, _| Arc::default()) {
+            Ok(landscape) if problems.is_empty() => return Ok(landscape),
+            Ok(_) => return Err(ConfigError::new(problems)),
+            Err(LandscapeError::Mapping { tenant, target, error }) => {
+                let message = error.to_string();
+                let message = message.strip_prefix(&format!("{}: ", error.key)).unwrap_or(&message).to_owned();
+                let problem = at(&config, &tenant, &target, &error.key, message);
+                (tenant, target, problem)
+            }
+            Err(LandscapeError::Connector { tenant, target, error }) => {
+                let problem = at(&config, &tenant, &target, "", error.to_string());
+                (tenant, target, problem)
+            }
+            Err(other) => {
+                problems.push(ConfigProblem { position: None, key: String::new(), message: other.to_string() });
+                return Err(ConfigError::new(problems));
+            }
+        };
+        problems.push(problem);
+        // Set aside, so that the others are looked at too.
+        match rest.tenants.get_mut(&tenant).and_then(|tenant| tenant.targets.get_mut(&target)) {
+            Some(target) => target.retired = true,
+            None => return Err(ConfigError::new(problems)),
+        }
+    }
+}
+
+/// A problem of a key below a target's table.
+fn at(config: &Config, tenant: &str, target: &str, key: &str, message: String) -> ConfigProblem {
+    let mut path = vec!["tenants", tenant, "targets", target];
+    path.extend(key.splitn(2, '.').filter(|part| !part.is_empty()));
+    ConfigProblem { position: config.position(&path), key: path.join("."), message }
+}
+
+/// What a target answered.
+struct Probe {
+    tenant: String,
+    target: String,
+    summary: String,
+    error: Option<String>,
+}
+
+async fn probe(target: &Target) -> Probe {
+    let (summary, error) = match target.connector.probe().await {
+        Ok(report) => (report.summary, None),
+        Err(error) => (String::new(), Some(error.to_string())),
+    };
+    Probe { tenant: target.tenant.clone(), target: target.name.clone(), summary, error }
+}
+
+fn probe_of<'a>(probes: &'a [Probe], target: &Target) -> Option<&'a Probe> {
+    probes.iter().find(|probe| probe.tenant == target.tenant && probe.target == target.name)
+}
+
+fn problems(error: &ConfigError) -> Vec<Value> {
+    let view = |problem: &ConfigProblem| {
+        let (line, column) = problem.position.map(|position| (position.line, position.column)).unzip();
+        json!({ "line": line, "column": column, "key": problem.key, "message": problem.message })
+    };
+    error.problems().iter().map(view).collect()
+}
+
+fn tenants(landscape: &Landscape, probes: &[Probe]) -> Vec<Value> {
+    let target = |target: &Arc<Target>| {
+        let online = probe_of(probes, target).map(|probe| match &probe.error {
+            None => json!({ "ok": true, "summary": probe.summary }),
+            Some(error) => json!({ "ok": false, "error": error }),
+        });
+        json!({
+            "name": target.name, "kind": target.settings.kind, "baseUrl": target.settings.base_url, "mode": target.settings.mode,
+            "required": target.settings.required, "after": target.after, "pools": target.rules.pools(),
+            "groups": target.rules.group_names(), "online": online,
+        })
+    };
+    landscape
+        .tenants()
+        .map(|tenant| {
+            let targets: Vec<Value> = tenant.targets.values().map(target).collect();
+            let pools: serde_json::Map<String, Value> =
+                pools_of(landscape, tenant).map(|(name, pool)| (name.clone(), json!(size(pool)))).collect();
+            json!({ "name": tenant.name, "scimUrl": tenant.base_url, "pools": pools, "targets": targets })
+        })
+        .collect()
+}
+
+/// The pools of a tenant as the file has them.
+fn pools_of<'a>(
+    landscape: &'a Landscape,
+    tenant: &Tenant,
+) -> impl Iterator<Item = (&'a String, &'a config::PoolConfig)> {
+    landscape.config.tenants.get(&tenant.name).into_iter().flat_map(|tenant| &tenant.pools)
+}
+
+fn size(pool: &config::PoolConfig) -> u64 {
+    pool.ranges.iter().map(|range| range.last - range.first + 1).sum()
+}
+
+fn lines(path: &Path, landscape: &Landscape, probes: &[Probe]) -> Vec<String> {
+    let mut lines = vec![format!("{}: good", path.display())];
+    for tenant in landscape.tenants() {
+        lines.push(String::new());
+        lines.push(format!("tenant {}: {}", tenant.name, tenant.base_url));
+        for (name, pool) in pools_of(landscape, tenant) {
+            let ranges: Vec<String> = pool.ranges.iter().map(ToString::to_string).collect();
+            lines.push(format!("pool {name}: {} values, {}", size(pool), ranges.join(", ")));
+        }
+        let mut rows = vec![table::row(["target", "kind", "mode", "required", "after", "base URL", "online"])];
+        for target in tenant.targets.values() {
+            let after: Vec<&str> = target.after.iter().map(String::as_str).collect();
+            let online =
+                probe_of(probes, target).map_or("not asked", |probe| probe.error.as_deref().unwrap_or(&probe.summary));
+            rows.push(vec![
+                target.name.clone(),
+                target.settings.kind.to_string(),
+                format!("{:?}", target.settings.mode).to_lowercase(),
+                if target.settings.required { "yes" } else { "no" }.to_owned(),
+                if after.is_empty() { "-".to_owned() } else { after.join(", ") },
+                target.settings.base_url.to_string(),
+                online.to_owned(),
+            ]);
+        }
+        lines.extend(table::lines(&rows));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+[server]
+public_url = "https://scim.acme.example"
+
+[tenants.acme.pools.extension]
+ranges = ["1000-1999", "0100-0149"]
+confirmed_by = "pbx"
+
+[tenants.acme.targets.glance]
+kind = "glance"
+partner_login = "admin.acme.glance.net"
+partner_password = { file = "secret" }
+address_domain = "acme.glance.net"
+
+[tenants.acme.targets.pbx]
+kind = "netsapiens"
+base_url = "http://127.0.0.1:9/ns-api/v2"
+domain = "acme.example"
+api_key = { file = "secret" }
+mode = "hold"
+"#;
+
+    fn parse(text: &str) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("secret"), "s3cret").unwrap();
+        Config::parse(text, folder.path()).unwrap()
+    }
+
+    fn refused(text: &str) -> String {
+        match compile(parse(text)) {
+            Ok(_) => panic!("accepted:\n{text}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_good_file_is_shown_target_by_target() {
+        let landscape = compile(parse(FILE)).unwrap();
+        insta::assert_snapshot!(lines(Path::new("bridge.toml"), &landscape, &[]).join("\n"));
+    }
+
+    #[test]
+    fn a_good_file_is_shown_to_programs() {
+        let landscape = compile(parse(FILE)).unwrap();
+        let answer =
+            Probe { tenant: "acme".into(), target: "pbx".into(), summary: String::new(), error: Some("no".into()) };
+        insta::assert_json_snapshot!(tenants(&landscape, &[answer]));
+    }
+
+    #[test]
+    fn wrong_rules_of_all_targets_are_reported_with_their_lines() {
+        let text = format!(
+            "{FILE}\n[tenants.acme.targets.pbx.map]\nname-first-name = \"nam.givenName\"\n\
+             [tenants.acme.targets.glance.map]\nUserFirst = \"name.givenName\"\nUserLats = \"name.familyName\"\n"
+        );
+        insta::assert_snapshot!(refused(&text));
+    }
+
+    #[test]
+    fn a_limit_of_an_unknown_field_is_reported_with_its_line() {
+        insta::assert_snapshot!(refused(&FILE.replace("mode = \"hold\"", "limits = { UserRole = 70 }")));
+    }
+}

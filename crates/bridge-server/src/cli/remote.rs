@@ -1,0 +1,395 @@
+//! Commands that speak to the admin API of a running bridge: `account`, `task`, `request`, `link`, `store`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use reqwest::{Client, Method};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{Exit, Output, table};
+use crate::api::DEFAULT_TENANT;
+use crate::config::{self, Config};
+
+/// Where the running bridge is.
+#[derive(Debug, Args)]
+pub(super) struct Remote {
+    /// The configuration file of the bridge: its admin address and token.
+    #[arg(long, value_name = "FILE", required_unless_present = "admin_url")]
+    config: Option<PathBuf>,
+    /// The admin address, if it is another one than the configuration says.
+    #[arg(long, value_name = "URL")]
+    admin_url: Option<Url>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which account.
+#[derive(Debug, Args)]
+pub(super) struct Name {
+    /// The SCIM id of the user.
+    resource: String,
+    /// The name of the target.
+    target: String,
+    /// The tenant.
+    #[arg(long, default_value = DEFAULT_TENANT)]
+    tenant: String,
+}
+
+/// Which accounts.
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// Only of this tenant.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Only at this target.
+    #[arg(long)]
+    target: Option<String>,
+    /// At most so many.
+    #[arg(long)]
+    limit: Option<usize>,
+}
+
+/// Accounts that are parked, held or under review.
+#[derive(Debug, Subcommand)]
+pub(super) enum Account {
+    /// Accounts with their state and reason.
+    List {
+        #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
+        which: Which,
+        /// waiting, due, settled, parked, held, task, handed_over or out_of_scope.
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Make an account due now.
+    Retry {
+        #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
+        name: Name,
+    },
+    /// Let a held account go; or say that the account under review is ours.
+    Release {
+        #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
+        name: Name,
+    },
+    /// Forget an account without touching the target.
+    Drop {
+        #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
+        name: Name,
+    },
+}
+
+/// What a person must do in a target.
+#[derive(Debug, Subcommand)]
+pub(super) enum Task {
+    /// The open tasks.
+    List {
+        #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// A task is done: the account is read and compared again.
+    Done {
+        #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
+        name: Name,
+    },
+}
+
+/// What identity providers sent, and what came of it.
+#[derive(Debug, Subcommand)]
+pub(super) enum Request {
+    /// Requests, newest first; refused log-ins too.
+    List {
+        #[command(flatten)]
+        remote: Remote,
+        /// The tenant.
+        #[arg(long, default_value = DEFAULT_TENANT)]
+        tenant: String,
+        /// Only about the user or group with this SCIM id.
+        #[arg(long)]
+        resource: Option<String>,
+        /// At most so many.
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// One request, and the calls that were made for it.
+    Show {
+        #[command(flatten)]
+        remote: Remote,
+        /// The request id, as in answers and logs.
+        id: String,
+        /// The tenant.
+        #[arg(long, default_value = DEFAULT_TENANT)]
+        tenant: String,
+    },
+}
+
+/// Which remote account belongs to which resource.
+#[derive(Debug, Subcommand)]
+pub(super) enum Link {
+    /// The links.
+    List {
+        #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Point an account to another remote account.
+    Set {
+        #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
+        name: Name,
+        /// The target's id of the account; without it the link is removed.
+        #[arg(long)]
+        remote_id: Option<String>,
+    },
+}
+
+/// The database.
+#[derive(Debug, Subcommand)]
+pub(super) enum Store {
+    /// Copy the database into a new file on the machine of the bridge, while everything goes on.
+    Backup {
+        #[command(flatten)]
+        remote: Remote,
+        /// The new file.
+        path: PathBuf,
+    },
+}
+
+impl Account {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::List { remote, which, state } => {
+                let mut query = which.query();
+                query.extend(state.map(|state| ("state", state)));
+                let answer = remote.ask(Method::GET, &["accounts"], &query, None).await?;
+                remote.show(&answer, "accounts", &["tenant", "resource", "target", "state", "remoteId", "reason"])
+            }
+            Self::Retry { remote, name } => remote.act("accounts", &name, "retry").await,
+            Self::Release { remote, name } => remote.act("accounts", &name, "release").await,
+            Self::Drop { remote, name } => remote.act("accounts", &name, "drop").await,
+        }
+    }
+}
+
+impl Task {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::List { remote, which } => {
+                let answer = remote.ask(Method::GET, &["tasks"], &which.query(), None).await?;
+                remote.show(&answer, "tasks", &["tenant", "resource", "target", "updated", "reason"])
+            }
+            Self::Done { remote, name } => remote.act("tasks", &name, "done").await,
+        }
+    }
+}
+
+impl Request {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::List { remote, tenant, resource, limit } => {
+                let mut query = vec![("tenant", tenant)];
+                query.extend(resource.map(|id| ("resource", id)));
+                query.extend(limit.map(|limit| ("limit", limit.to_string())));
+                let answer = remote.ask(Method::GET, &["requests"], &query, None).await?;
+                remote.show(
+                    &answer,
+                    "requests",
+                    &["received", "id", "connection", "method", "path", "status", "outcome"],
+                )
+            }
+            Self::Show { remote, id, tenant } => {
+                let answer = remote.ask(Method::GET, &["requests", &id], &[("tenant", tenant)], None).await?;
+                let out = remote.output();
+                out.json(&answer)?;
+                out.line(format_args!("{answer:#}"))?;
+                Ok(Exit::Done)
+            }
+        }
+    }
+}
+
+impl Link {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::List { remote, which } => {
+                let answer = remote.ask(Method::GET, &["links"], &which.query(), None).await?;
+                remote.show(&answer, "links", &["tenant", "resource", "target", "remoteId", "state"])
+            }
+            Self::Set { remote, name, remote_id } => {
+                let path = ["links", &name.tenant, &name.resource, &name.target];
+                let answer = remote.ask(Method::PUT, &path, &[], Some(json!({ "remoteId": remote_id }))).await?;
+                remote.done(&answer)
+            }
+        }
+    }
+}
+
+impl Store {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let Self::Backup { remote, path } = self;
+        let path = std::path::absolute(path)?;
+        let answer = remote.ask(Method::POST, &["store", "backup"], &[], Some(json!({ "path": path }))).await?;
+        remote.done(&answer)
+    }
+}
+
+impl Which {
+    fn query(self) -> Vec<(&'static str, String)> {
+        let limit = self.limit.map(|limit| limit.to_string());
+        let pairs = [("tenant", self.tenant), ("target", self.target), ("limit", limit)];
+        pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+impl Remote {
+    fn output(&self) -> Output {
+        Output::new(self.json)
+    }
+
+    /// Root of the admin API and its token.
+    fn place(&self) -> anyhow::Result<(Url, Option<SecretString>)> {
+        let token = self.config.as_deref().map(config::admin_token).transpose()?.flatten();
+        let root = match (&self.admin_url, &self.config) {
+            (Some(url), _) => url.clone(),
+            (None, Some(path)) => admin_root(path)?,
+            (None, None) => bail!("--config or --admin-url says where the bridge is"),
+        };
+        Ok((root, token))
+    }
+
+    /// Asks the admin API; a refusal is an error in its words.
+    async fn ask(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<Value>,
+    ) -> anyhow::Result<Value> {
+        let (root, token) = self.place()?;
+        let url = address(&root, path, query)?;
+        let mut request = Client::builder().build()?.request(method, url);
+        if let Some(token) = token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let reply = request.send().await.with_context(|| format!("no bridge answers at {root}"))?;
+        let status = reply.status();
+        let text = reply.text().await?;
+        let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if !status.is_success() {
+            bail!("{}", answer["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned));
+        }
+        Ok(answer)
+    }
+
+    async fn act(&self, list: &str, name: &Name, action: &str) -> anyhow::Result<Exit> {
+        let path = [list, &name.tenant, &name.resource, &name.target, action];
+        let answer = self.ask(Method::POST, &path, &[], None).await?;
+        self.done(&answer)
+    }
+
+    fn done(&self, answer: &Value) -> anyhow::Result<Exit> {
+        let out = self.output();
+        out.json(answer)?;
+        out.line("done")?;
+        Ok(Exit::Done)
+    }
+
+    /// Prints a list as a table.
+    fn show(&self, answer: &Value, list: &str, columns: &[&str]) -> anyhow::Result<Exit> {
+        let out = self.output();
+        out.json(answer)?;
+        let mut rows = vec![columns.iter().map(|&column| column.to_owned()).collect::<Vec<_>>()];
+        let items = answer[list].as_array().map(Vec::as_slice).unwrap_or_default();
+        rows.extend(items.iter().map(|item| columns.iter().map(|&column| cell(&item[column])).collect()));
+        for line in table::lines(&rows) {
+            out.line(line)?;
+        }
+        if !answer["next"].is_null() {
+            out.line("… and more; --limit shows more of them")?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// The admin address of a configuration. An address that means every address is reached by loopback.
+fn admin_root(path: &Path) -> anyhow::Result<Url> {
+    let address = Config::load_without_secrets(path)?.server.admin_listen;
+    if address.port() == 0 {
+        bail!("admin_listen has port 0 in {}; say --admin-url", path.display());
+    }
+    let host = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    Ok(Url::parse(&format!("http://{}", std::net::SocketAddr::new(host, address.port())))?)
+}
+
+fn address(root: &Url, path: &[&str], query: &[(&str, String)]) -> anyhow::Result<Url> {
+    let mut url = root.clone();
+    match url.path_segments_mut() {
+        Ok(mut segments) => segments.pop_if_empty().extend(["admin", "v1"]).extend(path),
+        Err(()) => bail!("{root} is not an address of a server"),
+    };
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    Ok(url)
+}
+
+/// A value as a cell: texts as they are, a reason by code and text.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Object(reason) => {
+            let part = |name: &str| reason.get(name).and_then(Value::as_str).unwrap_or_default();
+            format!("{}: {}", part("code"), part("text"))
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_a_path_are_encoded() {
+        let root = Url::parse("http://127.0.0.1:8081/").unwrap();
+        let url = address(&root, &["accounts", "default", "a/b", "pbx", "retry"], &[]).unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:8081/admin/v1/accounts/default/a%2Fb/pbx/retry");
+        let url = address(&root, &["accounts"], &[("state", "parked".to_owned())]).unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:8081/admin/v1/accounts?state=parked");
+    }
+
+    #[test]
+    fn a_cell_is_short() {
+        assert_eq!(cell(&Value::Null), "-");
+        assert_eq!(cell(&json!("x")), "x");
+        assert_eq!(cell(&json!(201)), "201");
+        assert_eq!(
+            cell(&json!({ "code": "taken", "text": "the address is taken", "field": null })),
+            "taken: the address is taken"
+        );
+    }
+}

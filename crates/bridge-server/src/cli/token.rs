@@ -1,0 +1,239 @@
+//! `token`: the credentials that identity providers present. They work on the database directly, beside a server that may
+//! be running on it.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use bridge_store::{Credential, Options, Store, StoreError};
+use clap::{Args, Subcommand};
+use jiff::{Span, SpanRelativeTo, Timestamp};
+use serde_json::{Value, json};
+
+use super::{ConfigFile, Exit, Output, table};
+use crate::api::DEFAULT_TENANT;
+use crate::clock::Clock;
+use crate::config::{Config, StoreUrl};
+use crate::token;
+
+/// Connection tokens, the identity provider's credential.
+#[derive(Debug, Subcommand)]
+pub(super) enum Token {
+    /// Make a token. It is shown this once; the database keeps only its hash.
+    New(New),
+    /// The tokens there are, without the tokens themselves.
+    List(List),
+    /// End a token at once.
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct New {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// What you call it, such as "okta production".
+    #[arg(long)]
+    label: String,
+    /// The tenant it opens.
+    #[arg(long, default_value = DEFAULT_TENANT)]
+    tenant: String,
+    /// The connection it belongs to; tokens that replace each other share one. Default: the label.
+    #[arg(long)]
+    connection: Option<String>,
+    /// When it ends: a duration such as "365d", or a moment such as "2027-01-31T00:00:00Z". Default: never.
+    #[arg(long, value_name = "WHEN")]
+    expires: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Only of this tenant.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Revoke {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Its id, as `token list` shows it.
+    id: String,
+    /// The tenant it opens.
+    #[arg(long, default_value = DEFAULT_TENANT)]
+    tenant: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Token {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let now = Clock::system().now();
+        match self {
+            Self::New(command) => command.run(now).await,
+            Self::List(command) => command.run(now).await,
+            Self::Revoke(command) => command.run(now).await,
+        }
+    }
+}
+
+impl New {
+    async fn run(self, now: Timestamp) -> anyhow::Result<Exit> {
+        let config = Config::load_without_secrets(&self.file.config)?;
+        if !config.tenants.contains_key(&self.tenant) {
+            let known: Vec<&str> = config.tenants.keys().map(String::as_str).collect();
+            bail!(
+                "there is no tenant {:?} in {}; there are {}",
+                self.tenant,
+                self.file.config.display(),
+                known.join(", ")
+            );
+        }
+        let expires = self.expires.as_deref().map(|text| moment(text, now)).transpose()?;
+        let token = token::Token::generate();
+        let credential = Credential {
+            selector: token.selector(),
+            hash: token.hash().to_vec(),
+            tenant: self.tenant.clone(),
+            connection: self.connection.unwrap_or_else(|| self.label.clone()),
+            label: self.label,
+            scopes: "scim".to_owned(),
+            created: now,
+            expires,
+            revoked: None,
+            last_used: None,
+        };
+        let store = open(&config)?;
+        let stored = credential.clone();
+        store.write(move |tx| tx.put_credential(&stored)).await?;
+        store.close().await;
+        let scim_url = scim_url(&config, &self.tenant);
+        let out = Output::new(self.json);
+        let mut shown = view(&credential, now);
+        shown["token"] = json!(token.expose());
+        shown["scimUrl"] = json!(scim_url);
+        out.json(&shown)?;
+        out.line(format_args!("Base URL: {scim_url}"))?;
+        out.line(format_args!("Token:    {}", token.expose()))?;
+        out.line("It is not shown again.")?;
+        Ok(Exit::Done)
+    }
+}
+
+impl List {
+    async fn run(self, now: Timestamp) -> anyhow::Result<Exit> {
+        let store = open(&Config::load_without_secrets(&self.file.config)?)?;
+        let credentials = store.read(|db| db.credentials(self.tenant.as_deref())).await?;
+        let out = Output::new(self.json);
+        let views: Vec<Value> = credentials.iter().map(|credential| view(credential, now)).collect();
+        out.json(&json!({ "tokens": views }))?;
+        let mut rows = vec![table::row(["id", "tenant", "connection", "label", "state", "made", "ends", "last used"])];
+        let text = |moment: Option<Timestamp>| moment.map_or_else(|| "-".to_owned(), day);
+        rows.extend(credentials.iter().map(|credential| {
+            vec![
+                credential.selector.clone(),
+                credential.tenant.clone(),
+                credential.connection.clone(),
+                credential.label.clone(),
+                state(credential, now).to_owned(),
+                day(credential.created),
+                text(credential.expires),
+                text(credential.last_used),
+            ]
+        }));
+        for line in table::lines(&rows) {
+            out.line(line)?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Revoke {
+    async fn run(self, now: Timestamp) -> anyhow::Result<Exit> {
+        let store = open(&Config::load_without_secrets(&self.file.config)?)?;
+        let (tenant, id) = (self.tenant.clone(), self.id.clone());
+        let is_done = store.write(move |tx| tx.revoke_credential(&tenant, &id, now)).await?;
+        store.close().await;
+        if !is_done {
+            bail!("tenant {:?} has no token {:?} that is still good", self.tenant, self.id);
+        }
+        let out = Output::new(self.json);
+        out.json(&json!({ "done": true, "id": self.id }))?;
+        out.line(format_args!("{} is revoked", self.id))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// The database of a configuration, beside a server that may be running on it.
+fn open(config: &Config) -> Result<Store, StoreError> {
+    let StoreUrl::Sqlite(path) = &config.store.url;
+    Store::open(&Options::visit(Path::new(path)))
+}
+
+fn scim_url(config: &Config, tenant: &str) -> String {
+    let root = config.server.public_url.as_str().trim_end_matches('/');
+    match tenant {
+        DEFAULT_TENANT => format!("{root}/scim/v2"),
+        _ => format!("{root}/t/{tenant}/scim/v2"),
+    }
+}
+
+fn view(credential: &Credential, now: Timestamp) -> Value {
+    json!({
+        "id": credential.selector, "tenant": credential.tenant, "connection": credential.connection,
+        "label": credential.label, "state": state(credential, now), "created": credential.created,
+        "expires": credential.expires, "revoked": credential.revoked, "lastUsed": credential.last_used,
+    })
+}
+
+fn state(credential: &Credential, now: Timestamp) -> &'static str {
+    match credential {
+        Credential { revoked: Some(_), .. } => "revoked",
+        Credential { expires: Some(end), .. } if *end <= now => "expired",
+        _ => "good",
+    }
+}
+
+fn day(moment: Timestamp) -> String {
+    moment.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// A duration from now, or a moment; either way in the future.
+fn moment(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
+    let wrong =
+        || format!("{text:?} is neither a duration such as \"365d\" nor a moment such as \"2027-01-31T00:00:00Z\"");
+    let moment = match text.parse::<Span>() {
+        Ok(span) => now.checked_add(span.to_duration(SpanRelativeTo::days_are_24_hours()).with_context(wrong)?)?,
+        Err(_) => text.parse::<Timestamp>().with_context(wrong)?,
+    };
+    if moment <= now {
+        bail!("{text:?} is in the past");
+    }
+    Ok(moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_a_duration_or_a_moment_in_the_future() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(moment(text, now).ok().map(|moment| moment.to_string()).as_deref(), expected, "{text}");
+        };
+        check("365d", Some("2027-01-01T00:00:00Z"));
+        check("12h", Some("2026-01-01T12:00:00Z"));
+        check("2027-01-31T00:00:00Z", Some("2027-01-31T00:00:00Z"));
+        check("2025-01-31T00:00:00Z", None);
+        check("-1d", None);
+        check("soon", None);
+    }
+}

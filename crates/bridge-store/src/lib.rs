@@ -36,7 +36,7 @@ use std::time::Duration;
 pub use audit::AuditBreak;
 pub use error::{StoreError, Taken};
 pub use journal::Pruned;
-pub use query::is_pointed;
+pub use query::{Show, is_pointed};
 pub use rows::*;
 
 use driver::Session;

@@ -17,6 +17,9 @@ const LOOKUPS: usize = 100;
 /// How many members of a group are read at once when a filter asks about them.
 const MEMBERS: usize = 1000;
 
+/// Makes the full resource that a filter, or the rest of one, is matched against.
+pub type Show<'a> = dyn Fn(&Db<'_>, &Resource, &Filter) -> Result<Map<String, Value>, StoreError> + 'a;
+
 /// What SQL can say about a filter. The resources it selects include all that match.
 #[derive(Debug, Default)]
 struct Narrowed {
@@ -244,11 +247,7 @@ impl Db<'_> {
 
     /// A page of the live resources of a tenant. `show` makes the full resource that the rest of the filter, which no index
     /// decided, is matched against.
-    pub fn list_with(
-        &self,
-        query: &ListQuery<'_>,
-        show: &dyn Fn(&Db<'_>, &Resource, &Filter) -> Result<Map<String, Value>, StoreError>,
-    ) -> Result<Page, StoreError> {
+    pub fn list_with(&self, query: &ListQuery<'_>, show: &Show<'_>) -> Result<Page, StoreError> {
         let Some(filter) = query.filter else { return self.list_all(query) };
         let mut compiler = Compiler {
             tenant: query.tenant,
@@ -355,7 +354,7 @@ impl Db<'_> {
         from: &str,
         parameters: &[Parameter<'_>],
         rest: &Filter,
-        show: &dyn Fn(&Db<'_>, &Resource, &Filter) -> Result<Map<String, Value>, StoreError>,
+        show: &Show<'_>,
     ) -> Result<Page, StoreError> {
         let sql = format!("SELECT {} {from} ORDER BY r.key", columns!());
         let mut page = Page { total: 0, resources: Vec::new(), next: None };

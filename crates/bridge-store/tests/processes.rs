@@ -2,6 +2,8 @@
 //!
 //! A test starts its own executable again with `STORE_CHILD` set and plays the child there.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -161,10 +161,6 @@ impl ApiError {
             Self::Throttled { retry_after_s, .. } | Self::Unavailable { retry_after_s, .. } => {
                 answer.insert_header((header::RETRY_AFTER, *retry_after_s));
             }
-            // What is left of the body must not be taken for the next request.
-            Self::TooLarge { .. } => {
-                answer.force_close();
-            }
             _ => {}
         }
         answer.body(self.to_scim(request_id).to_json().to_string())

@@ -9,12 +9,12 @@ use std::{
     fmt,
     future::{Ready, ready},
     panic::AssertUnwindSafe,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError,
-    body::{EitherBody, MessageBody},
+    body::MessageBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
     http::{
         Method, StatusCode,
@@ -30,6 +30,7 @@ use scim_model::ScimError;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 use uuid::Uuid;
 
+use super::unread::{Keeping, Rest};
 use crate::{
     bridge::Bridge,
     error::{ApiError, SCIM_JSON},
@@ -91,56 +92,79 @@ impl ResponseError for Unanswered {
 /// # Errors
 /// Only such as render as a SCIM answer.
 pub(super) async fn answer_in_scim(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let id = RequestId::new();
     let began = Instant::now();
     let method = name_of(request.method());
     request.extensions_mut().insert(id);
+    let rest = Rest::of(&mut request);
     let span = info_span!("request", request.id = %id, method, path = request.path());
-    let answer = async {
-        if percent_decode_str(request.path()).decode_utf8().is_err() {
-            let error: ApiError = ScimError::invalid_syntax("The address is not UTF-8 after percent-decoding").into();
-            return Err(Unanswered { error, id }.into());
+    let outcome = go_through(request, next).instrument(span.clone()).await;
+    let _entered = span.enter();
+    let took = began.elapsed();
+    match outcome {
+        Ok((mut response, None)) => {
+            log(response.status(), None, method, took);
+            add_id(response.response_mut(), id);
+            Ok(response.map_into_left_body())
         }
-        // The request is gone after a panic, and nothing else is shared with it.
-        let response = AssertUnwindSafe(async { next.call(request).await }).catch_unwind().await;
-        match response {
-            Ok(Ok(response)) => Ok(translate(response, id)),
-            Ok(Err(error)) => Err(Unanswered {
-                error: own_error(&error).unwrap_or_else(|| foreign_error(error.as_response_error().status_code())),
-                id,
-            }
-            .into()),
-            Err(panic) => {
-                Err(Unanswered { error: ApiError::internal(format!("panic: {}", words(&*panic))), id }.into())
-            }
+        Ok((response, Some(error))) => {
+            log(error.status(), Some(&error), method, took);
+            Ok(replace(response, &error, id, rest).map_into_right_body())
+        }
+        Err(error) => {
+            log(error.status(), Some(&error), method, took);
+            Err(Unanswered { error, id }.into())
         }
     }
-    .instrument(span.clone())
-    .await;
-    span.in_scope(|| log(&answer, method, began));
-    answer
 }
 
-/// Keeps an answer that is SCIM already; puts every other one into the Error schema.
-fn translate<B: MessageBody>(mut response: ServiceResponse<B>, id: RequestId) -> ServiceResponse<EitherBody<B>> {
+/// Lets the request through. Gives the answer, with the error to answer instead if it is not SCIM; or only an error, when
+/// there is no answer to put it into.
+async fn go_through<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<(ServiceResponse<B>, Option<ApiError>), ApiError> {
+    if percent_decode_str(request.path()).decode_utf8().is_err() {
+        return Err(ScimError::invalid_syntax("The address is not UTF-8 after percent-decoding").into());
+    }
+    // After a panic the request is gone, and nothing else is shared with it.
+    match AssertUnwindSafe(async { next.call(request).await }).catch_unwind().await {
+        Ok(Ok(response)) => {
+            let error = error_of(&response);
+            Ok((response, error))
+        }
+        Ok(Err(error)) => {
+            Err(own_error(&error).unwrap_or_else(|| foreign_error(error.as_response_error().status_code())))
+        }
+        Err(panic) => Err(ApiError::internal(format!("panic: {}", words(&*panic)))),
+    }
+}
+
+/// The error that an answer stands for; `None` if it can stay as it is.
+fn error_of<B>(response: &ServiceResponse<B>) -> Option<ApiError> {
     let status = response.status();
-    let error = response.response().error().and_then(own_error);
     let is_failure = status.is_client_error() || status.is_server_error();
     let is_scim = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == SCIM_JSON);
-    if error.is_none() && (is_scim || !is_failure) {
-        add_id(response.response_mut(), id);
-        return response.map_into_left_body();
-    }
-    let allow = response.headers().get(header::ALLOW).cloned();
-    let mut answer = error.unwrap_or_else(|| foreign_error(status)).render(&id.to_string());
+    let error = response.response().error().and_then(own_error);
+    error.or_else(|| (is_failure && !is_scim).then(|| foreign_error(status)))
+}
+
+/// Answers with the error. Of the answer that it replaces, the header `Allow` stays.
+fn replace<B>(
+    response: ServiceResponse<B>,
+    error: &ApiError,
+    id: RequestId,
+    rest: Option<Rest>,
+) -> ServiceResponse<Keeping> {
+    let mut answer = error.render(&id.to_string()).map_body(|_, body| Keeping::new(body, rest));
     add_id(&mut answer, id);
-    if let Some(allow) = allow {
-        answer.headers_mut().insert(header::ALLOW, allow);
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        answer.headers_mut().insert(header::ALLOW, allow.clone());
     }
-    response.into_response(answer).map_into_right_body()
+    response.into_response(answer)
 }
 
 fn add_id<B>(answer: &mut HttpResponse<B>, id: RequestId) {
@@ -174,15 +198,7 @@ fn words(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// One line per request: what came of it, without what the client sent.
-fn log<B>(answer: &Result<ServiceResponse<B>, Error>, method: &'static str, began: Instant) {
-    let (status, error) = match answer {
-        Ok(response) => (response.status(), response.response().error().and_then(own_error)),
-        Err(failure) => (
-            failure.as_response_error().status_code(),
-            failure.as_error::<Unanswered>().map(|unanswered| unanswered.error.clone()),
-        ),
-    };
-    let took = began.elapsed();
+fn log(status: StatusCode, error: Option<&ApiError>, method: &'static str, took: Duration) {
     let class = match status.as_u16() {
         200..300 => "2xx",
         300..400 => "3xx",

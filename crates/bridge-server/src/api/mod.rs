@@ -16,6 +16,7 @@ mod edge;
 mod place;
 mod query;
 mod resources;
+mod unread;
 
 use std::{io, net::TcpListener, sync::Arc, time::Duration};
 

@@ -28,7 +28,6 @@ impl Answer {
     }
 
     /// Expects a status.
-    #[must_use]
     #[track_caller]
     pub fn has_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{:#}", self.body);
@@ -36,7 +35,6 @@ impl Answer {
     }
 
     /// Expects a SCIM error whose detail names all of these.
-    #[must_use]
     #[track_caller]
     pub fn names(self, words: &[&str]) -> Self {
         let detail = self.detail().to_owned();

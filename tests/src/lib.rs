@@ -97,6 +97,12 @@ impl Setup {
         let (login, partner) = (credentials::glance::PARTNER_LOGIN, credentials::glance::PARTNER_ID);
         let domain = credentials::netsapiens::DOMAIN;
         let database = database.display();
+        let common = |lines: &str| {
+            let defaults = ["rate_per_second = 0", "max_in_flight = 8"].into_iter();
+            let is_given = |default: &&str| !lines.contains(default.split(' ').next().unwrap_or_default());
+            defaults.filter(is_given).collect::<Vec<_>>().join("\n")
+        };
+        let [of_glance, of_pbx, of_crm] = [common(glance), common(pbx), common(crm)];
         format!(
             r#"
 [server]
@@ -123,8 +129,7 @@ partner_login = "{login}"
 partner_id = "{partner}"
 partner_password = {{ file = "glance_password" }}
 address_domain = "acme.glance.net"
-rate_per_second = 0
-max_in_flight = 8
+{of_glance}
 {glance}
 
 [tenants.default.targets.pbx]
@@ -133,8 +138,7 @@ base_url = "{pbx_url}"
 domain = "{domain}"
 api_key = {{ file = "pbx_api_key" }}
 suspend_dial_policy = "Deny All"
-rate_per_second = 0
-max_in_flight = 8
+{of_pbx}
 {pbx}
 
 [tenants.default.targets.crm]
@@ -144,8 +148,7 @@ web_api_key = {{ file = "crm_web_api_key" }}
 template = "Contact centre agent"
 templates."Contact centre agent" = {{ cti = true }}
 templates.Agent = {{ cti = false }}
-rate_per_second = 0
-max_in_flight = 8
+{of_crm}
 {crm}
 
 {more}
@@ -243,6 +246,11 @@ impl Bridge {
     /// Base URL of the admin server.
     pub fn admin_url(&self) -> String {
         format!("http://{}", self.running.admin_addr)
+    }
+
+    /// The configuration file that it was started with.
+    pub fn file(&self) -> String {
+        self.setup.file(&self.simulators, &self.folder.path().join("bridge.db"))
     }
 
     /// The folder with the database and the secrets.

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::bridge::{Bridge, StartError};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, scim_base};
 use crate::token::Token;
 use crate::{admin, api, telemetry};
 
@@ -60,10 +60,7 @@ impl Running {
     /// SCIM base URL of a tenant at the address that was taken.
     #[must_use]
     pub fn scim_url(&self, tenant: &str) -> String {
-        match tenant {
-            api::DEFAULT_TENANT => format!("http://{}/scim/v2", self.scim_addr),
-            _ => format!("http://{}/t/{tenant}/scim/v2", self.scim_addr),
-        }
+        scim_base(&format!("http://{}", self.scim_addr), tenant)
     }
 
     /// Base URL of the admin server at the address that was taken.

@@ -29,7 +29,7 @@ mod testing;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -89,7 +89,8 @@ struct Inner {
     readers: Readers,
     shared: Arc<Shared>,
     path: PathBuf,
-    _lock: Option<Lock>,
+    /// Given back when the store is closed, so that the next process need not wait for the last clone.
+    lock: Mutex<Option<Lock>>,
     _directory: Option<tempfile::TempDir>,
 }
 
@@ -130,7 +131,7 @@ impl Store {
         Tx::new(Db::new(Session::new(&connection, None), Arc::clone(&shared))).load_index(options.lock)?;
         let readers = Readers::start(&path)?;
         let writer = Writer::start(connection, Arc::clone(&shared))?;
-        let inner = Inner { writer, readers, shared, path, _lock: lock, _directory: directory };
+        let inner = Inner { writer, readers, shared, path, lock: Mutex::new(lock), _directory: directory };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -211,6 +212,7 @@ impl Store {
     /// Writes what is queued, refuses what comes later, and moves the log into the database.
     pub async fn close(&self) {
         self.inner.writer.close().await;
+        self.inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// What has been done since the store was opened.

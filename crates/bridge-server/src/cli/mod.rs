@@ -106,7 +106,7 @@ pub fn main() -> ExitCode {
 /// A server tells what it does; a command tells what is wrong.
 fn default_filter(command: &Command) -> &'static str {
     match command {
-        Command::Serve(_) => "info",
+        Command::Serve(_) => "info,actix_server=warn,refinery_core=warn",
         _ => "error",
     }
 }

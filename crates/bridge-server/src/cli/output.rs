@@ -8,28 +8,42 @@ use serde_json::Value;
 /// Standard output, either for people or for programs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
-    is_json: bool,
+    reader: Reader,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Person,
+    Program,
+    #[cfg(test)]
+    Nobody,
 }
 
 impl Output {
     /// `--json`: only JSON is printed.
     pub(super) fn new(is_json: bool) -> Self {
-        Self { is_json }
+        Self { reader: if is_json { Reader::Program } else { Reader::Person } }
+    }
+
+    /// Prints nothing.
+    #[cfg(test)]
+    pub(super) fn silent() -> Self {
+        Self { reader: Reader::Nobody }
     }
 
     /// A line for people.
     pub(super) fn line(self, text: impl Display) -> io::Result<()> {
-        if self.is_json { Ok(()) } else { print(&text) }
+        if self.reader == Reader::Person { print(&text) } else { Ok(()) }
     }
 
     /// A document for programs, over several lines.
     pub(super) fn json(self, value: &Value) -> io::Result<()> {
-        if self.is_json { print(&format_args!("{value:#}")) } else { Ok(()) }
+        if self.reader == Reader::Program { print(&format_args!("{value:#}")) } else { Ok(()) }
     }
 
     /// A document for programs, on one line.
     pub(super) fn json_line(self, value: &Value) -> io::Result<()> {
-        if self.is_json { print(value) } else { Ok(()) }
+        if self.reader == Reader::Program { print(value) } else { Ok(()) }
     }
 }
 

@@ -164,7 +164,7 @@ impl TargetPlan {
         json!({
             "name": target.name, "kind": target.settings.kind, "mode": target.settings.mode, "required": target.settings.required,
             "scope": mapping.scope, "refuses": self.refuses, "rests": self.rests,
-            "account": mapping.account.fields, "lineage": mapping.lineage, "problems": mapping.problems,
+            "account": mapping.account.fields, "lineage": told(&mapping.lineage), "problems": mapping.problems,
             "calls": self.calls, "tasks": self.tasks,
         })
     }
@@ -174,9 +174,11 @@ impl TargetPlan {
         let mut lines =
             vec![String::new(), format!("{} ({}, {})", target.name, target.settings.kind, target.settings.base_url)];
         let width = mapping.account.fields.keys().map(|name| name.chars().count()).max().unwrap_or_default();
-        for (name, value) in &mapping.account.fields {
-            let lineage = mapping.lineage.get(name).map(origin).unwrap_or_default();
-            lines.push(format!("  {name:width$} = {}{lineage}", printed(value)));
+        for field in &target.rules.schema().fields {
+            if let Some(value) = mapping.account.fields.get(&field.name) {
+                let lineage = mapping.lineage.get(&field.name).map(origin).unwrap_or_default();
+                lines.push(format!("  {:width$} = {}{lineage}", field.name, printed(value)));
+            }
         }
         for (name, lineage) in &mapping.lineage {
             if let Outcome::LeftOut { problem } = &lineage.outcome {
@@ -214,15 +216,19 @@ fn printed(value: &FieldValue) -> String {
     }
 }
 
-/// ` <- SOURCE by RULE`, with what is known of it.
+/// ` <- SOURCE   by RULE`. A list of rules is not repeated: its source says which one it was.
 fn origin(lineage: &Lineage) -> String {
-    let source = lineage.source.as_deref().unwrap_or_default();
-    match (source, lineage.rule.as_str()) {
-        ("", "") => String::new(),
-        (source, rule) if source == rule || rule.is_empty() => format!("   <- {source}"),
-        ("", rule) => format!("   <- {rule}"),
-        (source, rule) => format!("   <- {source}   by {rule}"),
+    let source = lineage.source.as_deref().unwrap_or("?");
+    match lineage.rule.as_str() {
+        rule if rule.is_empty() || rule == source || rule.starts_with('[') => format!("   <- {source}"),
+        rule => format!("   <- {source}   by {rule}"),
     }
+}
+
+/// What was decided about the fields; not those that nobody ever spoke of.
+fn told(lineage: &BTreeMap<String, Lineage>) -> BTreeMap<&String, &Lineage> {
+    let is_silent = |lineage: &Lineage| lineage.rule.is_empty() && matches!(lineage.outcome, Outcome::Absent { .. });
+    lineage.iter().filter(|(_, lineage)| !is_silent(lineage)).collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{ConfigFile, Exit, Output, table};
 use crate::api::DEFAULT_TENANT;
 use crate::clock::Clock;
-use crate::config::{Config, StoreUrl};
+use crate::config::{Config, StoreUrl, scim_base};
 use crate::token;
 
 /// Connection tokens, the identity provider's credential.
@@ -114,7 +114,7 @@ impl New {
         let stored = credential.clone();
         store.write(move |tx| tx.put_credential(&stored)).await?;
         store.close().await;
-        let scim_url = scim_url(&config, &self.tenant);
+        let scim_url = scim_base(config.server.public_url.as_str(), &self.tenant);
         let out = Output::new(self.json);
         let mut shown = view(&credential, now);
         shown["token"] = json!(token.expose());
@@ -175,14 +175,6 @@ impl Revoke {
 fn open(config: &Config) -> Result<Store, StoreError> {
     let StoreUrl::Sqlite(path) = &config.store.url;
     Store::open(&Options::visit(Path::new(path)))
-}
-
-fn scim_url(config: &Config, tenant: &str) -> String {
-    let root = config.server.public_url.as_str().trim_end_matches('/');
-    match tenant {
-        DEFAULT_TENANT => format!("{root}/scim/v2"),
-        _ => format!("{root}/t/{tenant}/scim/v2"),
-    }
 }
 
 fn view(credential: &Credential, now: Timestamp) -> Value {

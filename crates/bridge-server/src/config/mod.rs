@@ -308,6 +308,16 @@ pub fn admin_token(path: &Path) -> Result<Option<SecretString>, ConfigError> {
     build::admin_token(&text, folder_of(path)).map_err(|error| error.in_file(path))
 }
 
+/// SCIM base URL of a tenant below a root; the tenant named `default` has a short one.
+#[must_use]
+pub fn scim_base(root: &str, tenant: &str) -> String {
+    let root = root.trim_end_matches('/');
+    match tenant {
+        "default" => format!("{root}/scim/v2"),
+        _ => format!("{root}/t/{tenant}/scim/v2"),
+    }
+}
+
 fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or_else(|| Path::new("."))
 }

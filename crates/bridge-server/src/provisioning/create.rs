@@ -158,7 +158,7 @@ impl Create<'_> {
         let is_active = document.is_active();
         let judged = judge(self.tenant, &id, &document, &basis.around);
         if is_active {
-            refuse(&judged)?;
+            refuse(&judged, &basis.around)?;
         }
         let new = NewResource {
             tenant: self.tenant.name.clone(),

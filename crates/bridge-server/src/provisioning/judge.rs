@@ -49,8 +49,13 @@ pub fn judge(tenant: &Tenant, id: &str, document: &Document, around: &Surroundin
     tenant.targets.values().map(judged).collect()
 }
 
-/// Refuses what a required target would refuse: all problems in one answer.
-pub fn refuse(judged: &[Judged]) -> Result<(), ApiError> {
+/// Refuses what a required target would refuse: all problems in one answer. `around` is what it was judged with.
+pub fn refuse(judged: &[Judged], around: &Surroundings) -> Result<(), ApiError> {
+    let required_pools = judged.iter().filter(|judged| judged.target.settings.required);
+    let mut pools = required_pools.flat_map(|judged| &judged.mapping.pools);
+    if let Some(pool) = pools.find(|pool| !around.assigned.contains_key(*pool)) {
+        return Err(pool_empty(pool));
+    }
     let required = judged.iter().filter(|judged| {
         judged.target.settings.required && matches!(judged.mapping.scope, bridge_mapping::Scope::In)
     });
@@ -68,6 +73,19 @@ pub fn refuse(judged: &[Judged]) -> Result<(), ApiError> {
             Err(ApiError::Scim(ScimError::invalid_value(parts.join("; "))))
         }
     }
+}
+
+/// A pool has no value left for an account that needs one.
+pub fn pool_empty(pool: &str) -> ApiError {
+    ApiError::Refused(Refusal {
+        conflict: false,
+        target: "bridge".to_owned(),
+        field: None,
+        attribute: None,
+        code: "pool-empty".to_owned(),
+        cause: format!("the pool {pool} has no free value; add a range in the configuration"),
+        retry_helps: true,
+    })
 }
 
 fn refusal(target: &str, problem: &Problem) -> Refusal {

@@ -174,7 +174,7 @@ fn live(resource: Option<Resource>, resource_type: &str, id: &str) -> Result<Res
 
 /// A resource as clients see it; with the state of its targets if their rows are given.
 fn show(tenant: &Tenant, kind: &ResourceType, resource: &Resource, rows: Option<&[Row]>) -> Shown {
-    let location = format!("{}{}/{}", tenant.base_url, kind.endpoint, resource.id);
+    let location = format!("{}/{}/{}", tenant.base_url, kind.endpoint, resource.id);
     let meta = Meta {
         created: resource.created,
         last_modified: resource.modified,

@@ -10,7 +10,7 @@ use bridge_store::{
 };
 use jiff::Timestamp;
 
-use super::judge::{Judged, Surroundings, judge};
+use super::judge::{Judged, Surroundings, judge, pool_empty};
 use crate::config::{Adopt, Mode};
 use crate::error::{ApiError, Refusal};
 use crate::landscape::{Target, Tenant};
@@ -49,18 +49,6 @@ pub fn taken_error(attribute: &str) -> ApiError {
         attribute: attribute.to_owned(),
         detail: format!("Another resource has this {attribute}; link to it, or change the value"),
     }
-}
-
-fn pool_empty(pool: &str) -> ApiError {
-    ApiError::Refused(Refusal {
-        conflict: false,
-        target: "bridge".to_owned(),
-        field: None,
-        attribute: None,
-        code: "pool-empty".to_owned(),
-        cause: format!("the pool {pool} has no free value; add a range in the configuration"),
-        retry_helps: true,
-    })
 }
 
 /// What a write stores beside the resource.

@@ -204,7 +204,7 @@ impl Update<'_> {
         let is_active = draft.document.is_active();
         let judged = judge(self.tenant, &resource.id, &draft.document, &around);
         if is_active {
-            refuse(&judged)?;
+            refuse(&judged, &around)?;
         }
         let kind = resource_type_of(self.tenant, self.resource_type)?;
         let values = self.bridge.store.indexed_values(&self.tenant.name, kind, &draft.document);

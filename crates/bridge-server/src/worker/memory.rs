@@ -1,7 +1,7 @@
 //! What a row remembers of an account beside what was last seen of it: the values a suspension overwrote, and the account
 //! as it was before we took it over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bridge_connectors::{Observed, Presence};
 use bridge_mapping::{Account, FieldValue, TargetKind};
@@ -19,6 +19,9 @@ pub struct Memory {
     /// The account at adoption, to be given back if the create is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Before>,
+    /// The fields that were sent when the account was settled last. One that has no source any more is wanted empty.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub sent: BTreeSet<String>,
 }
 
 /// An account before we changed anything about it.
@@ -51,6 +54,22 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// The account with every field that we sent before, and that has no value any more, wanted empty.
+    pub fn with_emptied(&self, mut account: Account) -> Account {
+        for field in &self.sent {
+            account.fields.entry(field.clone()).or_insert(FieldValue::Plain(Value::Null));
+        }
+        account
+    }
+
+    /// Takes note of what an account that is settled now was sent with.
+    pub fn settled_with(&mut self, account: &Account) {
+        let is_set = |value: &FieldValue| value.plain().is_some_and(|value| !value.is_null());
+        self.sent = account.fields.iter().filter(|(_, value)| is_set(value)).map(|(name, _)| name.clone()).collect();
+    }
+}
+
 impl Before {
     /// The account as it is seen now.
     pub fn of(observed: &Observed) -> Self {
@@ -71,5 +90,39 @@ impl Before {
             Some(false) => Presence::Suspended,
             Some(true) | None => Presence::Active,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn account(fields: &[(&str, Value)]) -> Account {
+        let mut account = Account::new(TargetKind::Netsapiens);
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), FieldValue::Plain(value.clone())));
+        account.fields.extend(fields);
+        account
+    }
+
+    #[test]
+    fn a_field_that_lost_its_source_is_wanted_empty_once() {
+        let mut memory = Memory::default();
+        memory.settled_with(&account(&[("user", json!("1000")), ("department", json!("Sales"))]));
+        let emptied = memory.with_emptied(account(&[("user", json!("1000"))]));
+        assert_eq!(emptied, account(&[("user", json!("1000")), ("department", Value::Null)]));
+        memory.settled_with(&emptied);
+        assert_eq!(memory.with_emptied(account(&[("user", json!("1000"))])), account(&[("user", json!("1000"))]));
+    }
+
+    #[test]
+    fn a_memory_survives_the_column() {
+        let mut memory = Memory::default();
+        assert_eq!(memory.column().unwrap(), None);
+        memory.suspension = Some(BTreeMap::from([("user-scope".to_owned(), json!("Basic User"))]));
+        memory.adopted = Some(Before { fields: BTreeMap::new(), active: Some(true) });
+        let column = memory.column().unwrap();
+        assert_eq!(Memory::read(column.as_ref()).unwrap(), memory);
     }
 }

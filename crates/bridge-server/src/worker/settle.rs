@@ -1,14 +1,17 @@
 //! The end of the work on an account, written down in one transaction: the row, the journal, the pool, and the accounts
 //! that waited for this one.
 
-use bridge_store::{Account as Row, AccountState, Change, Reason, Settlement, StoreError, Tx, Want};
+use std::collections::BTreeMap;
+
+use bridge_store::{Account as Row, AccountState, Change, Doubt, Reason, ResourceState, Settlement, StoreError, Tx, Want};
 use jiff::Timestamp;
 
 use super::duty;
 use super::pool;
 use super::work::{End, Work};
 use crate::alerts::{Alert, AlertKind};
-use crate::landscape::{Target, Tenant};
+use crate::clock::later;
+use crate::landscape::{Pool, Target, Tenant};
 
 /// The code of a row that waits for another target.
 pub const WAITING_FOR_TARGET: &str = "waiting-for-target";
@@ -26,6 +29,8 @@ impl Work<'_> {
         let (resource, target) = (self.row.resource, self.row.target.clone());
         let confirmed = self.confirmed_pools(&settlement);
         let ready = self.dependents();
+        let is_gone = self.resource.state != ResourceState::Live;
+        let returns = self.returns(now);
         let (tenant, calls, adopted_value) = (self.tenant.name.clone(), self.calls, self.adopted_value);
         let (state, reason) = (settlement.state, settlement.reason.clone());
         let target_name = target.clone();
@@ -43,6 +48,9 @@ impl Work<'_> {
                 }
                 for pool in &confirmed {
                     tx.confirm(&tenant, pool, resource, now)?;
+                }
+                if is_gone {
+                    release_values(tx, &tenant, resource, &returns, now)?;
                 }
                 release_dependents(tx, resource, &ready, now).map(Some)
             })
@@ -138,11 +146,49 @@ impl Work<'_> {
             .collect()
     }
 
+    /// When the values of each pool may be given back.
+    fn returns(&self, now: Timestamp) -> BTreeMap<String, Return> {
+        let of = |pool: &Pool| Return {
+            confirmed_by: pool.confirmed_by.clone(),
+            rests_until: later(now, pool.cool_off),
+        };
+        self.tenant.pools.iter().map(|(name, pool)| (name.clone(), of(pool))).collect()
+    }
+
     /// The targets that come after this one.
     fn dependents(&self) -> Vec<Dependent> {
         let follows = |target: &&std::sync::Arc<Target>| target.after.contains(&self.target.name);
         self.tenant.targets.values().filter(follows).map(|target| Dependent::new(self.tenant, target)).collect()
     }
+}
+
+/// When the value of a pool may be given back, and until when it then rests.
+#[derive(Clone)]
+struct Return {
+    /// The target that must have no account any more; none: all of them.
+    confirmed_by: Option<String>,
+    rests_until: Timestamp,
+}
+
+/// Gives the pool values of a resource back that is gone, once the target that confirms them has no account of it any
+/// more. What was never confirmed is free at once; the rest cools off.
+fn release_values(
+    tx: &mut Tx<'_>,
+    tenant: &str,
+    resource: i64,
+    returns: &BTreeMap<String, Return>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let rows = tx.accounts_of(resource)?;
+    let is_away = |row: &Row| row.remote_id.is_none() && row.doubt == Doubt::None && row.applied >= row.wanted;
+    for assignment in tx.assignments_of(resource)? {
+        let Some(Return { confirmed_by, rests_until }) = returns.get(&assignment.pool) else { continue };
+        let is_user = |row: &&Row| confirmed_by.as_ref().is_none_or(|target| row.target == *target);
+        if rows.iter().filter(is_user).all(is_away) {
+            tx.release(tenant, &assignment.pool, resource, *rests_until, now)?;
+        }
+    }
+    Ok(())
 }
 
 /// A target that comes after others.

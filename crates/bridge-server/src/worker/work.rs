@@ -127,7 +127,10 @@ impl<'a> Work<'a> {
                     Step::End(End::Again { at: until, state: AccountState::Due, reason, counts: false })
                 }
                 Duty::Park(reason) => Step::End(End::Parked { reason, candidate: None }),
-                Duty::Provision(account) => self.round(Presence::Active, Some(account), &mapping).await?,
+                Duty::Provision(account) => {
+                    let account = self.memory.with_emptied(account);
+                    self.round(Presence::Active, Some(account), &mapping).await?
+                }
                 Duty::Deprovision(presence) => self.round(presence, None, &mapping).await?,
                 Duty::GiveBack(account, presence) => self.round(presence, Some(account), &mapping).await?,
             };
@@ -178,7 +181,7 @@ impl<'a> Work<'a> {
                 account: account.as_ref(),
                 keys: &keys,
                 kept: self.memory.suspension.as_ref(),
-                secrets_changed: self.row.secret_pending,
+                secrets_changed: self.row.secret_pending && self.secrets.supplied().next().is_some(),
             },
             &self.observed,
         );
@@ -498,6 +501,9 @@ impl<'a> Work<'a> {
         let mut proof = self.row.proof.clone();
         if presence == Presence::Active {
             self.memory.suspension = None;
+            if let Some(account) = account {
+                self.memory.settled_with(account);
+            }
             proof = None;
         } else if has_calls {
             let lag = self.target.settings.settle_lag;

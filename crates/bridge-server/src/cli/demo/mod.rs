@@ -35,8 +35,12 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let mut signals = Signals::listen()?;
         let out = Output::new(self.json);
+        self.show(out).await
+    }
+
+    async fn show(self, out: Output) -> anyhow::Result<Exit> {
+        let mut signals = Signals::listen()?;
         let stage = Stage::build(self.port, self.admin_port).await?;
         announce(out, &stage)?;
         let mut exit = Exit::Done;
@@ -163,6 +167,6 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn the_demo_ends_with_every_account_right() {
         let demo = Demo { once: true, json: true, port: 0, admin_port: 0 };
-        assert_eq!(demo.run().await.unwrap(), Exit::Done);
+        assert_eq!(demo.show(Output::silent()).await.unwrap(), Exit::Done);
     }
 }

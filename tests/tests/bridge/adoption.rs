@@ -1,0 +1,141 @@
+//! Accounts that were there before the bridge, and people who come back.
+
+use bridge_server::operations::{self, AccountName};
+use bridge_store::AccountState;
+use bridge_tests::samples::ann;
+use bridge_tests::{Bridge, Setup, calls_of};
+use serde_json::{Value, json};
+
+/// Accounts that somebody made by hand for Ann.
+fn seed_ann(bridge: &Bridge) {
+    bridge.glance().seed(json!({
+        "PartnerUserID": "badge-77", "UserAddress": "ann.acme.glance.net", "UserFirst": "Annie", "UserLast": "Roe",
+        "UserEmail": "ann@acme.example"
+    }));
+    bridge.pbx().seed(json!({
+        "user": "1400", "name-first-name": "Annie", "name-last-name": "Roe", "login-username": "ann@acme.example",
+        "email-address": "ann@acme.example", "user-scope": "Basic User"
+    }));
+    bridge.crm().seed(json!({
+        "username": "ann", "first_name": "Annie", "last_name": "Roe", "email": "ann@acme.example",
+        "password": "Old!passw0rd12"
+    }));
+}
+
+fn name(id: &str, target: &str) -> AccountName {
+    AccountName { tenant: "default".to_owned(), resource: id.to_owned(), target: target.to_owned() }
+}
+
+#[tokio::test]
+async fn an_account_that_was_there_before_waits_for_a_person_and_nothing_is_changed() {
+    let bridge = Bridge::start().await;
+    seed_ann(&bridge);
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    for target in ["glance", "pbx"] {
+        let account = bridge.until_state(&id, target, AccountState::Parked).await;
+        assert_eq!(account.reason.unwrap().code, "review", "{target}");
+        assert!(account.candidate.is_some(), "{target}");
+    }
+    assert_eq!(bridge.glance().accounts()[0]["UserFirst"], "Annie");
+    assert_eq!(bridge.pbx().accounts()[0]["name-first-name"], "Annie");
+    assert_eq!(bridge.pbx().accounts().len(), 1);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_released_account_becomes_ours_and_keeps_its_log_in() {
+    let bridge = Bridge::start().await;
+    seed_ann(&bridge);
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_state(&id, "pbx", AccountState::Parked).await;
+    bridge.until_state(&id, "glance", AccountState::Parked).await;
+    for target in ["glance", "pbx"] {
+        operations::release(&bridge.running.bridge, &name(&id, target), "test").await.unwrap();
+        bridge.until_state(&id, target, AccountState::Settled).await;
+    }
+    let glance = &bridge.glance().accounts()[0];
+    assert_eq!((&glance["PartnerUserID"], &glance["UserFirst"]), (&json!("badge-77"), &json!("Ann")));
+    let pbx = &bridge.pbx().accounts()[0];
+    assert_eq!((&pbx["user"], &pbx["name-first-name"]), (&json!("1400"), &json!("Ann")));
+    assert_eq!(bridge.account(&id, "pbx").await.remote_id.as_deref(), Some("1400"));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn with_adopt_match_the_same_person_is_adopted_and_the_pool_value_gives_way() {
+    let adopt = r#"adopt = "match""#;
+    let setup = Setup::default().glance(adopt).crm(adopt).pbx("adopt = \"match\"\nsettle_lag = \"0s\"");
+    let bridge = Bridge::with(setup).await;
+    seed_ann(&bridge);
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    assert_eq!(bridge.pbx().accounts().len(), 1);
+    assert_eq!(bridge.pbx().accounts()[0]["name-first-name"], "Ann");
+    assert_eq!(bridge.glance().accounts().len(), 1);
+    assert_eq!(bridge.glance().accounts()[0]["UserFirst"], "Ann");
+    let crm = bridge.crm().accounts();
+    assert_eq!(crm.len(), 1);
+    assert_eq!(bridge.account(&id, "crm").await.remote_id.as_deref(), crm[0]["id"].as_str());
+    let reserved = bridge.running.bridge.store.read(|db| db.assignment("default", "extension", "1000")).await.unwrap();
+    assert_eq!(reserved.unwrap().resource, None, "the reserved value is free again");
+    assert_eq!(crm[0]["cti_phone_extension_number"], Value::Null, "the API cannot change what was there");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn with_adopt_match_a_namesake_is_not_adopted() {
+    let bridge = Bridge::with(Setup::default().glance(r#"adopt = "match""#)).await;
+    bridge.glance().seed(json!({
+        "PartnerUserID": "badge-77", "UserAddress": "ann.acme.glance.net", "UserEmail": "ann@somewhere.example"
+    }));
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let account = bridge.until_state(&id, "glance", AccountState::Parked).await;
+    assert_eq!(account.reason.unwrap().code, "review");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn with_adopt_never_a_taken_key_is_a_conflict_in_the_answer() {
+    let bridge = Bridge::with(Setup::default().glance(r#"adopt = "never""#)).await;
+    seed_ann(&bridge);
+    bridge.post("/Users", ann()).await.has_status(409).names(&["glance"]);
+    assert_eq!(bridge.glance().accounts()[0]["UserFirst"], "Annie");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_person_who_is_deleted_and_created_again_gets_the_old_account_back() {
+    let bridge = Bridge::with(Setup::default().pbx("on_delete = \"suspend\"\nsettle_lag = \"0s\"")).await;
+    let first = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.delete(&format!("/Users/{first}")).await.has_status(204);
+    bridge.until_at_rest(&first).await;
+    let second = bridge.post("/Users", ann()).await.has_status(201).id();
+    assert_ne!(first, second);
+    bridge.until_at_rest(&second).await;
+    let pbx = bridge.pbx().accounts();
+    assert_eq!(pbx.len(), 1, "{pbx:#?}");
+    assert_eq!((&pbx[0]["user"], &pbx[0]["user-scope"]), (&json!("1000"), &json!("Basic User")));
+    let glance = bridge.glance().accounts();
+    assert_eq!(glance.len(), 1);
+    assert_eq!(glance[0]["UserSuspended"], false);
+    assert_eq!(bridge.crm().accounts().len(), 1);
+    assert_eq!(bridge.account(&first, "pbx").await.state, AccountState::HandedOver);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_namesake_of_a_deleted_person_does_not_inherit_the_account() {
+    let bridge = Bridge::with(Setup::default().wait("2s")).await;
+    let first = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.delete(&format!("/Users/{first}")).await.has_status(204);
+    bridge.until_at_rest(&first).await;
+    let mut namesake = ann();
+    namesake["externalId"] = json!("00uanother");
+    let second = bridge.post("/Users", namesake).await.has_status(201).id();
+    let account = bridge.until_state(&second, "glance", AccountState::Parked).await;
+    assert_eq!(account.reason.unwrap().code, "review");
+    assert_eq!(bridge.glance().accounts()[0]["UserSuspended"], true);
+    assert_eq!(calls_of(bridge.glance(), "NewUser").len(), 1);
+    assert_ne!(bridge.glance().accounts(), Vec::<Value>::new());
+    bridge.stop().await;
+}

@@ -1,0 +1,13 @@
+//! The bridge from the outside: SCIM in, the targets' APIs out.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic: that is how it fails")]
+
+mod adoption;
+mod leavers;
+mod life;
+mod pools;
+mod refusals;
+mod restart;
+mod secrets;
+mod tenancy;
+mod weather;

@@ -1,0 +1,79 @@
+//! Extensions out of a pool.
+
+use bridge_tests::samples::{ann, okta_user};
+use bridge_tests::{Bridge, Setup, account_where};
+use bridge_store::AssignmentState;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn each_user_gets_an_extension_of_their_own_and_keeps_it() {
+    let bridge = Bridge::start().await;
+    let first = bridge.post("/Users", okta_user("ann")).await.has_status(201).id();
+    bridge.post("/Users", okta_user("bob")).await.has_status(201);
+    let extension = |name: &str| {
+        let accounts = bridge.pbx().accounts();
+        account_where(&accounts, "login-username", &format!("{name}@acme.example")).unwrap()["user"].clone()
+    };
+    assert_eq!((extension("ann"), extension("bob")), (json!("1000"), json!("1001")));
+    let operations = json!([{"op": "replace", "value": {"name": {"familyName": "Rowe"}}}]);
+    bridge.patch(&format!("/Users/{first}"), operations).await.has_status(200);
+    assert_eq!(extension("ann"), json!("1000"));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_extension_that_somebody_at_the_pbx_has_is_passed_over_in_the_same_delivery() {
+    let bridge = Bridge::start().await;
+    for extension in ["1000", "1001"] {
+        bridge.pbx().seed(json!({
+            "user": extension, "name-first-name": "Old", "name-last-name": "Hand",
+            "login-username": format!("old{extension}@acme.example"), "email-address": "old@acme.example",
+            "user-scope": "Basic User"
+        }));
+    }
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    let pbx = bridge.pbx().accounts();
+    let own = account_where(&pbx, "login-username", "ann@acme.example").unwrap();
+    assert_eq!(own["user"], "1002");
+    assert_eq!(bridge.crm().accounts()[0]["cti_phone_extension_number"], "1002");
+    let foreign = bridge.running.bridge.store.read(|db| db.assignment("default", "extension", "1000")).await.unwrap();
+    assert_eq!(foreign.unwrap().state, AssignmentState::Foreign);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_empty_pool_refuses_the_user_and_says_so() {
+    let bridge = Bridge::with(Setup { ranges: r#"["1000-1000"]"#.to_owned(), ..Setup::default() }).await;
+    bridge.post("/Users", okta_user("ann")).await.has_status(201);
+    bridge.post("/Users", okta_user("bob")).await.has_status(400).names(&["pool", "extension"]);
+    assert_eq!(bridge.get("/Users").await.body["totalResults"], 1, "nothing is stored");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_extension_that_the_identity_provider_sends_wins_over_the_pool() {
+    let bridge = Bridge::start().await;
+    let mut user = ann();
+    user["urn:ietf:params:scim:schemas:extension:bridgeTelephony:2.0:User"] = json!({"extension": "4242"});
+    let id = bridge.post("/Users", user).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    assert_eq!(bridge.pbx().accounts()[0]["user"], "4242");
+    let used = bridge.running.bridge.store.read(|db| db.assignment("default", "extension", "1000")).await.unwrap();
+    assert_eq!(used, None, "nothing is taken out of the pool");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_value_returns_once_the_account_is_gone() {
+    let bridge = Bridge::start().await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.delete(&format!("/Users/{id}")).await.has_status(204);
+    bridge.until_at_rest(&id).await;
+    assert_eq!(bridge.pbx().accounts(), Vec::<Value>::new());
+    let value = bridge.running.bridge.store.read(|db| db.assignment("default", "extension", "1000")).await.unwrap();
+    let value = value.unwrap();
+    assert_eq!((value.state, value.resource), (AssignmentState::Free, None));
+    assert!(value.free_at.is_some(), "it was in use, so it cools off");
+    bridge.stop().await;
+}

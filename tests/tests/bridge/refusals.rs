@@ -1,0 +1,183 @@
+//! What a target does not take: refused before anything is stored, a create taken back, an update undone.
+
+use bridge_simulators::Fault;
+use bridge_store::{AccountState, ResourceState};
+use bridge_tests::samples::{ann, okta_user};
+use bridge_tests::{Bridge, Setup, account_where};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_value_that_breaks_a_targets_rule_is_refused_with_target_field_limit_and_attribute() {
+    let bridge = Bridge::start().await;
+    let mut user = ann();
+    user["urn:ietf:params:scim:schemas:extension:bridgeNetsapiens:2.0:User"] = json!({"area-code": 7});
+    let answer = bridge.post("/Users", user).await.has_status(400).names(&["pbx", "area-code", "100", "999"]);
+    assert_eq!(answer.scim_type(), "invalidValue");
+    assert_eq!(bridge.get("/Users").await.body["totalResults"], 0, "nothing is stored");
+    let calls = [bridge.glance(), bridge.pbx(), bridge.crm()].map(|target| target.accounts().len());
+    assert_eq!(calls, [0, 0, 0], "nothing is sent");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn all_problems_of_all_targets_come_in_one_answer() {
+    let bridge = Bridge::start().await;
+    let mut user = ann();
+    user["urn:ietf:params:scim:schemas:extension:bridgeNetsapiens:2.0:User"] = json!({"area-code": 7});
+    user["urn:ietf:params:scim:schemas:extension:bridgeGlance:2.0:User"] = json!({"UserFirst": "x".repeat(50)});
+    bridge.post("/Users", user).await.has_status(400).names(&["area-code", "UserFirst"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_optional_value_that_does_not_fit_is_left_out_and_the_user_is_made() {
+    let bridge = Bridge::start().await;
+    let mut user = ann();
+    user["name"]["givenName"] = json!("Ann-".repeat(15));
+    let id = bridge.post("/Users", user).await.has_status(201).id();
+    let glance = bridge.glance().accounts();
+    assert_eq!(glance.len(), 1);
+    assert_ne!(glance[0]["UserFirst"], json!("Ann-".repeat(15)), "Glance takes 49 characters");
+    assert_eq!(bridge.pbx().accounts()[0]["name-first-name"], json!("Ann-".repeat(15)), "the PBX takes 64");
+    bridge.until_at_rest(&id).await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_that_glance_refuses_is_rejected_and_taken_up_again_by_the_next_post() {
+    let bridge = Bridge::start().await;
+    bridge.glance().fail_next(1, Fault::Refuse("role is not provisioned".to_owned()), Some("NewUser"));
+    let refused = bridge.post("/Users", ann()).await.has_status(400).names(&["glance"]);
+    assert!(refused.detail().len() < 200, "{}", refused.detail());
+    assert_eq!(bridge.get("/Users").await.body["totalResults"], 0);
+    let found = bridge.get("/Users?filter=userName%20eq%20%22ann%40acme.example%22").await;
+    assert_eq!(found.body["totalResults"], 0, "its userName is free");
+    assert_eq!(bridge.crm().accounts(), Vec::<Value>::new(), "what cannot be taken back is made last");
+    // The PBX account was made meanwhile; it is ours, so it is suspended.
+    let rejected = rejected(&bridge).await;
+    bridge.until_at_rest(&rejected).await;
+    assert_eq!(bridge.pbx().accounts()[0]["user-scope"], "No Portal");
+
+    let second = bridge.post("/Users", ann()).await.has_status(201);
+    assert_eq!(second.id(), rejected, "the same row is taken up");
+    assert_eq!(bridge.pbx().accounts().len(), 1);
+    let pbx = bridge.pbx().accounts();
+    assert_eq!((&pbx[0]["user"], &pbx[0]["user-scope"]), (&json!("1000"), &json!("Basic User")));
+    assert_eq!(bridge.glance().accounts().len(), 1);
+    assert_eq!(bridge.crm().accounts().len(), 1);
+    bridge.stop().await;
+}
+
+/// The id of the one rejected resource.
+async fn rejected(bridge: &Bridge) -> String {
+    let found = bridge
+        .running
+        .bridge
+        .store
+        .read(|db| db.resources_by_value("default", "User", "userName", "ann@acme.example"))
+        .await
+        .unwrap();
+    let rejected: Vec<_> = found.into_iter().filter(|found| found.state == ResourceState::Rejected).collect();
+    assert_eq!(rejected.len(), 1);
+    rejected[0].id.clone()
+}
+
+#[tokio::test]
+async fn a_refusal_by_an_optional_target_is_parked_and_does_not_refuse_the_user() {
+    let bridge = Bridge::with(Setup::default().glance("required = false")).await;
+    bridge.glance().fail_next(1, Fault::Refuse("no licence left".to_owned()), Some("NewUser"));
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let account = bridge.until_state(&id, "glance", AccountState::Parked).await;
+    assert!(account.reason.unwrap().text.contains("no licence left"));
+    bridge.until_state(&id, "crm", AccountState::Settled).await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_update_that_a_target_refuses_is_undone_and_the_reason_told() {
+    let bridge = Bridge::start().await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.glance().fail_next(1, Fault::Refuse("address is taken".to_owned()), Some("UpdateUser"));
+    let operations = json!([{"op": "replace", "value": {"userName": "anne@acme.example"}}]);
+    bridge.patch(&format!("/Users/{id}"), operations).await.has_status(400).names(&["glance", "address is taken"]);
+    let user = bridge.get(&format!("/Users/{id}")).await.has_status(200).body;
+    assert_eq!(user["userName"], "ann@acme.example");
+    bridge.until_at_rest(&id).await;
+    assert_eq!(bridge.glance().accounts()[0]["UserAddress"], "ann.acme.glance.net");
+    assert_eq!(bridge.pbx().accounts()[0]["login-username"], "ann@acme.example", "the PBX is back as well");
+    assert_eq!(bridge.account(&id, "glance").await.state, AccountState::Settled);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_user_with_the_same_user_name_is_a_conflict() {
+    let bridge = Bridge::start().await;
+    let first = bridge.post("/Users", ann()).await.has_status(201);
+    let mut again = ann();
+    again["userName"] = json!("ANN@acme.example");
+    again["externalId"] = json!("00uother");
+    let conflict = bridge.post("/Users", again).await.has_status(409);
+    assert_eq!(conflict.scim_type(), "uniqueness");
+    let user = bridge.get(&format!("/Users/{}", first.id())).await.body;
+    assert_eq!(user["externalId"], "00uann", "the first one is unchanged");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn two_users_that_would_share_a_glance_address_are_a_conflict_that_names_it() {
+    let bridge = Bridge::with(Setup::default().crm(r#"username_from = "whole""#)).await;
+    bridge.post("/Users", ann()).await.has_status(201);
+    let mut other = okta_user("ann");
+    other["userName"] = json!("ann@other.example");
+    other["externalId"] = json!("00uother");
+    bridge.post("/Users", other).await.has_status(409).names(&["glance", "UserAddress"]);
+    assert_eq!(bridge.get("/Users").await.body["totalResults"], 1);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_parallel_posts_of_one_user_name_exactly_one_wins() {
+    let bridge = std::sync::Arc::new(Bridge::start().await);
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0..2 {
+        let bridge = bridge.clone();
+        running.spawn(async move {
+            let mut user = ann();
+            user["externalId"] = json!(format!("00u{number}"));
+            bridge.post("/Users", user).await.status
+        });
+    }
+    let mut statuses = running.join_all().await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409]);
+}
+
+#[tokio::test]
+async fn a_repeated_post_joins_the_one_that_is_still_open() {
+    let bridge = std::sync::Arc::new(Bridge::start().await);
+    bridge.glance().fail_next(1, Fault::Slow(std::time::Duration::from_millis(500)), Some("NewUser"));
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let bridge = bridge.clone();
+        running.spawn(async move { bridge.post("/Users", ann()).await.has_status(201).id() });
+    }
+    let ids = running.join_all().await;
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(bridge.glance().accounts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_parked_account_does_not_refuse_updates_that_have_nothing_to_do_with_it() {
+    let bridge = Bridge::start().await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let path = format!("/Users/{id}");
+    // A leaver is never refused, so this refusal is parked.
+    bridge.glance().fail_next(2, Fault::Refuse("licence is gone".to_owned()), Some("UpdateUser"));
+    let operations = json!([{"op": "replace", "value": {"active": false}}]);
+    bridge.patch(&path, operations).await.has_status(200);
+    bridge.until_state(&id, "glance", AccountState::Parked).await;
+    let operations = json!([{"op": "replace", "value": {"title": "Engineer"}}]);
+    bridge.patch(&path, operations).await.has_status(200);
+    assert!(account_where(&bridge.glance().accounts(), "UserAddress", "ann.acme.glance.net").is_some());
+    bridge.stop().await;
+}

@@ -1,0 +1,165 @@
+//! Restarts and crashes: nothing accepted is lost, nothing is made twice.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bridge_simulators::{Fault, Options, Simulators};
+use bridge_store::AccountState;
+use bridge_tests::samples::{ann, okta_user};
+use bridge_tests::{Answer, Bridge, Setup, write_secrets};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn what_was_not_done_before_a_restart_is_done_after_it() {
+    let bridge = Bridge::with(Setup::default().wait("0s")).await;
+    bridge.glance().fail_next(3, Fault::Status(503, None), None);
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let bridge = bridge.restart().await;
+    bridge.until_at_rest(&id).await;
+    assert_eq!(bridge.glance().accounts().len(), 1);
+    assert_eq!(bridge.get(&format!("/Users/{id}")).await.has_status(200).id(), id);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_target_that_holds_accounts_cannot_vanish_from_the_configuration() {
+    let bridge = Bridge::start().await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_state(&id, "crm", AccountState::Settled).await;
+    let elsewhere = bridge.crm().url().replace("127.0.0.1", "localhost");
+    let text = bridge.file().replace(bridge.crm().url(), &elsewhere);
+    let config = bridge_server::config::Config::parse(&text, bridge.folder()).unwrap();
+    let refused = bridge.running.reload(config).await.unwrap_err().to_string();
+    assert!(refused.contains("tenants.default.targets.crm") && refused.contains("points"), "{refused}");
+    bridge.stop().await;
+}
+
+/// A bridge in a process of its own, which can be killed.
+struct Process {
+    child: Child,
+    scim_url: String,
+}
+
+impl Process {
+    /// Starts it and waits until it is ready.
+    async fn start(config: &Path, [scim, admin]: [u16; 2]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bridge-under-test"))
+            .args(["serve", "--config"])
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let ready = format!("http://127.0.0.1:{admin}/readyz");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            match reqwest::get(&ready).await {
+                Ok(response) if response.status().is_success() => break,
+                _ => assert!(Instant::now() < deadline, "not ready: {:?}", child.try_wait()),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Self { child, scim_url: format!("http://127.0.0.1:{scim}/scim/v2") }
+    }
+
+    /// kill -9.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// Two ports that nobody listens on.
+fn free_ports() -> [u16; 2] {
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+fn new_token(config: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_bridge-under-test"))
+        .args(["token", "new", "--json", "--tenant", "default", "--label", "test", "--config"])
+        .arg(config)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    printed["token"].as_str().unwrap().to_owned()
+}
+
+/// What is in the targets for a user name.
+fn accounts_of(simulators: &Simulators, name: &str) -> [usize; 3] {
+    let count = |accounts: Vec<Value>, field: &str, value: &str| {
+        accounts.iter().filter(|account| account[field] == value).count()
+    };
+    [
+        count(simulators.glance.accounts(), "UserAddress", &format!("{name}.acme.glance.net")),
+        count(simulators.netsapiens.accounts(), "login-username", &format!("{name}@acme.example")),
+        count(simulators.crm_com.accounts(), "username", name),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_at_any_moment_and_every_user_that_got_a_2xx_has_exactly_one_account_in_each_target() {
+    const ROUNDS: usize = 6;
+    let latency = Duration::from_millis(15);
+    let simulators = bridge_simulators::start(Options { latency, ..Options::default() }).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    write_secrets(folder.path());
+    let config = folder.path().join("bridge.toml");
+    let ports = free_ports();
+    let listen = |text: &str, key: &str, port: u16| {
+        text.replace(&format!("\n{key} = \"127.0.0.1:0\""), &format!("\n{key} = \"127.0.0.1:{port}\""))
+    };
+    let file = Setup::default().wait("100ms").file(&simulators, &folder.path().join("bridge.db"));
+    let file = listen(&listen(&file, "listen", ports[0]), "admin_listen", ports[1]);
+    std::fs::write(&config, file).unwrap();
+    let token = new_token(&config);
+    let mut accepted: Vec<(String, String)> = Vec::new();
+    for round in 0..ROUNDS {
+        let process = Process::start(&config, ports).await;
+        let client = reqwest::Client::new();
+        // The moment of death differs from round to round and from machine to machine.
+        let life = Duration::from_millis(60 + 70 * round as u64);
+        let born = Instant::now();
+        for number in 0.. {
+            let name = format!("user{round}x{number}");
+            let request = client
+                .post(format!("{}/Users", process.scim_url))
+                .bearer_auth(&token)
+                .header("Content-Type", "application/scim+json")
+                .body(okta_user(&name).to_string());
+            match tokio::time::timeout(life.saturating_sub(born.elapsed()), request.send()).await {
+                Ok(Ok(response)) if response.status().is_success() => {
+                    let body: Value = response.json().await.unwrap();
+                    accepted.push((name, body["id"].as_str().unwrap().to_owned()));
+                }
+                Ok(Ok(response)) => panic!("{}", response.status()),
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        process.kill();
+    }
+    assert!(!accepted.is_empty());
+    let process = Process::start(&config, ports).await;
+    let client = reqwest::Client::new();
+    for (name, id) in &accepted {
+        let url = format!("{}/Users/{id}", process.scim_url);
+        let user = Answer::of(client.get(url).bearer_auth(&token)).await.has_status(200);
+        assert_eq!(user.body["userName"], json!(format!("{name}@acme.example")));
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for (name, _) in &accepted {
+        loop {
+            let found = accounts_of(&simulators, name);
+            assert!(found.iter().all(|count| *count <= 1), "{name} was made twice: {found:?}");
+            if found == [1, 1, 1] {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{name} has {found:?} accounts");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    process.kill();
+    simulators.stop().await;
+}

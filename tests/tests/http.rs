@@ -99,7 +99,7 @@ async fn a_user_of_the_wrong_shape_is_refused_by_the_name_of_the_attribute() {
         (user("name", json!("Ann")), "name"),
         (user("name", json!({"givenName": {"a": 1}})), "givenName"),
         (user("active", json!("maybe")), "active"),
-        (user("active", json!({})), "active"),
+        (user("active", json!([true, false])), "active"),
         (user("emails", json!([{"value": 7.5}])), "emails"),
         (user("displayName", json!({"a": "b"})), "displayName"),
         (user("schemas", json!("urn:ietf:params:scim:schemas:core:2.0:User")), "schemas"),
@@ -307,6 +307,27 @@ async fn nobody_is_let_in_without_a_good_token_of_that_tenant() {
     ] {
         assert_eq!(ask(base, Some(authorization)).await.has_status(401).detail(), words, "{base}");
     }
+}
+
+#[tokio::test]
+async fn a_user_of_another_tenant_is_nobody() {
+    let bridge = bridge().await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let token = bridge.running.new_token("globex", "other").await.unwrap();
+    let base = bridge.running.scim_url("globex");
+    let ask = async |method: Method, path: &str, body: Value| {
+        let request = reqwest::Client::new().request(method, format!("{base}{path}")).bearer_auth(&token);
+        Answer::of(request.body(body.to_string())).await
+    };
+    let inactive = json!({"Operations": [{"op": "replace", "value": {"active": false}}]});
+    ask(Method::GET, &format!("/Users/{id}"), Value::Null).await.has_status(404);
+    ask(Method::PUT, &format!("/Users/{id}"), ann()).await.has_status(404);
+    ask(Method::PATCH, &format!("/Users/{id}"), inactive).await.has_status(404);
+    ask(Method::DELETE, &format!("/Users/{id}"), Value::Null).await.has_status(404);
+    assert_eq!(ask(Method::GET, "/Users", Value::Null).await.has_status(200).body["totalResults"], 0);
+    ask(Method::POST, "/Users", ann()).await.has_status(201);
+    let ours = get(&bridge, &format!("/Users/{id}")).await.has_status(200);
+    assert_eq!(ours.body["meta"]["version"], "W/\"1\"");
 }
 
 #[tokio::test]

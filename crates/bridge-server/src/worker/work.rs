@@ -28,8 +28,6 @@ const FOREIGN: usize = 20;
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// How long a claim lasts.
 pub(super) const LEASE: Duration = Duration::from_secs(120);
-/// How long after its write a suspension or removal is read back, where the target needs no longer.
-const READ_BACK: Duration = Duration::ZERO;
 
 /// One claimed account and everything known about it.
 pub(super) struct Work<'a> {
@@ -506,12 +504,12 @@ impl<'a> Work<'a> {
             }
             proof = None;
         } else if has_calls {
+            self.doubt = Doubt::Read;
             let lag = self.target.settings.settle_lag;
-            if lag > READ_BACK {
+            if !lag.is_zero() {
                 return Ok(Step::End(self.verify_later(lag)));
             }
             self.has_looked = false;
-            self.doubt = Doubt::Read;
             return Ok(Step::NextRound);
         } else if self.has_looked && plan.tasks.is_empty() {
             proof = Some(serde_json::json!({

@@ -3,7 +3,8 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet, HashSet},
 };
 
 use scim_model::{Document, ResourceType};
@@ -112,7 +113,7 @@ pub enum Outcome {
     /// There is a value that the target would not take.
     LeftOut {
         /// What is wrong with it.
-        problem: Problem,
+        problem: Box<Problem>,
     },
 }
 
@@ -140,13 +141,14 @@ pub fn map(subject: &Subject<'_>, rules: &Rules) -> Mapping {
         subject,
         rules,
         extension: subject.document.get(rules.kind.extension_urn()).and_then(Value::as_object),
+        memberships: Memberships::of(subject.groups),
         account: Vec::with_capacity(rules.fields.len()),
         lineage: Vec::with_capacity(rules.fields.len()),
         problems: Vec::new(),
         pools: BTreeSet::new(),
         scope: Scope::In,
     };
-    match excluded(&rules.scope, subject) {
+    match excluded(&rules.scope, subject, &mapper.memberships) {
         Some(reason) => mapper.stay_out(reason),
         None => rules.fields.iter().for_each(|field| mapper.fill(field)),
     }
@@ -154,7 +156,7 @@ pub fn map(subject: &Subject<'_>, rules: &Rules) -> Mapping {
 }
 
 /// Why the scope rules leave a user out.
-fn excluded(scope: &ScopeRules, subject: &Subject<'_>) -> Option<String> {
+fn excluded(scope: &ScopeRules, subject: &Subject<'_>, memberships: &Memberships<'_>) -> Option<String> {
     if let Some(filter) = &scope.filter {
         let is_in = if filter.needs_more {
             let mut resource = subject.document.as_map().clone();
@@ -168,7 +170,7 @@ fn excluded(scope: &ScopeRules, subject: &Subject<'_>) -> Option<String> {
             return Some(format!("the user does not match the target's scope {}", filter.text));
         }
     }
-    let is_member = || scope.groups.iter().any(|(_, folded)| membership(subject, folded).is_some());
+    let is_member = || scope.groups.iter().any(|(_, folded)| memberships.contains(folded));
     if !scope.groups.is_empty() && !is_member() {
         let names: Vec<&str> = scope.groups.iter().map(|(name, _)| name.as_str()).collect();
         return Some(format!("the user is in none of the target's groups: {}", names.join(", ")));
@@ -176,8 +178,21 @@ fn excluded(scope: &ScopeRules, subject: &Subject<'_>) -> Option<String> {
     None
 }
 
-fn membership<'a>(subject: &Subject<'a>, folded: &str) -> Option<&'a GroupRef> {
-    subject.groups.iter().find(|group| group.display_name.to_lowercase() == folded)
+/// The user's groups by folded name, made when first asked for: most users meet no rule about groups.
+struct Memberships<'a> {
+    groups: &'a [GroupRef],
+    folded: OnceCell<HashSet<String>>,
+}
+
+impl<'a> Memberships<'a> {
+    fn of(groups: &'a [GroupRef]) -> Memberships<'a> {
+        Memberships { groups, folded: OnceCell::new() }
+    }
+
+    fn contains(&self, folded: &str) -> bool {
+        let fold_all = || self.groups.iter().map(|group| group.display_name.to_lowercase()).collect();
+        self.folded.get_or_init(fold_all).contains(folded)
+    }
 }
 
 fn groups_value(subject: &Subject<'_>) -> Value {
@@ -211,8 +226,10 @@ struct Mapper<'a> {
     subject: &'a Subject<'a>,
     rules: &'a Rules,
     extension: Option<&'a Map<String, Value>>,
+    memberships: Memberships<'a>,
     account: Vec<(String, FieldValue)>,
-    lineage: Vec<(String, Lineage)>,
+    /// In schema order: every field is noted once.
+    lineage: Vec<Lineage>,
     problems: Vec<Problem>,
     pools: BTreeSet<String>,
     scope: Scope,
@@ -220,19 +237,26 @@ struct Mapper<'a> {
 
 impl<'a> Mapper<'a> {
     fn finish(self) -> Mapping {
+        let is_out = matches!(self.scope, Scope::Out { .. });
         let mut account = Account::new(self.rules.kind);
-        if !matches!(self.scope, Scope::Out { .. }) {
+        if !is_out {
             account.fields = self.account.into_iter().collect();
         }
-        let problems = if matches!(self.scope, Scope::Out { .. }) { Vec::new() } else { self.problems };
-        let lineage = self.lineage.into_iter().collect();
+        let problems = if is_out { Vec::new() } else { self.problems };
+        // Maps are built quickly from what is in order already.
+        let mut lineage: Vec<Option<Lineage>> = self.lineage.into_iter().map(Some).collect();
+        let in_order = self.rules.by_name.iter().filter_map(|position| {
+            let lineage = lineage.get_mut(*position)?.take()?;
+            Some((self.rules.fields[*position].field.name.clone(), lineage))
+        });
+        let lineage = in_order.collect();
         Mapping { scope: self.scope, account, lineage, problems, pools: self.pools }
     }
 
     fn stay_out(&mut self, reason: String) {
         for rules in &self.rules.fields {
             let rule = rules.rule.as_ref().map_or("", |rule| &rule.text);
-            self.absent(&rules.field, rule, "the user has no account at this target");
+            self.absent(rule, "the user has no account at this target");
         }
         self.scope = Scope::Out { reason };
     }
@@ -251,7 +275,7 @@ impl<'a> Mapper<'a> {
         }
         match &rules.rule {
             None if field.cti => self.missing_cti(field, ""),
-            None => self.absent(field, "", "no rule sets it"),
+            None => self.absent("", "no rule sets it"),
             Some(rule) => self.fill_by_rule(field, rule),
         }
     }
@@ -349,7 +373,7 @@ impl<'a> Mapper<'a> {
 
     fn by_group(&self, table: &'a GroupTable) -> Yield<'a> {
         for (name, folded, value) in &table.entries {
-            if membership(self.subject, folded).is_some() {
+            if self.memberships.contains(folded) {
                 return Yield::Constant { value, source: format!("group: {name}").into() };
             }
         }
@@ -391,7 +415,7 @@ impl<'a> Mapper<'a> {
         if field.cti {
             return self.missing_cti(field, &rule.text);
         }
-        let reason = no_value(rule);
+        let reason = &rule.no_value;
         if field.required {
             let waiting = rule.sources.iter().find_map(|source| match source {
                 Source::Groups(table) if table.waits => Some(table),
@@ -408,7 +432,7 @@ impl<'a> Mapper<'a> {
                 }
             }
         }
-        self.absent(field, &rule.text, reason);
+        self.absent(&rule.text, reason.clone());
     }
 
     fn leave_user_out(&mut self, reason: String) {
@@ -421,7 +445,7 @@ impl<'a> Mapper<'a> {
         if self.scope == Scope::In {
             self.scope = Scope::Waiting { field: field.name.clone(), groups: table.names() };
         }
-        self.absent(field, &rule.text, "waits for a membership, because only creation can set it");
+        self.absent(&rule.text, "waits for a membership, because only creation can set it");
     }
 
     fn is_cti(&self) -> bool {
@@ -443,7 +467,7 @@ impl<'a> Mapper<'a> {
             return self.leave_out(field, &rules.extension_path, Some(&rules.extension_path), &fault, true);
         }
         let rule = rules.rule.as_ref().map_or("", |rule| &rule.text);
-        self.absent(field, rule, "the user's template is not CTI enabled");
+        self.absent(rule, "the user's template is not CTI enabled");
     }
 
     /// A field that a CTI-enabled template cannot do without.
@@ -459,28 +483,28 @@ impl<'a> Mapper<'a> {
         let rule = format!("same as {other}");
         match first {
             Some(value) => self.set(field, &rule, rule.clone(), value),
-            None => self.absent(field, &rule, format!("there is no {other}")),
+            None => self.absent(&rule, format!("there is no {other}")),
         }
     }
 
     fn set(&mut self, field: &FieldSchema, rule: &str, source: impl Into<String>, value: FieldValue) {
         self.account.push((field.name.clone(), value));
-        self.note(field, rule, Some(source.into()), Outcome::Set);
+        self.note(rule, Some(source.into()), Outcome::Set);
     }
 
-    fn absent(&mut self, field: &FieldSchema, rule: &str, reason: impl Into<Cow<'static, str>>) {
-        self.note(field, rule, None, Outcome::Absent { reason: reason.into() });
+    fn absent(&mut self, rule: &str, reason: impl Into<Cow<'static, str>>) {
+        self.note(rule, None, Outcome::Absent { reason: reason.into() });
     }
 
     fn leave_out(&mut self, field: &FieldSchema, rule: &str, attribute: Option<&str>, fault: &Fault, refuses: bool) {
         let refuses = refuses || field.required || field.natural_key;
         let problem = problem(field, attribute, fault, refuses);
         self.problems.push(problem.clone());
-        self.note(field, rule, attribute.map(str::to_owned), Outcome::LeftOut { problem });
+        self.note(rule, attribute.map(str::to_owned), Outcome::LeftOut { problem: Box::new(problem) });
     }
 
-    fn note(&mut self, field: &FieldSchema, rule: &str, source: Option<String>, outcome: Outcome) {
-        self.lineage.push((field.name.clone(), Lineage { rule: rule.to_owned(), source, outcome }));
+    fn note(&mut self, rule: &str, source: Option<String>, outcome: Outcome) {
+        self.lineage.push(Lineage { rule: rule.to_owned(), source, outcome });
     }
 }
 
@@ -490,31 +514,6 @@ fn is_empty(value: &Value) -> bool {
         Value::String(text) => text.trim().is_empty(),
         Value::Array(elements) => elements.is_empty(),
         _ => false,
-    }
-}
-
-fn no_value(rule: &Rule) -> String {
-    match rule.sources.as_slice() {
-        [] => "its rule has no source here".to_owned(),
-        [Source::Groups(_)] => "the user is in none of the groups that the rule names".to_owned(),
-        [one] => format!("{} has no value", source_name(one)),
-        several => {
-            let names: Vec<Cow<'_, str>> = several.iter().map(source_name).collect();
-            format!("no value in {}", names.join(", "))
-        }
-    }
-}
-
-fn source_name(source: &Source) -> Cow<'_, str> {
-    match source {
-        Source::Constant(_) => "a constant".into(),
-        Source::Id => "id".into(),
-        Source::Pool(pool) => format!("pool {pool}").into(),
-        Source::Path(path) => path.text.as_str().into(),
-        Source::Secret(key) => key.as_str().into(),
-        Source::Template(template) => template.source.as_str().into(),
-        Source::Groups(_) => "groups".into(),
-        Source::Generate => "a generated value".into(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! One rule in any of its forms, as text and compiled (DESIGN section 8).
 
+use std::borrow::Cow;
+
 use minijinja::Environment;
 use scim_filter::{AttributePath, Filter, PatchPath};
 use scim_model::{Returned, Type};
@@ -27,6 +29,8 @@ pub(crate) struct Rule {
     pub(crate) text: String,
     /// Tried in order; the first that yields a value wins. Empty: the field is never set.
     pub(crate) sources: Vec<Source>,
+    /// The reason in the lineage if none does.
+    pub(crate) no_value: String,
 }
 
 /// Where a value may come from.
@@ -118,7 +122,7 @@ impl Compiler<'_> {
             toml::Value::String(text) => text.clone(),
             other => other.to_string().trim().to_owned(),
         };
-        Ok(Rule { origin: self.origin, text, sources })
+        Ok(Rule { origin: self.origin, text, no_value: no_value(&sources), sources })
     }
 
     fn source(&mut self, value: &toml::Value, index: usize) -> Result<Option<Source>, Mistake> {
@@ -341,4 +345,30 @@ fn attribute_offset(text: &str, path: &PatchPath) -> usize {
     let start = path.attribute.schema.as_ref().and_then(|urn| text.find(urn.as_str()).map(|at| at + urn.len()));
     let start = start.unwrap_or_default();
     text[start..].find(&path.attribute.name).map_or(start, |at| start + at)
+}
+
+/// Why a rule yielded nothing.
+fn no_value(sources: &[Source]) -> String {
+    match sources {
+        [] => "its rule has no source here".to_owned(),
+        [Source::Groups(_)] => "the user is in none of the groups that the rule names".to_owned(),
+        [one] => format!("{} has no value", source_name(one)),
+        several => {
+            let names: Vec<Cow<'_, str>> = several.iter().map(source_name).collect();
+            format!("no value in {}", names.join(", "))
+        }
+    }
+}
+
+fn source_name(source: &Source) -> Cow<'_, str> {
+    match source {
+        Source::Constant(_) => "a constant".into(),
+        Source::Id => "id".into(),
+        Source::Pool(pool) => format!("pool {pool}").into(),
+        Source::Path(path) => path.text.as_str().into(),
+        Source::Secret(key) => key.as_str().into(),
+        Source::Template(template) => template.source.as_str().into(),
+        Source::Groups(_) => "groups".into(),
+        Source::Generate => "a generated value".into(),
+    }
 }

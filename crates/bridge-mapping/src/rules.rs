@@ -22,7 +22,10 @@ use crate::{
 #[derive(Clone)]
 pub struct Rules {
     pub(crate) kind: TargetKind,
+    /// In schema order.
     pub(crate) fields: Vec<FieldRules>,
+    /// The positions of the fields, by name.
+    pub(crate) by_name: Vec<usize>,
     pub(crate) scope: ScopeRules,
     pub(crate) environment: Environment<'static>,
     pub(crate) cti_templates: BTreeSet<String>,
@@ -120,9 +123,12 @@ impl Rules {
             fields.push(FieldRules { field: Arc::clone(field), rule, extension_path });
         }
         let scope = scope(config, resource_type)?;
+        let mut by_name: Vec<usize> = (0..fields.len()).collect();
+        by_name.sort_by_key(|position| fields[*position].field.name.as_str());
         let mut rules = Rules {
             kind,
             fields,
+            by_name,
             scope,
             environment,
             cti_templates: config.cti_templates.iter().map(|name| name.to_lowercase()).collect(),

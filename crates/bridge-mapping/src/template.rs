@@ -75,7 +75,28 @@ pub(crate) struct Template {
     pub(crate) source: String,
     pub(crate) pools: Vec<String>,
     pub(crate) uses_groups: bool,
+    /// Attributes without which it prints nothing, so that it need not be rendered to find out.
+    needed: Vec<Place>,
 }
+
+/// Filters that yield nothing for an absent value.
+const STRICT_FILTERS: [&str; 15] = [
+    "after",
+    "ascii",
+    "before",
+    "digits",
+    "email",
+    "family_name",
+    "given_name",
+    "initial",
+    "language",
+    "login",
+    "lower",
+    "slug",
+    "truncate",
+    "upper",
+    "with_domain",
+];
 
 /// A variable and where its value comes from.
 #[derive(Debug, Clone)]
@@ -128,6 +149,15 @@ impl Place {
         match &self.schema {
             None => document.get(&self.name),
             Some(urn) => document.get(urn)?.get(&self.name),
+        }
+    }
+
+    /// Whether a single-valued attribute, or its sub-attribute, has no value.
+    fn is_absent_in(&self, document: &scim_model::Document) -> bool {
+        match (self.attribute_in(document), &self.sub) {
+            (None, _) => true,
+            (Some(value), Some(sub)) => value.get(sub).is_none(),
+            (Some(_), None) => false,
         }
     }
 }
@@ -190,7 +220,8 @@ impl Template {
         };
         let chains = scan::names(text);
         check_calls(environment, &chains)?;
-        let mut reader = Reader { surroundings, inputs: Vec::new(), sources: Vec::new(), pools: Vec::new() };
+        let mut reader =
+            Reader { surroundings, inputs: Vec::new(), sources: Vec::new(), pools: Vec::new(), needed: Vec::new() };
         let globals: HashSet<&str> = environment.globals().map(|(name, _)| name).collect();
         let mut seen = HashSet::new();
         for chain in chains.iter().filter(|chain| chain.role == Role::Variable) {
@@ -198,6 +229,15 @@ impl Template {
             if free.contains(first) && !globals.contains(first) {
                 reader.read(chain, seen.insert(first))?;
             }
+        }
+        // A word such as `if` or `or` is a name that is neither free nor a filter.
+        let is_plain = |chain: &Chain<'_>| match chain.role {
+            Role::Variable => free.contains(chain.names[0].0) && !chain.indexed,
+            Role::Filter => STRICT_FILTERS.contains(&chain.names[0].0),
+            Role::Test => false,
+        };
+        if !chains.iter().all(is_plain) {
+            reader.needed.clear();
         }
         let uses_groups = reader.inputs.iter().any(|input| matches!(input, Input::Groups));
         reader.inputs.extend(reader.settings_used(&chains));
@@ -207,6 +247,7 @@ impl Template {
             source: reader.sources.join(", "),
             pools: reader.pools,
             uses_groups,
+            needed: reader.needed,
         })
     }
 
@@ -216,6 +257,9 @@ impl Template {
         environment: &Environment<'static>,
         subject: &Subject<'_>,
     ) -> Result<Option<String>, ErrorKind> {
+        if self.needed.iter().any(|place| place.is_absent_in(subject.document)) {
+            return Ok(None);
+        }
         let context = Value::from_pairs(self.inputs.iter().filter_map(|input| input.value(subject)));
         let rendered = environment.get_template(&self.name).and_then(|template| template.render(context));
         match rendered {
@@ -251,6 +295,7 @@ struct Reader<'a> {
     inputs: Vec<Input>,
     sources: Vec<String>,
     pools: Vec<String>,
+    needed: Vec<Place>,
 }
 
 impl Reader<'_> {
@@ -323,6 +368,10 @@ impl Reader<'_> {
             let path = resolved.path();
             self.add_source(&second.map_or(path.clone(), |(part, _)| format!("{path}.{part}")));
             let place = Place::new(resolved.schema, attribute, None);
+            if !attribute.multi_valued {
+                let part = second.and_then(|(part, _)| attribute.sub(part));
+                self.needed.push(Place::new(resolved.schema, attribute, part));
+            }
             return Ok(Input::Attribute { variable: name.to_owned(), place });
         }
         let extension =

@@ -158,7 +158,7 @@ fn an_optional_value_that_a_rule_found_is_left_out_and_not_refused() {
         "time-zone must be one of the 221 values that the target knows; it comes from timezone"
     );
     assert_eq!(problem.code, "not-allowed");
-    assert_eq!(mapping.lineage_of("time-zone").outcome, Outcome::LeftOut { problem: problem.clone() });
+    assert_eq!(mapping.lineage_of("time-zone").outcome, Outcome::LeftOut { problem: Box::new(problem.clone()) });
     assert!(mapping.plain("user").is_some(), "the rest of the account stands");
 }
 

@@ -12,13 +12,18 @@ use tracing::{info, warn};
 use url::Url;
 
 use crate::bridge::{Bridge, StartError};
-use crate::clock::Clock;
+use crate::clock::{Clock, later};
 use crate::config::{Config, scim_base};
+use crate::landscape::{Landscape, Target};
 use crate::token::Token;
+use crate::worker::Condition;
 use crate::{admin, api, telemetry};
 
 /// How often the metrics put their histograms in order.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How often secrets are fetched again while a target refuses them.
+const SECRETS_EVERY: Duration = Duration::from_secs(60);
 
 /// A running bridge. [`Running::stop`] ends it properly; dropping it ends its servers without waiting.
 pub struct Running {
@@ -30,7 +35,7 @@ pub struct Running {
     pub bridge: Arc<Bridge>,
     scim: ServerHandle,
     admin: ServerHandle,
-    upkeep: JoinHandle<()>,
+    chores: [JoinHandle<()>; 2],
 }
 
 /// Takes the addresses, starts the bridge, then the servers. Port 0 takes a free one; `public_url` follows the address
@@ -46,14 +51,17 @@ pub async fn start(mut config: Config, clock: Clock) -> Result<Running, StartErr
     let bridge = Bridge::start(config, clock).await?;
     let scim = run(api::serve(bridge.clone(), scim_listener)?);
     let admin = run(admin::serve(bridge.clone(), metrics.clone(), admin_listener)?);
-    let upkeep = tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(UPKEEP).await;
-            metrics.run_upkeep();
-        }
-    });
+    let chores = [
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(UPKEEP).await;
+                metrics.run_upkeep();
+            }
+        }),
+        tokio::spawn(watch_secrets(bridge.clone(), scim_addr)),
+    ];
     info!("SCIM at {scim_addr}, administration at {admin_addr}");
-    Ok(Running { scim_addr, admin_addr, bridge, scim, admin, upkeep })
+    Ok(Running { scim_addr, admin_addr, bridge, scim, admin, chores })
 }
 
 impl Running {
@@ -114,11 +122,44 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.upkeep.abort();
+        self.chores.iter().for_each(JoinHandle::abort);
         // The commands are sent at once; the futures would only wait for the end. A server that has stopped ignores them.
         drop(self.scim.stop(false));
         drop(self.admin.stop(false));
     }
+}
+
+/// Fetches secrets again while a target refuses the ones we have, once a minute: a password that was changed where it is
+/// kept needs no restart.
+async fn watch_secrets(bridge: Arc<Bridge>, scim_addr: SocketAddr) {
+    loop {
+        bridge.clock.sleep_until(later(bridge.clock.now(), SECRETS_EVERY)).await;
+        let Some(mut config) = changed_secrets(&bridge.landscape()) else { continue };
+        follow_address(&mut config, scim_addr);
+        match bridge.reload(config).await {
+            Ok(()) => info!("A target's secret has changed and was fetched again"),
+            Err(error) => warn!("A target's secret has changed and cannot be used: {error}"),
+        }
+    }
+}
+
+/// The present configuration with fresh secrets, if a target that refuses its secret has another one now.
+fn changed_secrets(landscape: &Landscape) -> Option<Config> {
+    let refused: Vec<&Arc<Target>> =
+        landscape.targets().filter(|target| matches!(target.lane.condition(), Condition::Paused { .. })).collect();
+    if refused.is_empty() {
+        return None;
+    }
+    let fresh = landscape
+        .config
+        .with_fresh_secrets()
+        .inspect_err(|error| warn!("Secrets cannot be fetched again: {error}"))
+        .ok()?;
+    let has_changed = refused.iter().any(|target| {
+        let settings = fresh.tenants.get(&target.tenant).and_then(|tenant| tenant.targets.get(&target.name));
+        settings.is_some_and(|settings| !settings.connection.has_same_secrets(&target.settings.connection))
+    });
+    has_changed.then_some(fresh)
 }
 
 fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
@@ -159,4 +200,61 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("alerts.webhook", webhook(old) != webhook(new)),
     ];
     changes.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bridge_simulators::{Options, credentials};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_password_that_was_changed_where_it_is_kept_ends_the_pause() {
+        let simulator = bridge_simulators::start_glance(&Options::default()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("password"), "old").unwrap();
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\n\
+             [tenants.default.targets.glance]\nkind = \"glance\"\nbase_url = \"{}\"\npartner_login = \"{}\"\n\
+             partner_password = {{ file = \"password\" }}\naddress_domain = \"acme.glance.net\"\n",
+            simulator.api_url(),
+            credentials::glance::PARTNER_LOGIN
+        );
+        let clock = Clock::hand_set(Timestamp::UNIX_EPOCH);
+        let running = start(Config::parse(&text, folder.path()).unwrap(), clock.clone()).await.unwrap();
+        let target = || running.bridge.tenant("default").unwrap().targets["glance"].clone();
+        assert!(target().connector.probe().await.is_err());
+        running.bridge.target_refused_credential(&target(), "the password is wrong");
+        std::fs::write(folder.path().join("password"), credentials::glance::PARTNER_PASSWORD).unwrap();
+        while target().lane.condition() != Condition::Works {
+            clock.advance(SECRETS_EVERY);
+            tokio::task::yield_now().await;
+        }
+        assert!(target().connector.probe().await.is_ok());
+        running.stop().await;
+        simulator.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_public_address_follows_the_port_that_was_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\n[tenants.default]\n[tenants.acme]\n";
+        let config = Config::parse(text, folder.path()).unwrap();
+        let running = start(config.clone(), Clock::system()).await.unwrap();
+        let base = running.bridge.tenant("acme").unwrap().base_url.clone();
+        assert_eq!(base, format!("http://{}/t/acme/scim/v2", running.scim_addr));
+        assert_eq!(base, running.scim_url("acme"));
+        running.reload(config).await.unwrap();
+        assert_eq!(running.bridge.tenant("default").unwrap().base_url, running.scim_url("default"));
+        let taken = Config {
+            server: crate::config::ServerConfig {
+                listen: running.scim_addr,
+                ..running.bridge.landscape().config.server.clone()
+            },
+            ..running.bridge.landscape().config.clone()
+        };
+        assert!(start(taken, Clock::system()).await.err().unwrap().to_string().contains("cannot listen on"));
+        running.stop().await;
+    }
 }

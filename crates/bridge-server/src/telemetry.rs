@@ -1,6 +1,7 @@
 //! What the bridge tells about itself: log lines on standard error (text or JSON, filtered by `RUST_LOG`) and metrics for
 //! Prometheus. Neither carries a name, an address or a token.
 
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use clap::ValueEnum;
@@ -25,7 +26,7 @@ pub enum LogFormat {
 /// A process logs once: a second call changes nothing.
 pub fn start_logging(format: LogFormat, default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),

@@ -8,6 +8,7 @@ use bridge_store::StoreError;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
+use super::gauges::Gauges;
 use crate::bridge::Bridge;
 
 /// Longest wait for the store's writer.
@@ -42,6 +43,14 @@ async fn why_not(bridge: &Bridge) -> Option<String> {
 }
 
 /// `/metrics`: in the text format of Prometheus.
-pub(super) async fn metrics(handle: Data<PrometheusHandle>) -> HttpResponse {
+pub(super) async fn metrics(
+    bridge: Data<Bridge>,
+    gauges: Data<Gauges>,
+    handle: Data<PrometheusHandle>,
+) -> HttpResponse {
+    if let Err(error) = gauges.measure(&bridge).await {
+        // What was counted so far is worth showing all the same.
+        tracing::warn!(%error, "Not everything could be measured");
+    }
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(handle.render())
 }

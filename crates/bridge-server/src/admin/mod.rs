@@ -18,6 +18,7 @@
 //! Errors are `application/problem+json` (RFC 9457).
 
 mod accounts;
+mod gauges;
 mod guard;
 mod health;
 mod journal;
@@ -50,9 +51,10 @@ const LARGEST_BODY: usize = 16 * 1024;
 /// # Errors
 /// When the listener cannot be used.
 pub fn serve(bridge: Arc<Bridge>, metrics: PrometheusHandle, listener: TcpListener) -> io::Result<Server> {
-    let (bridge, metrics) = (Data::from(bridge), Data::new(metrics));
-    let server =
-        HttpServer::new(move || App::new().app_data(bridge.clone()).app_data(metrics.clone()).configure(routes));
+    let (bridge, metrics, gauges) = (Data::from(bridge), Data::new(metrics), Data::new(gauges::Gauges::default()));
+    let server = HttpServer::new(move || {
+        App::new().app_data(bridge.clone()).app_data(metrics.clone()).app_data(gauges.clone()).configure(routes)
+    });
     Ok(server.workers(1).shutdown_timeout(5).disable_signals().listen(listener)?.run())
 }
 

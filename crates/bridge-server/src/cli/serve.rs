@@ -1,12 +1,15 @@
 //! `serve`: the bridge, until it is told to stop.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use bridge_connectors::TargetError;
 use tracing::{error, info, warn};
 
 use super::Exit;
 use super::signals::{Asked, Signals};
+use crate::bridge::Bridge;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::running::{self, Running};
@@ -52,13 +55,14 @@ async fn reload(running: &Running, path: &Path) {
     }
 }
 
-/// Says for each target whether address and credential are right. Nothing depends on it.
-async fn probe_all(bridge: std::sync::Arc<crate::bridge::Bridge>) {
+/// Says for each target whether address and credential are right. A target that refuses its credential is paused at once.
+async fn probe_all(bridge: Arc<Bridge>) {
     for target in bridge.landscape().targets() {
         match target.connector.probe().await {
             Ok(report) => {
                 info!(tenant = %target.tenant, target.name = %target.name, "{}: {}", target.name, report.summary)
             }
+            Err(TargetError::Unauthorized { reason }) => bridge.target_refused_credential(target, &reason),
             Err(error) => warn!(tenant = %target.tenant, target.name = %target.name, "{}: {error}", target.name),
         }
     }

@@ -130,7 +130,6 @@ impl<'text> Reader<'text> {
     }
 
     /// Reads the entry `name` of `table`: outer `None` is a problem, inner `None` an absent entry.
-    #[expect(clippy::option_option, reason = "absent and wrong are different things")]
     fn table<T: DeserializeOwned>(&mut self, table: &DeTable<'text>, name: &str) -> Option<Option<T>> {
         match entry(table, name) {
             Some(value) => self.value(name, value).map(Some),
@@ -182,7 +181,7 @@ impl<'text> Reader<'text> {
         let alerts = file.alerts.map(|alerts| self.alerts(alerts));
         let tenants: Vec<_> = file.tenants.into_iter().map(|(name, tenant)| self.tenant_config(name, tenant)).collect();
         let tenants = tenants.into_iter().collect::<Option<BTreeMap<_, _>>>();
-        let origin = Origin { path: None, text: Arc::from(self.text) };
+        let origin = Origin { path: None, base: self.base.to_owned(), text: Arc::from(self.text) };
         Some(Config { server: server?, store: store?, alerts: alerts.flatten(), tenants: tenants?, origin })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bridge_connectors::{crm_com, glance, netsapiens};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{ConnectorConfig, build::Reader, file, secret::SecretSource};
 
@@ -20,6 +20,36 @@ pub(super) fn read(reader: &mut Reader<'_>, path: &[&str], connection: file::Con
         file::Connection::Glance(keys) => read_glance(reader, path, keys),
         file::Connection::Netsapiens(keys) => read_netsapiens(reader, path, keys),
         file::Connection::CrmCom(keys) => read_crm_com(reader, path, keys),
+    }
+}
+
+impl ConnectorConfig {
+    /// Whether both sign in with the same secrets.
+    #[must_use]
+    pub fn has_same_secrets(&self, other: &Self) -> bool {
+        let expose = |secrets: Vec<&SecretString>| {
+            secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect::<Vec<_>>()
+        };
+        expose(self.secrets()) == expose(other.secrets())
+    }
+
+    fn secrets(&self) -> Vec<&SecretString> {
+        match self {
+            Self::Glance(config) => match &config.credential {
+                glance::Credential::Password(secret) | glance::Credential::LoginKey { api_key: secret, .. } => {
+                    vec![secret]
+                }
+            },
+            Self::Netsapiens(config) => match &config.credential {
+                netsapiens::Credential::ApiKey(secret) => vec![secret],
+                netsapiens::Credential::Password { client_secret, password, .. } => vec![client_secret, password],
+            },
+            Self::CrmCom(config) => match &config.credential {
+                crm_com::Credential::WebApiKey(secret) | crm_com::Credential::Password { password: secret, .. } => {
+                    vec![secret]
+                }
+            },
+        }
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Config {
 pub struct Origin {
     /// The file, when there was one.
     pub path: Option<PathBuf>,
+    /// Where relative paths start.
+    pub base: PathBuf,
     /// The text as read.
     pub text: Arc<str>,
 }
@@ -254,8 +256,6 @@ pub enum Deprovision {
 pub enum Rekey {
     /// The old key stays and a task is raised.
     Keep,
-    /// A new account is made first, then the old one ends by `on_delete`.
-    Recreate,
     /// The change is refused.
     Refuse,
 }
@@ -283,6 +283,16 @@ impl Config {
     /// Every problem found, each with its place in the text.
     pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
         build::config(text, base, Secrets::Fetch)
+    }
+
+    /// The same configuration with every secret fetched again, for a credential that was changed where it is kept. What else
+    /// has changed in the file meanwhile stays unread.
+    ///
+    /// # Errors
+    /// A secret cannot be had.
+    pub fn with_fresh_secrets(&self) -> Result<Self, ConfigError> {
+        let base = self.origin.base.as_path();
+        build::config(&self.origin.text, base, Secrets::Fetch)
     }
 
     fn load_with(path: &Path, secrets: Secrets) -> Result<Self, ConfigError> {

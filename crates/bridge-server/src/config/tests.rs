@@ -376,6 +376,19 @@ fn the_example_file_is_a_valid_configuration() {
 }
 
 #[test]
+fn the_example_file_fits_the_printed_schema() {
+    let (_folder, text) = example();
+    let file = serde_json::to_value(toml::from_str::<toml::Table>(&text).unwrap()).unwrap();
+    let validator = jsonschema::validator_for(&json_schema()).unwrap();
+    let errors: Vec<String> =
+        validator.iter_errors(&file).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert_eq!(errors, Vec::<String>::new());
+    let mut wrong = file;
+    wrong["tenants"]["acme"]["targets"]["glance"]["suspend_dial_policy"] = "Deny All".into();
+    assert!(!validator.is_valid(&wrong), "a key of another kind of target is not in the schema");
+}
+
+#[test]
 fn every_key_has_a_line_in_the_example_file() {
     fn keys(schema: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
         match schema {
@@ -397,4 +410,25 @@ fn every_key_has_a_line_in_the_example_file() {
         text.split(|letter: char| !(letter.is_ascii_alphanumeric() || "_-".contains(letter))).any(|word| word == key)
     };
     assert_eq!(wanted.iter().filter(|key| !has(key)).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "([a-z_]{1,9}|\\[|\\]|=|\"|\\{|\\}|\\.|[0-9]|\n| |#|'|é){0,60}") {
+        let _ = Config::parse(&text, Path::new("/nowhere"));
+    }
+
+    #[test]
+    fn no_value_makes_the_reader_panic(value in ".{0,12}", key in "wait|max_body|listen|public_url|admin_token|shutdown_grace") {
+        let text = toml::to_string(&toml::Table::from_iter([(key, toml::Value::String(value))])).unwrap();
+        let _ = Config::parse(&format!("[server]\n{text}"), Path::new("/nowhere"));
+    }
+
+    #[test]
+    fn a_pool_hands_out_what_its_text_says(first in 0u64..100_000, more in 0u64..1_000) {
+        let (first, last) = (format!("{first:06}"), format!("{:06}", first + more));
+        let text = format!("[tenants.t.pools.p]\nranges = [\"{first}-{last}\"]\n");
+        let range = parse(&text).unwrap().tenants["t"].pools["p"].ranges[0];
+        assert_eq!((range.text(range.first), range.text(range.last)), (first, last));
+    }
 }

@@ -1,0 +1,77 @@
+//! What is measured when somebody asks for the metrics: how every target is doing, how many accounts are in each state.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bridge_store::{AccountState, StoreError};
+use jiff::Timestamp;
+use metrics::gauge;
+
+use crate::bridge::Bridge;
+use crate::clock::later;
+use crate::operations;
+
+/// Accounts are counted by a scan, so not at every question.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+
+/// When accounts were counted last.
+#[derive(Default)]
+pub(super) struct Gauges {
+    counted: Mutex<Option<Timestamp>>,
+}
+
+impl Gauges {
+    /// Measures.
+    pub(super) async fn measure(&self, bridge: &Bridge) -> Result<(), StoreError> {
+        for status in operations::targets(bridge).await? {
+            let labels = [("tenant", status.tenant), ("target", status.target)];
+            gauge!("scim_bridge_target_up", &labels).set(f64::from(u8::from(status.condition == "ok")));
+            gauge!("scim_bridge_target_queue", &labels).set(status.queue as f64);
+            gauge!("scim_bridge_target_in_flight", &labels).set(status.in_flight as f64);
+        }
+        if self.is_time(bridge.clock.now()) {
+            count(bridge).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether accounts are to be counted now; if so, not again soon.
+    fn is_time(&self, now: Timestamp) -> bool {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = counted.is_none_or(|last| later(last, COUNT_EVERY) <= now);
+        if is_time {
+            *counted = Some(now);
+        }
+        is_time
+    }
+}
+
+async fn count(bridge: &Bridge) -> Result<(), StoreError> {
+    let counts = bridge.store.scan(|db| db.account_counts(None)).await?;
+    let counts: HashMap<_, _> =
+        counts.into_iter().map(|count| ((count.tenant, count.target, count.state), count.count)).collect();
+    for target in bridge.landscape().targets() {
+        for state in AccountState::ALL {
+            let count = counts.get(&(target.tenant.clone(), target.name.clone(), *state)).copied().unwrap_or_default();
+            let labels =
+                [("tenant", target.tenant.clone()), ("target", target.name.clone()), ("state", state.to_string())];
+            gauge!("scim_bridge_accounts", &labels).set(count as f64);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_counted_at_most_once_a_minute() {
+        let gauges = Gauges::default();
+        let second = |seconds| Timestamp::from_second(seconds).unwrap();
+        assert!(gauges.is_time(second(0)));
+        assert!(!gauges.is_time(second(59)));
+        assert!(gauges.is_time(second(60)));
+    }
+}

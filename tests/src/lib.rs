@@ -297,11 +297,9 @@ impl Bridge {
 
     /// The accounts of a user, by target. Empty for an unknown id.
     pub async fn accounts(&self, id: &str) -> Vec<Account> {
-        let read = self.running.bridge.store.read(|db| {
-            match db.resource_by_id("default", "User", id)? {
-                Some(resource) => db.accounts_of(resource.key),
-                None => Ok(Vec::new()),
-            }
+        let read = self.running.bridge.store.read(|db| match db.resource_by_id("default", "User", id)? {
+            Some(resource) => db.accounts_of(resource.key),
+            None => Ok(Vec::new()),
         });
         read.await.expect("the store answers")
     }

@@ -20,6 +20,8 @@
 //! `<any>`, `<string>` and `<integer>` stand for values that only the bridge knows. What must hold for every answer is
 //! checked with each step: see [`check_always`].
 
+#![expect(clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
@@ -235,10 +237,10 @@ fn check(answer: &Answer, expect: &Expect, saved: &Map<String, Value>, at: &str)
         let is_right = if value == "<any>" { !actual.is_empty() } else { actual == value };
         assert!(is_right, "{at}: header {name} is {actual:?}, not {value:?}");
     }
-    if let Some(expected) = &expect.body {
-        if let Err(difference) = compare("", &answer.body, &fill(expected, saved)) {
-            panic!("{at}: {difference} in {:#}", answer.body);
-        }
+    if let Some(expected) = &expect.body
+        && let Err(difference) = compare("", &answer.body, &fill(expected, saved))
+    {
+        panic!("{at}: {difference} in {:#}", answer.body);
     }
     for pointer in &expect.absent {
         let there = answer.body.pointer(pointer);

@@ -11,6 +11,7 @@ use tracing::info;
 use crate::alerts::Alerts;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Mode, StoreUrl};
+use crate::housekeeping;
 use crate::landscape::{Landscape, LandscapeError, Target, Tenant};
 use crate::provisioning::{OpenRequests, ResourceLocks, Unanswered};
 use crate::seal::Sealer;
@@ -90,7 +91,8 @@ impl Bridge {
     /// Opens the store, compiles the configuration, takes up what an earlier run left, and starts the lanes.
     pub async fn start(mut config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
         let StoreUrl::Sqlite(path) = &config.store.url;
-        let options = bridge_store::Options { indexed: config.store.index.clone(), ..bridge_store::Options::serve(path.clone()) };
+        let options =
+            bridge_store::Options { indexed: config.store.index.clone(), ..bridge_store::Options::serve(path.clone()) };
         let store = bridge_store::Store::open(&options)?;
         if let Some(path) = config.store.ensure_keys()? {
             info!("Made the key file {}: keep it with the database, it seals stored secrets", path.display());
@@ -122,6 +124,8 @@ impl Bridge {
         bridge.check_targets(&landscape).await?;
         bridge.follow_modes(&landscape).await?;
         bridge.run_lanes(&landscape);
+        let housekeeping = housekeeping::run(bridge.clone());
+        bridge.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(housekeeping);
         Ok(bridge)
     }
 
@@ -157,6 +161,13 @@ impl Bridge {
     /// A tenant of the present configuration.
     pub fn tenant(&self, name: &str) -> Option<Arc<Tenant>> {
         self.landscape().tenant(name).cloned()
+    }
+
+    /// Completes once the bridge is on its way down.
+    pub(crate) async fn stopped(&self) {
+        let mut epoch = self.epoch.subscribe();
+        // The sender lives in `self`, so waiting can only end by the bridge stopping.
+        let _ = epoch.wait_for(|epoch| *epoch == STOPPED).await;
     }
 
     /// Whether the bridge is on its way down.
@@ -202,9 +213,11 @@ impl Bridge {
                 continue;
             }
             let problem = match places.get(&key) {
-                None => "it holds accounts and is not in the configuration: put it back, with `retired = true` if nothing \
+                None => {
+                    "it holds accounts and is not in the configuration: put it back, with `retired = true` if nothing \
                          is to be done there any more, or name its successor with `renamed_from`"
-                    .to_owned(),
+                        .to_owned()
+                }
                 Some(now) => format!(
                     "it holds accounts at `{place}` and now points to `{now}`: give the new place a name of its own, or \
                      set the old one back"

@@ -40,7 +40,7 @@ pub enum ApiError {
     /// 412: the resource is not the version that `If-Match` names.
     PreconditionFailed(String),
     /// 400 `invalidValue` or 409 `uniqueness`: a target does not take the account.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// 429: too much at once.
     Throttled {
         /// What is too much.
@@ -255,6 +255,12 @@ impl ResponseError for ApiError {
     }
 }
 
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
 impl From<ScimError> for ApiError {
     fn from(error: ScimError) -> Self {
         Self::Scim(error)
@@ -335,8 +341,8 @@ mod tests {
         check(ApiError::NotFound("no".into()), 404, None);
         check(ApiError::Taken { attribute: "userName".into(), detail: "taken".into() }, 409, Some("uniqueness"));
         check(ApiError::PreconditionFailed("changed".into()), 412, None);
-        check(ApiError::Refused(refusal()), 400, Some("invalidValue"));
-        check(ApiError::Refused(Refusal { conflict: true, ..refusal() }), 409, Some("uniqueness"));
+        check(refusal().into(), 400, Some("invalidValue"));
+        check(Refusal { conflict: true, ..refusal() }.into(), 409, Some("uniqueness"));
         check(ApiError::Throttled { detail: "slow down".into(), retry_after_s: 7 }, 429, None);
         check(ApiError::Unavailable { detail: "not now".into(), retry_after_s: 7 }, 503, None);
         check(ApiError::TooLarge { limit: 1 }, 413, None);

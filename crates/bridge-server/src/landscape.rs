@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge_store::Range as PoolRange;
 use bridge_connectors::{CommonConfig, Connector, crm_com, glance, netsapiens};
 use bridge_mapping::{MappingError, Rules, RulesConfig, TargetKind, extension_schema};
+use bridge_store::Range as PoolRange;
 use scim_model::{Catalog, ResourceType};
 
 use crate::clock::Clock;
@@ -78,7 +78,7 @@ pub enum LandscapeError {
         /// The target.
         target: String,
         /// The key, the place in the rule, and what is wrong.
-        error: MappingError,
+        error: Box<MappingError>,
     },
     /// The schemas of a tenant do not fit together.
     #[error("tenants.{tenant}.extensions: {error}")]
@@ -158,7 +158,7 @@ impl Tenant {
         let mut rules = BTreeMap::new();
         for (target, settings) in &active {
             let compiled = Rules::compile(&rules_config(settings, config), &all).map_err(|error| {
-                LandscapeError::Mapping { tenant: name.to_owned(), target: (*target).clone(), error }
+                LandscapeError::Mapping { tenant: name.to_owned(), target: (*target).clone(), error: Box::new(error) }
             })?;
             rules.insert((*target).clone(), compiled);
         }
@@ -179,17 +179,11 @@ impl Tenant {
             })?;
             let after = waves.get(&target).cloned().unwrap_or_default();
             let lane = lane_of(name, &target);
-            let built = Target { tenant: name.to_owned(), name: target.clone(), settings, rules, connector, after, lane };
+            let built =
+                Target { tenant: name.to_owned(), name: target.clone(), settings, rules, connector, after, lane };
             targets.insert(target, Arc::new(built));
         }
-        Ok(Self {
-            name: name.to_owned(),
-            base_url: base_url(public_url, name),
-            catalog,
-            pools,
-            targets,
-            users,
-        })
+        Ok(Self { name: name.to_owned(), base_url: base_url(public_url, name), catalog, pools, targets, users })
     }
 
     /// A resource type by its name, `User`, with the extensions that are advertised.

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod housekeeping;
 pub mod landscape;
 pub mod operations;
 pub mod provisioning;

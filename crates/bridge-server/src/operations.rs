@@ -2,7 +2,8 @@
 //! (DESIGN, section 9). Each is one small write, and an entry of the audit trail.
 
 use bridge_store::{
-    Account, AccountQuery, AccountState, AuditEntry, CallEntry, RequestEntry, RequestQuery, Resource, StoreError, Tx, Want,
+    Account, AccountQuery, AccountState, AuditEntry, CallEntry, RequestEntry, RequestQuery, Resource, StoreError, Tx,
+    Want,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -112,10 +113,8 @@ pub async fn release(bridge: &Bridge, name: &AccountName, actor: &str) -> Result
 /// # Errors
 /// [`StoreError::NotFound`] if there is no such account.
 pub async fn drop(bridge: &Bridge, name: &AccountName, actor: &str) -> Result<(), StoreError> {
-    change(bridge, name, actor, "drop", |tx, account, target, _| {
-        tx.drop_account(account.resource, target).map(|_| ())
-    })
-    .await
+    change(bridge, name, actor, "drop", |tx, account, target, _| tx.drop_account(account.resource, target).map(|_| ()))
+        .await
 }
 
 /// Says that a person has done what the API could not: the account is read again and compared.

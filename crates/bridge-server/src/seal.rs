@@ -31,7 +31,9 @@ pub enum SealError {
     #[error("no key to seal secrets with: set store.keys")]
     NoKey,
     /// The key that sealed the value is no longer in `store.keys`.
-    #[error("a stored secret was sealed with a key that is no longer in store.keys: put the old key back at the end of the list")]
+    #[error(
+        "a stored secret was sealed with a key that is no longer in store.keys: put the old key back at the end of the list"
+    )]
     UnknownKey,
     /// The value was changed or belongs to another account.
     #[error("a stored secret does not open: the row was changed or moved")]

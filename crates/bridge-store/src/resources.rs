@@ -125,14 +125,19 @@ impl Db<'_> {
         self.session().query(sql, &parameters![tenant, resource_type, after, limit], resource)
     }
 
-    /// Rejected and deleted resources that have not changed since `before`, longest untouched first.
-    pub fn gone_resources(&self, before: Timestamp, limit: usize) -> Result<Vec<Resource>, StoreError> {
+    /// Resources in a state other than live that have not changed since `before`, longest untouched first.
+    pub fn resources_in_state(
+        &self,
+        state: ResourceState,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Resource>, StoreError> {
         let sql = concat!(
             "SELECT ",
             columns!(),
-            " FROM resource AS r WHERE r.state <> 'live' AND r.modified < ?1 ORDER BY r.modified LIMIT ?2"
+            " FROM resource AS r WHERE r.state <> 'live' AND r.state = ?3 AND r.modified < ?1 ORDER BY r.modified LIMIT ?2"
         );
-        self.session().query(sql, &parameters![before, limit], resource)
+        self.session().query(sql, &parameters![before, limit, state.as_str()], resource)
     }
 
     fn stored_values(&self, key: i64) -> Result<Vec<IndexedValue>, StoreError> {

@@ -70,10 +70,11 @@ async fn a_user_who_leaves_while_the_account_is_being_made_ends_suspended() {
     bridge.until(&id, "being made", |_| calls_of(bridge.glance(), "NewUser").len() == 1).await;
     let off = json!([{"op": "replace", "value": {"active": false}}]);
     bridge.patch(&format!("/Users/{id}"), off).await.has_status(200);
-    bridge.until(&id, "suspended at Glance", |_| {
-        bridge.glance().accounts().iter().any(|account| account["UserSuspended"] == true)
-    })
-    .await;
+    bridge
+        .until(&id, "suspended at Glance", |_| {
+            bridge.glance().accounts().iter().any(|account| account["UserSuspended"] == true)
+        })
+        .await;
     bridge.until_at_rest(&id).await;
     let usable = |account: &Value| account["user-scope"] != "No Portal";
     assert!(!bridge.pbx().accounts().iter().any(usable), "{:#?}", bridge.pbx().accounts());

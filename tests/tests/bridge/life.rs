@@ -93,9 +93,8 @@ async fn a_new_user_name_renames_the_glance_address_and_the_pbx_login() {
 async fn the_same_put_again_causes_no_call() {
     let bridge = Bridge::start().await;
     let created = bridge.post("/Users", okta_user("bob")).await.has_status(201);
-    let calls = |bridge: &Bridge| {
-        [bridge.glance(), bridge.pbx(), bridge.crm()].map(|simulator| simulator.calls().len())
-    };
+    let calls =
+        |bridge: &Bridge| [bridge.glance(), bridge.pbx(), bridge.crm()].map(|simulator| simulator.calls().len());
     let before = calls(&bridge);
     let path = format!("/Users/{}", created.id());
     let put = bridge.put(&path, created.body.clone()).await.has_status(200);

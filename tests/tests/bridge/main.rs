@@ -5,6 +5,7 @@
 mod adoption;
 mod leavers;
 mod life;
+mod parameters;
 mod pools;
 mod refusals;
 mod restart;

@@ -1,8 +1,8 @@
 //! Extensions out of a pool.
 
+use bridge_store::AssignmentState;
 use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Bridge, Setup, account_where};
-use bridge_store::AssignmentState;
 use serde_json::{Value, json};
 
 #[tokio::test]

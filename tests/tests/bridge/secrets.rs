@@ -42,7 +42,8 @@ async fn no_secret_is_in_the_database_the_journal_or_an_answer() {
         .bridge
         .store
         .scan(move |db| {
-            let requests = db.requests(&bridge_store::RequestQuery { tenant: "default".to_owned(), ..Default::default() })?;
+            let requests =
+                db.requests(&bridge_store::RequestQuery { tenant: "default".to_owned(), ..Default::default() })?;
             Ok::<_, bridge_store::StoreError>(format!("{requests:?} {:?}", db.calls_of(resource, None, 100)?))
         })
         .await

@@ -20,7 +20,10 @@ async fn a_tenant_sees_and_changes_only_its_own_users() {
     for request in [
         client.get(format!("{base}/Users/{id}")),
         client.delete(format!("{base}/Users/{id}")),
-        client.put(format!("{base}/Users/{id}")).header("Content-Type", "application/scim+json").body(ann().to_string()),
+        client
+            .put(format!("{base}/Users/{id}"))
+            .header("Content-Type", "application/scim+json")
+            .body(ann().to_string()),
     ] {
         Answer::of(request.bearer_auth(&other)).await.has_status(404);
     }

@@ -12,11 +12,7 @@ use serde_json::{Value, json};
 
 /// The three targets of a bridge: name, simulator, the operation that creates.
 fn targets(bridge: &Bridge) -> [(&'static str, &Simulator, &'static str); 3] {
-    [
-        ("glance", bridge.glance(), "NewUser"),
-        ("pbx", bridge.pbx(), "POST users"),
-        ("crm", bridge.crm(), "users/create"),
-    ]
+    [("glance", bridge.glance(), "NewUser"), ("pbx", bridge.pbx(), "POST users"), ("crm", bridge.crm(), "users/create")]
 }
 
 /// Exactly one account in each target.

@@ -130,12 +130,11 @@ impl Create<'_> {
         rung.iter().for_each(|target| target.lane.ring());
         let patience = self.bridge.landscape().config.server.wait;
         let nothing_before = BTreeSet::new();
-        let waited =
-            wait::for_accounts(self.bridge, self.tenant, resource.key, &nothing_before, patience).await?;
+        let waited = wait::for_accounts(self.bridge, self.tenant, resource.key, &nothing_before, patience).await?;
         match waited {
             Waited::Refused(refusal) if resource.active => {
                 self.reject(&resource).await?;
-                Err(ApiError::Refused(refusal))
+                Err(refusal.into())
             }
             Waited::Refused(_) | Waited::Answerable => {
                 let kind = resource_type_of(self.tenant, self.resource_type)?;
@@ -170,14 +169,7 @@ impl Create<'_> {
             connection: self.caller.connection.clone(),
             now,
         };
-        let entry = journal::entry(
-            self.caller,
-            self.received,
-            Some(self.masked.clone()),
-            &self.draft.notes,
-            201,
-            now,
-        );
+        let entry = journal::entry(self.caller, self.received, Some(self.masked.clone()), &self.draft.notes, 201, now);
         let (tenant, supplied) = (self.tenant.clone(), self.draft.secrets.clone());
         let (around, rejected) = (basis.around, basis.rejected);
         let sealer = self.bridge.sealer.clone();
@@ -186,9 +178,7 @@ impl Create<'_> {
             .store
             .write(move |tx| {
                 let resource = match &rejected {
-                    Some(rejected) => {
-                        tx.revive(rejected.key, rejected.version, &new)?
-                    }
+                    Some(rejected) => tx.revive(rejected.key, rejected.version, &new)?,
                     None => tx.insert_resource(&new)?,
                 };
                 inherit_assignments(tx, &tenant, &resource, now)?;
@@ -225,7 +215,8 @@ impl Create<'_> {
                 }
             }
         }
-        let mut around = Surroundings { supplied: self.draft.secrets.keys().cloned().collect(), ..Surroundings::default() };
+        let mut around =
+            Surroundings { supplied: self.draft.secrets.keys().cloned().collect(), ..Surroundings::default() };
         let source = rejected.as_ref().or(predecessor.as_ref());
         if let Some(source) = source {
             let held = db.assignments_of(source.key)?;
@@ -301,12 +292,7 @@ fn inherit_assignments(
     Ok(())
 }
 
-pub(super) fn audit(
-    resource: &Resource,
-    actor: &str,
-    action: &str,
-    now: jiff::Timestamp,
-) -> bridge_store::AuditEntry {
+pub(super) fn audit(resource: &Resource, actor: &str, action: &str, now: jiff::Timestamp) -> bridge_store::AuditEntry {
     bridge_store::AuditEntry {
         number: 0,
         tenant: resource.tenant.clone(),

@@ -62,10 +62,8 @@ pub(super) fn entry(
     status: u16,
     now: jiff::Timestamp,
 ) -> RequestEntry {
-    let notes: Vec<Value> = notes
-        .iter()
-        .map(|note| json!({ "quirk": note.quirk.as_str(), "attribute": note.attribute }))
-        .collect();
+    let notes: Vec<Value> =
+        notes.iter().map(|note| json!({ "quirk": note.quirk.as_str(), "attribute": note.attribute })).collect();
     RequestEntry {
         key: 0,
         tenant: caller.tenant.clone(),
@@ -85,13 +83,7 @@ pub(super) fn entry(
 
 /// Writes down a write that was denied: its entry is corrected if it was stored before its targets refused it, else made.
 /// The answer does not depend on it.
-pub(super) async fn denied(
-    bridge: &Bridge,
-    caller: &Caller,
-    received: &Received,
-    body: Option<Value>,
-    why: &ApiError,
-) {
+pub(super) async fn denied(bridge: &Bridge, caller: &Caller, received: &Received, body: Option<Value>, why: &ApiError) {
     let now = bridge.clock.now();
     let mut entry = entry(caller, received, body, &[], why.status().as_u16(), now);
     entry.outcome = Some(why.to_scim(&received.request_id).detail);

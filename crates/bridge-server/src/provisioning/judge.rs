@@ -50,21 +50,21 @@ pub fn judge(tenant: &Tenant, id: &str, document: &Document, around: &Surroundin
 }
 
 /// Refuses what a required target would refuse: all problems in one answer. `around` is what it was judged with.
-pub fn refuse(judged: &[Judged], around: &Surroundings) -> Result<(), ApiError> {
+pub(super) fn refuse(judged: &[Judged], around: &Surroundings) -> Result<(), ApiError> {
     let required_pools = judged.iter().filter(|judged| judged.target.settings.required);
     let mut pools = required_pools.flat_map(|judged| &judged.mapping.pools);
     if let Some(pool) = pools.find(|pool| !around.assigned.contains_key(*pool)) {
         return Err(pool_empty(pool));
     }
-    let required = judged.iter().filter(|judged| {
-        judged.target.settings.required && matches!(judged.mapping.scope, bridge_mapping::Scope::In)
-    });
+    let required = judged
+        .iter()
+        .filter(|judged| judged.target.settings.required && matches!(judged.mapping.scope, bridge_mapping::Scope::In));
     let problems: Vec<(&str, &Problem)> = required
         .flat_map(|judged| duty::refusals(&judged.mapping).map(|problem| (judged.target.name.as_str(), problem)))
         .collect();
     match problems.as_slice() {
         [] => Ok(()),
-        [(target, problem)] => Err(ApiError::Refused(refusal(target, problem))),
+        [(target, problem)] => Err(refusal(target, problem).into()),
         several => {
             let parts: Vec<String> = several
                 .iter()
@@ -76,8 +76,8 @@ pub fn refuse(judged: &[Judged], around: &Surroundings) -> Result<(), ApiError> 
 }
 
 /// A pool has no value left for an account that needs one.
-pub fn pool_empty(pool: &str) -> ApiError {
-    ApiError::Refused(Refusal {
+pub(super) fn pool_empty(pool: &str) -> ApiError {
+    let refusal = Refusal {
         conflict: false,
         target: "bridge".to_owned(),
         field: None,
@@ -85,7 +85,8 @@ pub fn pool_empty(pool: &str) -> ApiError {
         code: "pool-empty".to_owned(),
         cause: format!("the pool {pool} has no free value; add a range in the configuration"),
         retry_helps: true,
-    })
+    };
+    refusal.into()
 }
 
 fn refusal(target: &str, problem: &Problem) -> Refusal {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bridge_store::{Account as Row, ListQuery as StoreQuery, Resource, ResourceState, Start};
 use jiff::Timestamp;
 use scim_filter::Filter;
-use scim_model::{Document, Meta, ResourceType, ScimError, complete};
+use scim_model::{Meta, ResourceType, ScimError, complete};
 use serde_json::{Map, Value, json};
 
 use crate::bridge::Bridge;
@@ -213,9 +213,4 @@ fn target_states(tenant: &Tenant, rows: &[Row]) -> Value {
         Value::Object(state)
     };
     rows.iter().map(state).collect()
-}
-
-/// Whether two documents are the same to a client.
-fn is_same(one: &Document, other: &Document) -> bool {
-    one == other
 }

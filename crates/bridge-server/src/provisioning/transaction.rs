@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bridge_mapping::Scope;
-use bridge_store::{
-    Account as Row, AccountState, Doubt, Resource, ResourceState, StoreError, Taken, Tx, Want,
-};
+use bridge_store::{Account as Row, AccountState, Doubt, Resource, ResourceState, StoreError, Taken, Tx, Want};
 use jiff::Timestamp;
 
 use super::judge::{Judged, Surroundings, judge, pool_empty};
@@ -19,7 +17,7 @@ use crate::worker::{duty, pool, secrets, settle};
 
 /// Why a write did not happen.
 #[derive(Debug)]
-pub enum Failure {
+pub(super) enum Failure {
     /// The client gets this answer.
     Refused(ApiError),
     /// Something changed between reading and writing: read and judge again.
@@ -44,7 +42,7 @@ impl From<ApiError> for Failure {
 }
 
 /// A userName, or another unique attribute, that another resource has.
-pub fn taken_error(attribute: &str) -> ApiError {
+pub(super) fn taken_error(attribute: &str) -> ApiError {
     ApiError::Taken {
         attribute: attribute.to_owned(),
         detail: format!("Another resource has this {attribute}; link to it, or change the value"),
@@ -52,25 +50,25 @@ pub fn taken_error(attribute: &str) -> ApiError {
 }
 
 /// What a write stores beside the resource.
-pub struct Duties<'a> {
+pub(super) struct Duties<'a> {
     /// The tenant.
-    pub tenant: &'a Tenant,
+    pub(super) tenant: &'a Tenant,
     /// The document, judged with the values that `around` assumed.
-    pub judged: &'a [Judged],
+    pub(super) judged: &'a [Judged],
     /// What it was judged with.
-    pub around: &'a Surroundings,
+    pub(super) around: &'a Surroundings,
     /// Secrets that the write brought along, by SCIM attribute.
-    pub supplied: &'a BTreeMap<String, String>,
+    pub(super) supplied: &'a BTreeMap<String, String>,
     /// Seals them.
-    pub sealer: &'a Sealer,
+    pub(super) sealer: &'a Sealer,
     /// The present moment.
-    pub now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl Duties<'_> {
     /// Reserves what the accounts use out of pools, and raises `wanted` where the account changes. Returns the targets that
     /// have something to do.
-    pub fn store(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Vec<Arc<Target>>, Failure> {
+    pub(super) fn store(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Vec<Arc<Target>>, Failure> {
         let judged = self.reserve(tx, resource)?;
         let rows = tx.accounts_of(resource.key)?;
         let mut rung = Vec::new();
@@ -119,7 +117,7 @@ impl Duties<'_> {
     ) -> Result<bool, Failure> {
         let Judged { target, mapping } = judged;
         let is_leaving = !resource.active || resource.state != ResourceState::Live;
-        let has_secret = !self.supplied.is_empty() && target.rules.uses_password() && !is_leaving;
+        let has_secret = !is_leaving && self.supplied.keys().any(|path| target.rules.takes_secret(path));
         match row {
             // No account is made for an inactive user before its first activation.
             None if is_leaving => return Ok(false),
@@ -137,7 +135,10 @@ impl Duties<'_> {
         if !is_leaving && !has_account {
             self.hold_back(&mut want, target, rows);
         }
-        if !is_leaving && !has_account && let Scope::Out { reason } = &mapping.scope {
+        if !is_leaving
+            && !has_account
+            && let Scope::Out { reason } = &mapping.scope
+        {
             want.state = AccountState::OutOfScope;
             want.reason = Some(duty::plain_reason("out-of-scope", reason.clone()));
         }
@@ -174,13 +175,7 @@ impl Duties<'_> {
     }
 
     /// Raises `wanted`; if another resource holds the natural key, decides what that means.
-    fn want_with_key(
-        &self,
-        tx: &mut Tx<'_>,
-        resource: &Resource,
-        judged: &Judged,
-        want: &Want,
-    ) -> Result<(), Failure> {
+    fn want_with_key(&self, tx: &mut Tx<'_>, resource: &Resource, judged: &Judged, want: &Want) -> Result<(), Failure> {
         let target = &judged.target;
         let holder = match tx.want(resource.key, &target.name, want, self.now) {
             Ok(_) => return Ok(()),
@@ -191,7 +186,7 @@ impl Duties<'_> {
         let field = target.rules.schema().natural_key().name.clone();
         let attribute = judged.mapping.lineage.get(&field).and_then(|lineage| lineage.source.clone());
         let held = |cause: &str| {
-            Failure::Refused(ApiError::Refused(Refusal {
+            let refusal = Refusal {
                 conflict: true,
                 target: target.name.clone(),
                 field: Some(field.clone()),
@@ -199,7 +194,8 @@ impl Duties<'_> {
                 code: "key-taken".to_owned(),
                 cause: cause.to_owned(),
                 retry_helps: false,
-            }))
+            };
+            Failure::Refused(refusal.into())
         };
         if holder.state == ResourceState::Live {
             return if target.settings.required {
@@ -257,11 +253,7 @@ fn external_id(resource: &Resource) -> Option<&str> {
 fn shares_an_email(one: &Resource, other: &Resource) -> bool {
     let of = |resource: &Resource| -> BTreeSet<String> {
         let emails = resource.document.get("emails").and_then(serde_json::Value::as_array);
-        emails
-            .into_iter()
-            .flatten()
-            .filter_map(|email| email.get("value")?.as_str().map(str::to_lowercase))
-            .collect()
+        emails.into_iter().flatten().filter_map(|email| email.get("value")?.as_str().map(str::to_lowercase)).collect()
     };
     !of(one).is_disjoint(&of(other))
 }

@@ -147,12 +147,11 @@ impl Update<'_> {
     async fn converge(&self, Stored { resource, parked_before, rung }: Stored) -> Result<Shown, ApiError> {
         rung.iter().for_each(|target| target.lane.ring());
         let patience = self.bridge.landscape().config.server.wait;
-        let waited =
-            wait::for_accounts(self.bridge, self.tenant, resource.key, &parked_before, patience).await?;
+        let waited = wait::for_accounts(self.bridge, self.tenant, resource.key, &parked_before, patience).await?;
         match waited {
             Waited::Refused(refusal) if resource.active && resource.state == ResourceState::Live => {
                 self.restore(&resource).await?;
-                Err(ApiError::Refused(refusal))
+                Err(refusal.into())
             }
             // A write that leaves the user inactive, and a delete, is never refused.
             Waited::Refused(_) | Waited::Answerable => self.answer(resource).await,
@@ -209,13 +208,10 @@ impl Update<'_> {
         let kind = resource_type_of(self.tenant, self.resource_type)?;
         let values = self.bridge.store.indexed_values(&self.tenant.name, kind, &draft.document);
         let now = self.bridge.clock.now();
-        let entry =
-            journal::entry(self.caller, self.received, self.masked.clone(), &draft.notes, 200, now);
+        let entry = journal::entry(self.caller, self.received, self.masked.clone(), &draft.notes, 200, now);
         let before = Answered { document: resource.document.clone(), active: resource.active };
-        let (tenant, sealer, actor) =
-            (self.tenant.clone(), self.bridge.sealer.clone(), self.caller.connection.clone());
-        let (key, version, document, supplied) =
-            (resource.key, resource.version, draft.document, draft.secrets);
+        let (tenant, sealer, actor) = (self.tenant.clone(), self.bridge.sealer.clone(), self.caller.connection.clone());
+        let (key, version, document, supplied) = (resource.key, resource.version, draft.document, draft.secrets);
         let stored = self
             .bridge
             .store
@@ -253,8 +249,7 @@ impl Update<'_> {
         let now = self.bridge.clock.now();
         let judged = judge(self.tenant, &resource.id, &resource.document, &around);
         let entry = journal::entry(self.caller, self.received, None, &[], 204, now);
-        let (tenant, sealer, actor) =
-            (self.tenant.clone(), self.bridge.sealer.clone(), self.caller.connection.clone());
+        let (tenant, sealer, actor) = (self.tenant.clone(), self.bridge.sealer.clone(), self.caller.connection.clone());
         let (key, version) = (resource.key, resource.version);
         let deleted = Resource { state: ResourceState::Deleted, ..resource };
         let stored = self
@@ -342,8 +337,7 @@ impl Update<'_> {
         let kind = resource_type_of(self.tenant, self.resource_type)?;
         let values = self.bridge.store.indexed_values(&self.tenant.name, kind, &before.document);
         let now = self.bridge.clock.now();
-        let (tenant, sealer, actor) =
-            (self.tenant.clone(), self.bridge.sealer.clone(), self.caller.connection.clone());
+        let (tenant, sealer, actor) = (self.tenant.clone(), self.bridge.sealer.clone(), self.caller.connection.clone());
         let (key, version) = (resource.key, resource.version);
         self.bridge
             .store

@@ -12,7 +12,7 @@ use crate::worker::VERIFYING;
 
 /// What the waiting came to.
 #[derive(Debug)]
-pub enum Waited {
+pub(super) enum Waited {
     /// Every account is right, or somebody is still working on it: nothing speaks against 2xx.
     Answerable,
     /// A required target refused for good.
@@ -24,7 +24,7 @@ const NOT_REFUSALS: [&str; 4] = ["review", "unmanageable", "pool-foreign", "does
 
 /// Waits until the accounts of a resource have come to an end, up to `patience`. Accounts at `parked_before` were refused
 /// before this write; they do not speak against it.
-pub async fn for_accounts(
+pub(super) async fn for_accounts(
     bridge: &Bridge,
     tenant: &Tenant,
     resource: i64,
@@ -79,8 +79,7 @@ fn is_worth_waiting(bridge: &Bridge, tenant: &Tenant, row: &Row, rows: &[Row], p
         return false;
     }
     if row.state == AccountState::Waiting {
-        let open_before =
-            rows.iter().filter(|other| target.after.contains(&other.target) && is_open(other));
+        let open_before = rows.iter().filter(|other| target.after.contains(&other.target) && is_open(other));
         return open_before.into_iter().any(|other| is_worth_waiting(bridge, tenant, other, rows, patience));
     }
     // A retry that is further away than the patience will not come in time.
@@ -91,12 +90,7 @@ fn is_worth_waiting(bridge: &Bridge, tenant: &Tenant, row: &Row, rows: &[Row], p
 }
 
 /// Whether the accounts before this one take no longer than the patience.
-async fn is_queue_short(
-    bridge: &Bridge,
-    tenant: &Tenant,
-    row: &Row,
-    patience: Duration,
-) -> Result<bool, StoreError> {
+async fn is_queue_short(bridge: &Bridge, tenant: &Tenant, row: &Row, patience: Duration) -> Result<bool, StoreError> {
     let Some(target) = tenant.targets.get(&row.target) else { return Ok(false) };
     if row.lease.is_some() || target.lane.in_flight() < target.settings.max_in_flight {
         return Ok(true);

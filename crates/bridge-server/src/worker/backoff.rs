@@ -17,7 +17,7 @@ const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 ///
 /// What the target asked for (`Retry-After`) is obeyed, up to an hour. Else the pause doubles from one second to fifteen
 /// minutes. `jitter` between 0 and 1 adds up to a quarter, so that accounts that failed together do not return together.
-pub fn next_attempt(attempts: u32, asked: Option<Duration>, now: Timestamp, jitter: f64) -> Timestamp {
+pub(super) fn next_attempt(attempts: u32, asked: Option<Duration>, now: Timestamp, jitter: f64) -> Timestamp {
     let pause = match asked {
         Some(asked) => asked.min(LONGEST_ASKED),
         None => FIRST.saturating_mul(1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST),

@@ -68,7 +68,10 @@ pub fn duty(
                     code: "waiting-for-group".to_owned(),
                     field: Some(field.clone()),
                     attribute: Some("groups".to_owned()),
-                    text: format!("{field} is set at creation only and depends on a membership of {}", groups.join(", ")),
+                    text: format!(
+                        "{field} is set at creation only and depends on a membership of {}",
+                        groups.join(", ")
+                    ),
                     retry_helps: false,
                 },
             ),

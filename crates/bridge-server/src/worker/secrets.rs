@@ -113,7 +113,8 @@ pub fn seal_supplied(
     supplied: &BTreeMap<String, String>,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let owner = owner(place.0, place.1, place.2);
-    let mut secrets = before.map_or_else(|| Ok(Secrets::default()), |sealed| Secrets::unseal(sealer, &owner, sealed))?;
+    let mut secrets =
+        before.map_or_else(|| Ok(Secrets::default()), |sealed| Secrets::unseal(sealer, &owner, sealed))?;
     secrets.supplied.extend(supplied.iter().map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))));
     secrets.seal_for(sealer, &owner)
 }

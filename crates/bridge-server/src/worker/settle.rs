@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use bridge_store::{Account as Row, AccountState, Change, Doubt, Reason, ResourceState, Settlement, StoreError, Tx, Want};
+use bridge_store::{
+    Account as Row, AccountState, Change, Doubt, Reason, ResourceState, Settlement, StoreError, Tx, Want,
+};
 use jiff::Timestamp;
 
 use super::duty;
@@ -11,6 +13,7 @@ use super::pool;
 use super::work::{End, Work};
 use crate::alerts::{Alert, AlertKind};
 use crate::clock::later;
+use crate::config::ConnectorConfig;
 use crate::landscape::{Pool, Target, Tenant};
 
 /// The code of a row that waits for another target.
@@ -103,8 +106,7 @@ impl Work<'_> {
                 natural_key,
                 proof,
                 digest: Some(self.expectation()),
-                // A secret is erased once it has served.
-                secret: Change::Clear,
+                secret: if self.needs_secrets_later() { Change::Keep } else { Change::Clear },
                 failing_since: None,
                 ..base
             },
@@ -124,6 +126,15 @@ impl Work<'_> {
                 ..base
             },
         })
+    }
+
+    /// A secret is erased once it has served; a soft lock-out at CRM.COM needs the password that the bridge set until the
+    /// account is left for good.
+    fn needs_secrets_later(&self) -> bool {
+        match &self.target.settings.connection {
+            ConnectorConfig::CrmCom(config) => config.soft_lock_out && self.row.remote_id.is_some(),
+            ConnectorConfig::Glance(_) | ConnectorConfig::Netsapiens(_) => false,
+        }
     }
 
     /// What the row stands for once it is settled; a later write that expects the same leaves it alone.
@@ -148,10 +159,8 @@ impl Work<'_> {
 
     /// When the values of each pool may be given back.
     fn returns(&self, now: Timestamp) -> BTreeMap<String, Return> {
-        let of = |pool: &Pool| Return {
-            confirmed_by: pool.confirmed_by.clone(),
-            rests_until: later(now, pool.cool_off),
-        };
+        let of =
+            |pool: &Pool| Return { confirmed_by: pool.confirmed_by.clone(), rests_until: later(now, pool.cool_off) };
         self.tenant.pools.iter().map(|(name, pool)| (name.clone(), of(pool))).collect()
     }
 

@@ -59,7 +59,9 @@ fn circle(order: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
     loop {
         let ready: Vec<&String> = order
             .iter()
-            .filter(|(name, before)| !done.contains(name) && before.iter().all(|name| done.contains(name) || !order.contains_key(name)))
+            .filter(|(name, before)| {
+                !done.contains(name) && before.iter().all(|name| done.contains(name) || !order.contains_key(name))
+            })
             .map(|(name, _)| name)
             .collect();
         if ready.is_empty() {

@@ -67,8 +67,14 @@ pub(super) enum End {
 }
 
 enum Step {
-    End(End),
+    End(Box<End>),
     NextRound,
+}
+
+impl From<End> for Step {
+    fn from(end: End) -> Self {
+        Self::End(Box::new(end))
+    }
 }
 
 impl<'a> Work<'a> {
@@ -118,13 +124,16 @@ impl<'a> Work<'a> {
             let duty =
                 duty::duty(&self.resource, &mapping, &self.row, &self.observed, &self.memory, &self.target.settings);
             let step = match duty {
-                Duty::Rest(state, reason) => {
-                    Step::End(End::Done { state, reason, natural_key: self.freed_key(), proof: self.row.proof.clone() })
-                }
+                Duty::Rest(state, reason) => Step::from(End::Done {
+                    state,
+                    reason,
+                    natural_key: self.freed_key(),
+                    proof: self.row.proof.clone(),
+                }),
                 Duty::Wait(until, reason) => {
-                    Step::End(End::Again { at: until, state: AccountState::Due, reason, counts: false })
+                    Step::from(End::Again { at: until, state: AccountState::Due, reason, counts: false })
                 }
-                Duty::Park(reason) => Step::End(End::Parked { reason, candidate: None }),
+                Duty::Park(reason) => Step::from(End::Parked { reason, candidate: None }),
                 Duty::Provision(account) => {
                     let account = self.memory.with_emptied(account);
                     self.round(Presence::Active, Some(account), &mapping).await?
@@ -133,7 +142,7 @@ impl<'a> Work<'a> {
                 Duty::GiveBack(account, presence) => self.round(presence, Some(account), &mapping).await?,
             };
             if let Step::End(end) = step {
-                return Ok(end);
+                return Ok(*end);
             }
         }
         let reason = plain_reason("does-not-converge", format!("the account still differs after {ROUNDS} rounds"));
@@ -186,13 +195,13 @@ impl<'a> Work<'a> {
         if let Some(rekey) = &plan.rekey
             && self.target.settings.on_rekey == Rekey::Refuse
         {
-            return Ok(Step::End(End::Parked { reason: self.rekey_reason(rekey), candidate: None }));
+            return Ok(Step::from(End::Parked { reason: self.rekey_reason(rekey), candidate: None }));
         }
         if self.target.settings.mode == Mode::Plan {
-            return Ok(Step::End(self.only_planned(&plan)));
+            return Ok(Step::from(self.only_planned(&plan)));
         }
         if !self.prepare(&plan, presence).await? {
-            return Ok(Step::End(End::LeaseLost));
+            return Ok(Step::from(End::LeaseLost));
         }
         let has_calls = !plan.calls.is_empty();
         for call in &plan.calls {
@@ -220,14 +229,14 @@ impl<'a> Work<'a> {
         mapping: &Mapping,
     ) -> Result<Option<Step>, StoreError> {
         if !self.keep_lease().await? {
-            return Ok(Some(Step::End(End::LeaseLost)));
+            return Ok(Some(Step::from(End::LeaseLost)));
         }
         let started = self.bridge.clock.now();
         let seen = self.target.connector.observe(keys).await;
         self.note("observe", &Value::Null, started, seen.as_ref().err());
         let seen = match seen {
             Ok(seen) => seen,
-            Err(error) => return Ok(Some(Step::End(self.failed(&error, false)))),
+            Err(error) => return Ok(Some(Step::from(self.failed(&error, false)))),
         };
         self.answered();
         self.has_looked = true;
@@ -246,7 +255,7 @@ impl<'a> Work<'a> {
             && verdict != Found::Nobody
         {
             let reason = plain_reason("unmanageable", why.clone());
-            return Ok(Some(Step::End(End::Parked { reason, candidate: candidate(&seen) })));
+            return Ok(Some(Step::from(End::Parked { reason, candidate: candidate(&seen) })));
         }
         let step = match verdict {
             Found::Nobody => {
@@ -264,7 +273,7 @@ impl<'a> Work<'a> {
             }
             Found::TooEarly(at) => {
                 let reason = plain_reason("settling", "a write may not show yet; the account is looked up again");
-                Some(Step::End(End::Again { at, state: AccountState::Due, reason, counts: false }))
+                Some(Step::from(End::Again { at, state: AccountState::Due, reason, counts: false }))
             }
             // Whoever it is, it is not an account of ours: nothing of ours is left to suspend or remove.
             Found::Review | Found::Stranger | Found::Foreign if presence != Presence::Active => {
@@ -279,11 +288,11 @@ impl<'a> Work<'a> {
             Found::Review => {
                 let text = "an account with these keys was there before; decide with `account release` or `link set`";
                 let reason = plain_reason("review", text);
-                Some(Step::End(End::Parked { reason, candidate: candidate(&seen) }))
+                Some(Step::from(End::Parked { reason, candidate: candidate(&seen) }))
             }
             Found::Stranger => {
                 let reason = plain_reason("conflict", "an account with these keys belongs to somebody else");
-                Some(Step::End(End::Parked { reason, candidate: candidate(&seen) }))
+                Some(Step::from(End::Parked { reason, candidate: candidate(&seen) }))
             }
         };
         Ok(step)
@@ -332,8 +341,9 @@ impl<'a> Work<'a> {
     /// The pool's value belongs to somebody we do not know: marks it and takes the next, in the same delivery.
     async fn take_another(&mut self, pool: &str) -> Result<Step, StoreError> {
         if self.foreign == FOREIGN {
-            let text = format!("{FOREIGN} values of the pool {pool} in a row belong to somebody else; look at its ranges");
-            return Ok(Step::End(End::Parked { reason: plain_reason("pool-foreign", text), candidate: None }));
+            let text =
+                format!("{FOREIGN} values of the pool {pool} in a row belong to somebody else; look at its ranges");
+            return Ok(Step::from(End::Parked { reason: plain_reason("pool-foreign", text), candidate: None }));
         }
         self.foreign += 1;
         match pool::replace_foreign(self.bridge, self.tenant, &self.resource, pool).await {
@@ -345,7 +355,7 @@ impl<'a> Work<'a> {
             }
             Err(StoreError::PoolEmpty { pool }) => {
                 let text = format!("the pool {pool} has no free value; add a range");
-                Ok(Step::End(End::Parked { reason: plain_reason("pool-empty", text), candidate: None }))
+                Ok(Step::from(End::Parked { reason: plain_reason("pool-empty", text), candidate: None }))
             }
             Err(error) => Err(error),
         }
@@ -419,8 +429,7 @@ impl<'a> Work<'a> {
         let Some(lease) = self.row.lease else { return Ok(false) };
         let until = later(now, LEASE.max(limit * 2));
         let (resource, target) = (self.row.resource, self.row.target.clone());
-        let is_ours =
-            self.bridge.store.write(move |tx| tx.renew(resource, &target, lease.token, until)).await?;
+        let is_ours = self.bridge.store.write(move |tx| tx.renew(resource, &target, lease.token, until)).await?;
         if is_ours {
             self.lease_until = until;
         }
@@ -430,7 +439,7 @@ impl<'a> Work<'a> {
     /// Sends one call. `None` when it succeeded.
     async fn send(&mut self, call: &Call) -> Result<Option<Step>, StoreError> {
         if !self.keep_lease().await? {
-            return Ok(Some(Step::End(End::LeaseLost)));
+            return Ok(Some(Step::from(End::LeaseLost)));
         }
         let mut filled = call.clone();
         for (field, _) in call.needs_secrets() {
@@ -471,7 +480,7 @@ impl<'a> Work<'a> {
                 self.has_looked = false;
                 self.look_after_refusal(&error).await
             }
-            _ => Ok(Some(Step::End(self.failed(&error, call.creates)))),
+            _ => Ok(Some(Step::from(self.failed(&error, call.creates)))),
         }
     }
 
@@ -484,7 +493,7 @@ impl<'a> Work<'a> {
         }
         match self.observed.existence {
             Existence::Present => Ok(Some(Step::NextRound)),
-            Existence::Absent | Existence::Unknown => Ok(Some(Step::End(self.failed(refusal, false)))),
+            Existence::Absent | Existence::Unknown => Ok(Some(Step::from(self.failed(refusal, false)))),
         }
     }
 
@@ -507,7 +516,7 @@ impl<'a> Work<'a> {
             self.doubt = Doubt::Read;
             let lag = self.target.settings.settle_lag;
             if !lag.is_zero() {
-                return Ok(Step::End(self.verify_later(lag)));
+                return Ok(Step::from(self.verify_later(lag)));
             }
             self.has_looked = false;
             return Ok(Step::NextRound);
@@ -536,7 +545,7 @@ impl<'a> Work<'a> {
             _ => self.freed_key(),
         };
         let reason = reason.or_else(|| self.resting_reason());
-        Ok(Step::End(End::Done { state, reason, natural_key, proof }))
+        Ok(Step::from(End::Done { state, reason, natural_key, proof }))
     }
 
     /// Where a row rests whose account is right: settled, or out of scope if that is why the account went.
@@ -594,7 +603,10 @@ impl<'a> Work<'a> {
         End::Again {
             at: now,
             state: AccountState::Held,
-            reason: plain_reason("mode-plan", format!("{} call(s) planned, none is sent in this mode", plan.calls.len())),
+            reason: plain_reason(
+                "mode-plan",
+                format!("{} call(s) planned, none is sent in this mode", plan.calls.len()),
+            ),
             counts: false,
         }
     }
@@ -663,14 +675,7 @@ impl<'a> Work<'a> {
         self.calls.push(entry);
     }
 
-    fn entry(
-        &self,
-        operation: &str,
-        call: Value,
-        outcome: String,
-        answer: Option<Value>,
-        at: Timestamp,
-    ) -> CallEntry {
+    fn entry(&self, operation: &str, call: Value, outcome: String, answer: Option<Value>, at: Timestamp) -> CallEntry {
         let duration = self.bridge.clock.now().duration_since(at);
         CallEntry {
             key: 0,

@@ -238,7 +238,7 @@ async fn what_is_gone_for_long_is_found_and_purged_with_everything_that_belongs_
     assert!(!store.write(move |tx| tx.purge_resource(key)).await.unwrap(), "it is live");
     set_state(&store, &ann, ResourceState::Deleted).await.unwrap();
     let gone = async |before| {
-        let gone = store.read(move |db| db.gone_resources(at(before), 10)).await.unwrap();
+        let gone = store.read(move |db| db.resources_in_state(ResourceState::Deleted, at(before), 10)).await.unwrap();
         gone.into_iter().map(|resource| resource.key).collect::<Vec<_>>()
     };
     assert_eq!(gone(1).await, Vec::<i64>::new());

@@ -1,0 +1,183 @@
+//! Every parameter of every target is in the identity provider's reach: set through the target's extension, seen on the
+//! wire under the vendor's name.
+
+use std::collections::BTreeSet;
+
+use bridge_mapping::{AccountSchema, FieldKind, FieldSchema, Format, Generator, TargetKind};
+use bridge_simulators::{Simulator, credentials};
+use bridge_tests::samples::okta_user;
+use bridge_tests::{Answer, Bridge, calls_of};
+use serde_json::{Value, json};
+
+/// What the simulators write into their log of calls in place of a secret.
+const MASK: &str = "***";
+
+/// A password that every target takes.
+const PASSWORD: &str = "ch0sen-Secret-7";
+
+/// Fields of which the wire never carries the value that the identity provider sets, and why.
+const OUT_OF_REACH: &[(TargetKind, &str, &str)] = &[(
+    TargetKind::CrmCom,
+    "udf_string_1",
+    "the mark by which the bridge knows its own accounts is the bridge's to write",
+)];
+
+/// A value for a field whose schema says less than the target knows: what must exist there beforehand, or has a form.
+fn known_to_the_target(name: &str) -> Option<Value> {
+    let value = match name {
+        "PartnerUserID" => "employee-4711",
+        "UserAddress" => "chosen.acme.glance.net",
+        "UserRole" => "Host",
+        // The setting of the target says yes.
+        "synchronous" => "no",
+        "user" => "4242",
+        "UserEmail" | "login-username" | "email" => "chosen@acme.example",
+        "email-address" => "chosen@acme.example;second@acme.example",
+        "dial-plan" => "Restricted",
+        "dial-policy" => "Permit All",
+        "language-token" => "es_MX",
+        "email-send-alert-new-voicemail-cc-list-csv" => "1001,1002",
+        "caller-id-number" | "caller-id-number-emergency" => "18585551234",
+        "emergency-address-id" => "5f3c0de1",
+        "user_template_identifier" => "Agent",
+        "username" => "chosen",
+        "fields_set" => "id,username",
+        "AudioProvider" => return Some(json!(1)),
+        _ => return None,
+    };
+    Some(json!(value))
+}
+
+/// A value that the schema allows, and that neither the target nor the default rules would choose.
+fn chosen(field: &FieldSchema) -> Value {
+    if let Some(value) = known_to_the_target(&field.name) {
+        return value;
+    }
+    let is_default = |value: &str| field.default.as_ref().is_some_and(|default| default == value);
+    if let Some(value) = field.allowed.iter().find(|value| !is_default(value) && !field.privileged.contains(value)) {
+        return json!(value);
+    }
+    match (field.kind, field.generator, field.format) {
+        (_, Some(Generator::Pin), _) => json!("4711"),
+        (_, Some(Generator::Password), _) => json!(PASSWORD),
+        (_, _, Some(Format::Ip)) => json!("192.0.2.7"),
+        (FieldKind::Date, ..) => json!("2031-02-28"),
+        (FieldKind::Boolean, ..) => json!(field.default != Some(json!(true))),
+        (FieldKind::Integer, ..) => json!(field.maximum.unwrap_or(i64::MAX).min(field.minimum.unwrap_or(0) + 77)),
+        (FieldKind::Number, ..) => json!(2.5),
+        (FieldKind::String, ..) => {
+            let most = field.max_length.unwrap_or(usize::MAX);
+            json!(format!("Chosen {}", field.name).chars().take(most).collect::<String>())
+        }
+    }
+}
+
+/// The calls that make an account, in the order in which they are sent.
+fn operations(kind: TargetKind) -> &'static [&'static str] {
+    match kind {
+        TargetKind::Glance => &["NewUser", "UpdateUser"],
+        TargetKind::Netsapiens => &["POST users"],
+        TargetKind::CrmCom => &["users/create"],
+    }
+}
+
+/// The value as the vendor's API writes it.
+fn on_the_wire(kind: TargetKind, field: &FieldSchema, value: &Value) -> Value {
+    match (kind, value) {
+        _ if field.secret => json!(MASK),
+        (TargetKind::Glance, Value::Bool(set)) => json!(if *set { "1" } else { "0" }),
+        (TargetKind::Glance, Value::Number(number)) => json!(number.to_string()),
+        (TargetKind::CrmCom, value) if field.name == "user_template_identifier" => json!({ "name": value }),
+        _ => value.clone(),
+    }
+}
+
+/// What the calls that made an account carried under a name; several if several calls did.
+fn carried(calls: &[Value], name: &str) -> Vec<Value> {
+    calls.iter().filter_map(|call| call["fields"].get(name)).cloned().collect()
+}
+
+/// Creates a user and gives the calls by which the account came to be.
+async fn create(bridge: &Bridge, simulator: &Simulator, kind: TargetKind, user: Value, what: &str) -> Vec<Value> {
+    let calls = || operations(kind).iter().flat_map(|operation| calls_of(simulator, operation)).collect::<Vec<_>>();
+    let before: BTreeSet<u64> = calls().iter().filter_map(|call| call["n"].as_u64()).collect();
+    let answer = bridge.post("/Users", user).await;
+    assert_eq!(answer.status, 201, "{what}: {:#}", answer.body);
+    bridge.until_at_rest(&answer.id()).await;
+    let is_new = |call: &Value| call["n"].as_u64().is_some_and(|number| !before.contains(&number));
+    calls().into_iter().filter(is_new).collect()
+}
+
+/// Sets each field of a kind, for one user each, and says what is not as it should be.
+async fn check(kind: TargetKind) {
+    let bridge = Bridge::start().await;
+    let simulator = match kind {
+        TargetKind::Glance => bridge.glance(),
+        TargetKind::Netsapiens => bridge.pbx(),
+        TargetKind::CrmCom => bridge.crm(),
+    };
+    let ordinary = create(&bridge, simulator, kind, okta_user("ordinary"), "an ordinary user").await;
+    let mut wrong = Vec::new();
+    let mut names = 0;
+    for field in &AccountSchema::embedded(kind).fields {
+        for spelling in [&field.name].into_iter().chain(&field.aliases) {
+            let value = chosen(field);
+            let expected = on_the_wire(kind, field, &value);
+            names += 1;
+            let mut user = okta_user(&format!("user{names}"));
+            user[kind.extension_urn()] = json!({ spelling: value });
+            if let Some(other) = &field.same_as {
+                user[kind.extension_urn()][other] = value.clone();
+            }
+            let calls = create(&bridge, simulator, kind, user, &format!("{kind} {spelling} = {value}")).await;
+            let found = carried(&calls, &field.name);
+            let reason = OUT_OF_REACH.iter().find(|(of, name, _)| *of == kind && *name == field.name);
+            match (found.contains(&expected), reason) {
+                (true, None) if carried(&ordinary, &field.name).contains(&expected) && !field.secret => {
+                    wrong.push(format!("{spelling}: an ordinary user has {expected} too, so this shows nothing"));
+                }
+                (true, None) | (false, Some(_)) => {}
+                (true, Some((_, _, reason))) => wrong.push(format!("{spelling} does travel, although {reason}")),
+                (false, None) => wrong.push(format!("{spelling}: {expected} is not in {found:?}")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{kind}:\n{}", wrong.join("\n"));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn the_password_that_the_identity_provider_sets_opens_the_crm() {
+    let bridge = Bridge::start().await;
+    let mut user = okta_user("ann");
+    user[TargetKind::CrmCom.extension_urn()] = json!({"password": PASSWORD});
+    let id = bridge.post("/Users", user).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    let sign_in = format!("{}authentication/token", bridge.crm().api_url());
+    for (password, expected) in
+        [(PASSWORD, "OK"), ("kJ8!random", "COM.CRM.EXCEPTION.SECURITY.INVALIDCREDENTIALSEXCEPTION")]
+    {
+        let body = json!({
+            "username": "ann", "password": password, "organisation": credentials::crm_com::ORGANISATION,
+            "unit_identifier": {"name": credentials::crm_com::UNIT_NAME},
+        });
+        let answer = Answer::of(reqwest::Client::new().post(&sign_in).json(&body)).await.has_status(200);
+        assert_eq!(answer.body["status"]["code"], expected, "{:#}", answer.body);
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn every_parameter_of_glance_can_be_set_by_the_identity_provider() {
+    check(TargetKind::Glance).await;
+}
+
+#[tokio::test]
+async fn every_parameter_of_the_pbx_can_be_set_by_the_identity_provider() {
+    check(TargetKind::Netsapiens).await;
+}
+
+#[tokio::test]
+async fn every_parameter_of_the_crm_can_be_set_by_the_identity_provider() {
+    check(TargetKind::CrmCom).await;
+}

@@ -1,6 +1,8 @@
 //! What no well-behaved client sends, and what some send all the same: every answer is SCIM, a 4xx says what is wrong, and
 //! nothing is ever answered 5xx or in HTML (DESIGN section 6, interop cases 17 to 35).
 
+#![expect(clippy::unwrap_used, reason = "a test may panic: that is how it fails")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;

@@ -173,6 +173,16 @@ impl Rules {
         self.uses_password
     }
 
+    /// Whether a field takes the secret that the identity provider sends as this attribute: by its rule, or because it is
+    /// the field's own attribute in the target's extension.
+    pub fn takes_secret(&self, path: &str) -> bool {
+        let takes = |rules: &FieldRules| {
+            let mut sources = rules.rule.iter().flat_map(|rule| &rule.sources);
+            rules.extension_path == path || sources.any(|source| matches!(source, Source::Secret(key) if key == path))
+        };
+        self.fields.iter().filter(|rules| rules.field.secret).any(takes)
+    }
+
     /// Checks the values of secrets that the identity provider sent: those that this target's fields would take.
     ///
     /// `secrets` are those of a SCIM draft: value by attribute path. Nothing of a value is in the problems.

@@ -161,6 +161,11 @@ fn a_secret_is_generated_or_supplied_and_never_seen() {
     assert_eq!(held(&supplied, with_password(), "UserPW"), Some(FieldValue::Secret(SecretSource::Supplied)));
     assert!(compile(&supplied).unwrap().uses_password());
     assert!(!compile(&generated).unwrap().uses_password());
+    let takes = |config: &RulesConfig, path: &str| compile(config).unwrap().takes_secret(path);
+    let own = format!("{}:UserPW", Glance.extension_urn());
+    assert!(takes(&supplied, "password") && !takes(&generated, "password"));
+    assert!(takes(&supplied, &own) && takes(&generated, &own), "the extension wins over any rule");
+    assert!(!takes(&supplied, &format!("{}:password", CrmCom.extension_urn())));
     let either = with_map(Glance, "UserPW = ['password', { generate = 'password' }]");
     assert_eq!(held(&either, dana(), "UserPW"), Some(FieldValue::Secret(SecretSource::Generated)));
     assert_eq!(with_password().map_with(&either).source_of("UserPW"), "password");

@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use bridge_mapping::{AccountSchema, FieldKind, FieldSchema, TargetKind, default_rules};
-use bridge_server::{cli, config::Config};
+use bridge_server::config::Config;
 use bridge_simulators::Fault;
 use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Answer, Bridge};
-use reqwest::Method;
 use serde_json::json;
 
 const README: &str = include_str!("../../README.md");
@@ -21,6 +21,9 @@ const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
 const DOCKERFILE: &str = include_str!("../../deploy/Dockerfile");
 const UNIT: &str = include_str!("../../deploy/systemd/scim-bridge.service");
 const MANIFEST: &str = include_str!("../../deploy/kubernetes/scim-bridge.yaml");
+
+/// Held while README.md is written: several tests of this file may.
+static WRITING: Mutex<()> = Mutex::new(());
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -30,11 +33,11 @@ fn root() -> PathBuf {
 fn check_section(name: &str, made: &str) {
     let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
     let path = root().join("README.md");
+    let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let text = fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once(&start).unwrap_or_else(|| panic!("README.md has no {start}"));
     let (found, after) = rest.split_once(&end).unwrap_or_else(|| panic!("README.md has no {end}"));
     if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
-        // Another section may be written at this moment by another test: one write, of this section only.
         fs::write(path, format!("{before}{start}{made}{end}{after}")).unwrap();
     } else {
         assert_eq!(found, made, "{name} in README.md is out of date, run with UPDATE_DOCUMENTS=1");
@@ -63,8 +66,13 @@ fn field_table(kind: TargetKind) -> String {
             (None, None) => others.push(format!("`{name}`")),
         }
     }
-    writeln!(text, "\nSet only by a rule of yours or by the extension `{}`: {}.", kind.extension_urn(), others.join(", "))
-        .unwrap();
+    writeln!(
+        text,
+        "\nWithout a default rule, to be set by a rule of yours or through the extension `{}`: {}.",
+        kind.extension_urn(),
+        others.join(", ")
+    )
+    .unwrap();
     text
 }
 
@@ -144,9 +152,8 @@ async fn the_readme_shows_errors_as_the_bridge_words_them() {
         let status = format!("{} {}", answer.status, answer.scim_type());
         writeln!(made, "{what}\n    {}\n    {detail}\n", status.trim_end()).unwrap();
     };
-    let stranger = bridge.request(Method::GET, "/Users").header("Authorization", "Bearer wrong");
-    let stranger = stranger.try_clone().map(|_| reqwest::Client::new().get(format!("{}/Users", bridge.scim_url())));
-    show("A token that is not one of the bridge's", &Answer::of(stranger.unwrap().bearer_auth("wrong")).await.has_status(401));
+    let stranger = reqwest::Client::new().get(format!("{}/Users", bridge.scim_url())).bearer_auth("wrong");
+    show("A token that is not one of the bridge's", &Answer::of(stranger).await.has_status(401));
 
     let long_name = okta_user(&"a".repeat(60));
     show(
@@ -196,31 +203,38 @@ fn every_configuration_in_the_documents_is_taken() {
 
 #[test]
 fn every_command_in_the_documents_is_one_of_the_binary() {
-    let mut commands: Vec<String> = Vec::new();
-    let joined = format!("{}\n{UNIT}\n{MANIFEST}", blocks(README, "sh").collect::<Vec<_>>().join("\n"));
-    let joined = joined.replace("\\\n#     ", "").replace("\\\n", "");
-    for line in joined.lines() {
-        let line = line.split(" # ").next().unwrap_or_default();
-        let mut places = line.match_indices("scim-bridge ").map(|(place, _)| &line[place..]);
-        let is_command = |rest: &&str| rest.split(' ').nth(1).is_some_and(|word| is_word(word) && !word.is_empty());
-        let begins = line.starts_with("scim-bridge ") || line.contains("/scim-bridge ") || line.contains(" scim-bridge ");
-        commands.extend(places.by_ref().filter(is_command).filter(|_| begins).last().map(str::to_owned));
+    let text = format!("{README}\n{UNIT}\n{MANIFEST}").replace("\\\n#     ", "");
+    let mut commands: Vec<&str> =
+        text.split('`').skip(1).step_by(2).filter(|span| span.starts_with("scim-bridge ")).collect();
+    for line in text.lines().filter(|line| line.contains("--config")) {
+        // Before it may stand a path or who runs it, behind it a remark.
+        let line = line.split("   #").next().unwrap_or_default();
+        commands.extend(line.rfind("scim-bridge ").map(|place| line[place..].split('`').next().unwrap_or_default()));
     }
     assert!(commands.len() >= 10, "{commands:?}");
     for command in commands {
-        let words: Vec<&str> = command.split_whitespace().take_while(|word| !["|", "&&", ">"].contains(word)).collect();
-        if let Err(error) = cli::command().try_get_matches_from(&words) {
-            panic!("`{command}` is no command of scim-bridge: {error}");
-        }
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let (is_known, text) = help(&words[1..]);
+        assert!(is_known, "`{command}` is no command of scim-bridge: {text}");
     }
 }
 
 #[test]
 fn every_command_of_the_binary_is_in_the_readme() {
-    for command in cli::command().get_subcommands() {
-        let name = command.get_name();
+    let (_, text) = help(&[]);
+    let commands = text.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<&str> =
+        commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect();
+    assert!(names.contains(&"serve"), "{text}");
+    for name in names {
         assert!(README.contains(&format!("| `{name}")), "README.md has no line about `scim-bridge {name}`");
     }
+}
+
+/// What the binary answers to these words with `--help` behind them: whether it knows them all, and its text.
+fn help(words: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_bridge-under-test")).args(words).arg("--help").output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 
 #[test]
@@ -255,6 +269,19 @@ async fn the_health_check_of_the_container_tells_a_bridge_that_works_from_one_th
 fn blocks<'a>(text: &'a str, language: &'a str) -> impl Iterator<Item = &'a str> {
     let parts = text.split("\n```").skip(1).step_by(2);
     parts.filter_map(move |block| block.strip_prefix(language)?.strip_prefix('\n'))
+}
+
+#[test]
+fn a_metric_that_the_readme_names_is_measured_and_the_other_way_round() {
+    let names = |text: &str, mark: char| -> std::collections::BTreeSet<String> {
+        let quoted = text.split(mark).filter(|part| part.starts_with("scim_bridge_"));
+        quoted
+            .filter(|part| part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+            .map(str::to_owned)
+            .collect()
+    };
+    let code = sources(&root().join("crates/bridge-server/src")).concat();
+    assert_eq!(names(README, '`'), names(&code, '"'));
 }
 
 // Places in the code.
@@ -309,6 +336,16 @@ fn sources(folder: &Path) -> Vec<String> {
     texts
 }
 
+#[test]
+fn a_name_counts_as_defined_only_where_it_is() {
+    let check = |text: &str, expected: bool| assert_eq!(defines(text, "want"), expected, "{text}");
+    check("    pub fn want(&mut self) {", true);
+    check("pub struct want;", true);
+    check("fn want_with_key() {}", false);
+    check("tx.want(resource)", false);
+    check("/// What we want.", false);
+}
+
 fn defines(text: &str, name: &str) -> bool {
     ["fn ", "struct ", "enum ", "trait ", "const ", "static ", "type ", "mod "].iter().any(|kind| {
         let word = format!("{kind}{name}");
@@ -316,8 +353,4 @@ fn defines(text: &str, name: &str) -> bool {
             !text[place + word.len()..].starts_with(|letter: char| letter.is_alphanumeric() || letter == '_')
         })
     })
-}
-
-fn is_word(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_lowercase())
 }

@@ -132,7 +132,8 @@ fn rendered(bridge: SocketAddr, port: u16, folder: &Path) -> String {
         assert_eq!(text.matches(from).count(), 1, "{from} is in the example once");
         text = text.replace(from, &to);
     }
-    assert!(!text.contains("443") && !text.contains("/etc/") && !text.contains("/var/"), "{text}");
+    let is_ours = |line: &str| ![" 443", "]:443", "/etc/", "/var/"].iter().any(|place| line.contains(place));
+    assert!(text.lines().filter(|line| !line.trim_start().starts_with('#')).all(is_ours), "{text}");
     text
 }
 
@@ -236,7 +237,8 @@ async fn writes_pass_with_their_bodies_up_to_the_limit_of_the_bridge() {
     let id = bridge.post("/Users", ann()).await.has_status(201).id();
     let operations = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
         "Operations": [{"op": "replace", "value": {"active": false}}]});
-    let patched = send(Method::PATCH, &format!("/Users/{id}"), operations.to_string().into_bytes()).await.has_status(200);
+    let patched =
+        send(Method::PATCH, &format!("/Users/{id}"), operations.to_string().into_bytes()).await.has_status(200);
     assert_eq!(patched.body["active"], false);
     let deleted = send(Method::DELETE, &format!("/Users/{id}"), Vec::new()).await.has_status(204);
     assert_eq!(deleted.body, Value::Null);

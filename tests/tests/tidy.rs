@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "bridge-server",
         &["scim-filter", "scim-model", "bridge-mapping", "bridge-connectors", "bridge-simulators", "bridge-store"],
     ),
-    ("bridge-tests", &["bridge-server", "bridge-simulators", "bridge-store"]),
+    ("bridge-tests", &["bridge-mapping", "bridge-server", "bridge-simulators", "bridge-store"]),
 ];
 
 /// Libraries that only some rooms may know.

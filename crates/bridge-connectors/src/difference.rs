@@ -54,6 +54,16 @@ pub(crate) fn difference<'a>(
     changes
 }
 
+/// What the account says about the create call itself: its fields that are no part of the state at the target.
+pub(crate) fn steering(schema: &AccountSchema, account: &Account) -> Vec<(String, Value)> {
+    let fields = schema.fields.iter().filter(|field| field.call_only);
+    let stated = fields.filter_map(|field| {
+        let value = account.fields.get(&field.name)?.plain()?;
+        (!is_empty(value)).then(|| (field.name.clone(), value.clone()))
+    });
+    stated.collect()
+}
+
 /// Whether two values of a field are the same to the target.
 pub(crate) fn same_field(field: &FieldSchema, one: &Value, other: &Value) -> bool {
     same(one, other)

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::errors::{ErrorClass, ErrorPattern, classify, named_field};
 use super::{Config, ListBy, ListFilter, TemplateBy};
-use crate::difference::{Change, To, difference, evidence};
+use crate::difference::{Change, To, difference, evidence, steering};
 use crate::error::TargetError;
 use crate::http::{Reply, encode};
 use crate::mask::{Known, clean};
@@ -77,6 +77,7 @@ fn create(config: &Config, keys: &AccountKeys, account: &Account) -> Plan {
         known.insert(config.marker_field.clone(), json!(keys.marker));
         fields.push((config.marker_field.clone(), CallValue::Plain(json!(keys.marker))));
     }
+    fields.extend(steering(schema(), account).into_iter().map(|(name, value)| (name, CallValue::Plain(value))));
     let effect = Effect { existence: Some(Existence::Present), remote_id: None, active: Some(true), fields: known };
     Plan { calls: vec![Call { creates: true, ..call(CREATE, fields, effect) }], ..Plan::default() }
 }

@@ -76,6 +76,8 @@ fn a_user_is_made_from_its_template_and_carries_our_marker() {
         &Observed::absent(),
         &[create],
     );
+    let briefly = format!(r#"{},"fields_set":"id,username"}}"#, create.trim_end_matches('}'));
+    check(&config(), Active, &with(&json!({"fields_set": "id,username"})), &Observed::absent(), &[&briefly]);
     check(&config(), Suspended, &dana(), &Observed::absent(), &[]);
     check(&config(), Absent, &dana(), &Observed::absent(), &[]);
     let by_id = Config { template_by: TemplateBy::Id, ..config() };

@@ -6,7 +6,7 @@ use bridge_mapping::{Account, AccountSchema, FieldValue, TargetKind};
 use serde_json::{Map, Value, json};
 
 use super::Config;
-use crate::difference::{To, difference, evidence, same_field};
+use crate::difference::{To, difference, evidence, same_field, steering};
 use crate::error::TargetError;
 use crate::http::{Reply, encode};
 use crate::mask::{Known, clean};
@@ -21,6 +21,8 @@ pub(super) const EMAIL: &str = "email-address";
 const SCOPE: &str = "user-scope";
 const DIAL_POLICY: &str = "dial-policy";
 const VOICEMAIL: &str = "voicemail-enabled";
+/// Asks a create to answer with the user (section 4, row 1).
+const SYNCHRONOUS: &str = "synchronous";
 /// How many devices a suspended user has left; ours, not the vendor's.
 pub(super) const DEVICES: &str = "devices";
 /// Sent with every PUT, changed or not (section 6).
@@ -130,10 +132,12 @@ fn extension(wanted: &Wanted<'_>, observed: &Observed) -> Option<String> {
 
 fn create(config: &Config, account: &Account) -> Plan {
     let Some(extension) = account.text(USER) else { return Plan::default() };
-    let mut fields = Vec::new();
-    if config.synchronous {
-        fields.push(("synchronous".to_owned(), CallValue::Plain(json!("yes"))));
+    let mut steering = steering(schema(), account);
+    // The setting decides where the account says nothing.
+    if config.synchronous && !steering.iter().any(|(name, _)| name == SYNCHRONOUS) {
+        steering.push((SYNCHRONOUS.to_owned(), json!("yes")));
     }
+    let mut fields: Vec<_> = steering.into_iter().map(|(name, value)| (name, CallValue::Plain(value))).collect();
     let mut known = BTreeMap::new();
     for change in difference(schema(), account, &BTreeMap::new(), true) {
         let name = change.field.name.clone();

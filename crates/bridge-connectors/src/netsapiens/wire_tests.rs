@@ -86,6 +86,9 @@ fn a_user_is_made_synchronously_with_all_fields_in_the_vendors_order() {
     let create = r#"POST domains/acme.example/users {"synchronous":"yes","user":"1042","name-first-name":"Dana","name-last-name":"Ortiz","login-username":"dana@acme.example","email-address":"dana@acme.example","user-scope":"Basic User"}"#;
     check(Active, &dana(), Observed::absent(), &[create]);
     check(Active, &dana(), Observed::default(), &[create]);
+    // What the account says comes before the setting.
+    let waits_for_nothing = create.replace(r#""synchronous":"yes""#, r#""synchronous":"no""#);
+    check(Active, &with(&json!({"synchronous": "no"})), Observed::absent(), &[&waits_for_nothing]);
     check(Suspended, &dana(), Observed::absent(), &[]);
     check(Absent, &dana(), Observed::absent(), &[]);
     let mut case = Case::new(

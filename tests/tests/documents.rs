@@ -3,6 +3,8 @@
 //!
 //! `UPDATE_DOCUMENTS=1 cargo test -p bridge-tests --test documents` writes the made sections anew.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic: that is how it fails")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -179,43 +179,70 @@ impl Tx<'_> {
     /// [`StoreError::Taken`] (`natural key`) if another account of the target has the natural key;
     /// [`StoreError::NotFound`] if there is no such resource.
     pub fn want(&mut self, resource: i64, target: &str, want: &Want, now: Timestamp) -> Result<Wanted, StoreError> {
-        if let Some(key) = &want.natural_key {
-            let tenant = self.tenant_of(resource)?;
-            self.check_free(&tenant, target, Unique::NaturalKey, key, resource)?;
+        let before = self.before_want(resource, target)?;
+        let takes = want.natural_key.as_ref().filter(|key| before.natural_key.as_ref() != Some(*key));
+        if let Some(key) = takes {
+            self.check_free(&before.tenant, target, Unique::NaturalKey, key, resource)?;
         }
-        let reason = json(want.reason.as_ref())?;
-        let sql = "INSERT INTO account (resource, target, tenant, wanted, applied, state, reason, urgent, attempts, \
-                   due_at, claims, doubt, natural_key, secret, secret_pending, updated) \
-                   SELECT key, ?2, tenant, 1, 0, ?3, ?4, ?5, 0, ?6, 0, 'none', ?7, ?8, ?9, ?10 FROM resource WHERE key = ?1 \
-                   ON CONFLICT (resource, target) DO UPDATE SET wanted = account.wanted + 1, \
-                   state = CASE WHEN account.state = 'handed_over' OR (account.state = 'held' AND ?11 = 0) \
-                   THEN account.state ELSE excluded.state END, \
-                   reason = CASE WHEN account.state = 'handed_over' OR (account.state = 'held' AND ?11 = 0) \
-                   THEN account.reason ELSE excluded.reason END, \
-                   urgent = CASE WHEN account.urgent > excluded.urgent THEN account.urgent ELSE excluded.urgent END, \
-                   attempts = 0, due_at = excluded.due_at, \
-                   natural_key = coalesce(excluded.natural_key, account.natural_key), \
-                   secret = coalesce(excluded.secret, account.secret), \
-                   secret_pending = CASE WHEN excluded.secret_pending = 1 THEN 1 ELSE account.secret_pending END, \
-                   updated = excluded.updated RETURNING wanted, state";
-        let wanted = self.session().query_one(
+        let Some((wanted, state)) = before.row else {
+            self.first_want(&before.tenant, resource, target, want, now)?;
+            return Ok(Wanted { wanted: 1, state: want.state });
+        };
+        let stays = state == AccountState::HandedOver || (state == AccountState::Held && !want.release);
+        let sql = "UPDATE account SET wanted = wanted + 1, state = CASE WHEN ?3 = 1 THEN state ELSE ?4 END, \
+                   reason = CASE WHEN ?3 = 1 THEN reason ELSE ?5 END, \
+                   urgent = CASE WHEN ?6 = 1 THEN 1 ELSE urgent END, attempts = 0, due_at = ?7, \
+                   natural_key = coalesce(?8, natural_key), secret = coalesce(?9, secret), \
+                   secret_pending = CASE WHEN ?10 = 1 THEN 1 ELSE secret_pending END, updated = ?11 \
+                   WHERE resource = ?1 AND target = ?2";
+        self.session().execute(
             sql,
             &parameters![
                 resource,
                 target,
+                stays,
                 want.state.as_str(),
-                reason,
+                json(want.reason.as_ref())?,
+                want.urgent,
+                want.due_at,
+                takes,
+                want.secret.as_deref(),
+                want.secret.is_some(),
+                now,
+            ],
+        )?;
+        Ok(Wanted { wanted: wanted + 1, state: if stays { state } else { want.state } })
+    }
+
+    /// Makes the row of an account that is wanted for the first time.
+    fn first_want(
+        &self,
+        tenant: &str,
+        resource: i64,
+        target: &str,
+        want: &Want,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO account (resource, target, tenant, wanted, applied, state, reason, urgent, attempts, \
+                   due_at, claims, doubt, natural_key, secret, secret_pending, updated) \
+                   VALUES (?1, ?2, ?3, 1, 0, ?4, ?5, ?6, 0, ?7, 0, 'none', ?8, ?9, ?10, ?11)";
+        self.session().execute(
+            sql,
+            &parameters![
+                resource,
+                target,
+                tenant,
+                want.state.as_str(),
+                json(want.reason.as_ref())?,
                 want.urgent,
                 want.due_at,
                 want.natural_key.as_ref(),
                 want.secret.as_deref(),
                 want.secret.is_some(),
                 now,
-                want.release,
             ],
-            |row| Ok(Wanted { wanted: row.integer(0)?, state: row.word(1)? }),
         )?;
-        wanted.ok_or(StoreError::NotFound("resource"))
+        Ok(())
     }
 
     /// Claims up to `limit` accounts of a target that are due and free: urgent ones first, then by due time.
@@ -251,14 +278,23 @@ impl Tx<'_> {
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Option<Account>, StoreError> {
-        let sql = concat!(
-            "UPDATE account SET claims = claims + 1, lease_token = claims + 1, lease_until = ?4, doubt = CASE WHEN lease_token IS NULL OR \
-             doubt <> 'none' THEN doubt WHEN remote_id IS NULL THEN 'create' ELSE 'read' END, updated = ?3 \
-             WHERE resource = ?1 AND target = ?2 AND state = 'due' AND due_at <= ?3 \
-             AND (lease_token IS NULL OR lease_until <= ?3) RETURNING ",
-            columns!()
-        );
-        self.session().query_one(sql, &parameters![resource, target, now, lease_until], account)
+        let Some(mut account) = self.account(resource, target)? else { return Ok(None) };
+        let is_free = account.lease.is_none_or(|lease| lease.until <= now);
+        if account.state != AccountState::Due || account.due_at > now || !is_free {
+            return Ok(None);
+        }
+        if account.lease.is_some() {
+            account.doubt = doubt_after_loss(&account);
+        }
+        let sql = "UPDATE account SET claims = claims + 1, lease_token = claims + 1, lease_until = ?3, doubt = ?4, \
+                   updated = ?5 WHERE resource = ?1 AND target = ?2";
+        let parameters = parameters![resource, target, lease_until, account.doubt.as_str(), now];
+        self.session().execute(sql, &parameters)?;
+        let sql = "SELECT lease_token FROM account WHERE resource = ?1 AND target = ?2";
+        let token = self.session().query_one(sql, &parameters![resource, target], |row| row.integer(0))?;
+        account.lease = token.map(|token| Lease { token, until: lease_until });
+        account.updated = now;
+        Ok(Some(account))
     }
 
     /// Prolongs a lease; false if it is lost.
@@ -515,10 +551,34 @@ impl Tx<'_> {
         }
     }
 
-    fn tenant_of(&self, resource: i64) -> Result<String, StoreError> {
-        let sql = "SELECT tenant FROM resource WHERE key = ?1";
-        let tenant = self.session().query_one(sql, &parameters![resource], |row| row.text(0))?;
-        tenant.ok_or(StoreError::NotFound("resource"))
+    /// What `want` has to know.
+    fn before_want(&self, resource: i64, target: &str) -> Result<BeforeWant, StoreError> {
+        let sql = "SELECT r.tenant, a.wanted, a.state, a.natural_key FROM resource AS r LEFT JOIN account AS a \
+                   ON a.resource = r.key AND a.target = ?2 WHERE r.key = ?1";
+        let before = self.session().query_one(sql, &parameters![resource, target], |row| {
+            let row_there = match row.optional_integer(1)? {
+                Some(wanted) => Some((wanted, row.word(2)?)),
+                None => None,
+            };
+            Ok(BeforeWant { tenant: row.text(0)?, row: row_there, natural_key: row.optional_text(3)? })
+        })?;
+        before.ok_or(StoreError::NotFound("resource"))
+    }
+}
+
+/// What is there when an account is wanted.
+struct BeforeWant {
+    tenant: String,
+    row: Option<(i64, AccountState)>,
+    natural_key: Option<String>,
+}
+
+/// The doubt about an account whose lease ran out unsettled.
+fn doubt_after_loss(account: &Account) -> Doubt {
+    match account.doubt {
+        Doubt::None if account.remote_id.is_none() => Doubt::Create,
+        Doubt::None => Doubt::Read,
+        doubt => doubt,
     }
 }
 

@@ -213,6 +213,15 @@ impl<'c> Session<'c> {
         run().map_err(|error| self.failure(&error))
     }
 
+    /// Runs an INSERT into a table whose column `key` the database numbers. Returns the key of the new row; `None` if
+    /// `ON CONFLICT DO NOTHING` kept it out.
+    ///
+    /// `RETURNING` would say the same, but makes SQLite build a table for the answer, which costs more than the row.
+    pub(crate) fn insert(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Option<i64>, StoreError> {
+        let inserted = self.execute(sql, parameters)?;
+        Ok((inserted > 0).then(|| self.connection.last_insert_rowid()))
+    }
+
     /// Runs a query and reads all its rows.
     pub(crate) fn query<T>(
         &self,

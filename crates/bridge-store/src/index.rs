@@ -55,8 +55,11 @@ impl Index {
 
     /// Whether all live resources of the type can be found by the attribute of that name.
     pub(crate) fn is_searchable(&self, tenant: &str, resource_type: &ResourceType, name: &str) -> bool {
-        let is = |path: &str| known(resource_type, path).is_some_and(|(_, resolved)| index_name(resolved) == name);
-        USUAL.iter().any(|path| is(path)) || self.completed(tenant, &resource_type.name).iter().any(|path| is(path))
+        if USUAL.iter().any(|path| without_urn(path) == name) {
+            return true;
+        }
+        let is = |path: &String| known(resource_type, path).is_some_and(|(_, resolved)| index_name(resolved) == name);
+        !self.extra.is_empty() && self.completed(tenant, &resource_type.name).iter().any(is)
     }
 
     /// The values of a document, sorted, each once.
@@ -80,13 +83,18 @@ impl Index {
 /// The name of an attribute in the index: its path, the URN of an extension shortened.
 pub(crate) fn index_name(resolved: Resolved<'_>) -> String {
     let path = resolved.path();
-    let mut name = path.strip_prefix(EXTENSION).unwrap_or(&path).to_owned();
+    let mut name = without_urn(&path).to_owned();
     // A complex attribute stands for its value, as in a filter.
     if let (None, Type::Complex, Some(value)) = (resolved.sub, resolved.attribute.kind, resolved.attribute.value()) {
         name.push('.');
         name.push_str(&value.name);
     }
     name
+}
+
+/// The path without what the URNs of extensions have in common.
+fn without_urn(path: &str) -> &str {
+    path.strip_prefix(EXTENSION).unwrap_or(path)
 }
 
 /// The path as the resource type understands it, if it does and the attribute is a text.
@@ -173,7 +181,7 @@ impl Store {
             let slice = tx.resources_in_any_state(&tenant, &resource_type.name, after, SLICE)?;
             for resource in &slice {
                 let values = tx.indexed_values(&resource_type, &resource.document);
-                tx.put_values(resource, &values)?;
+                tx.replace_values(resource.key, &values)?;
             }
             Ok(slice.last().map(|resource| (resource.key, slice.len() as u64)))
         })

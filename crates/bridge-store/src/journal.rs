@@ -119,8 +119,7 @@ impl Tx<'_> {
     /// Adds a request as received; returns its key.
     pub fn add_request(&mut self, entry: &RequestEntry) -> Result<i64, StoreError> {
         let sql = "INSERT INTO request (tenant, request_id, connection, method, path, resource, received, status, \
-                   outcome, finished, notes, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
-                   RETURNING key";
+                   outcome, finished, notes, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         let parameters = parameters![
             &entry.tenant,
             &entry.request_id,
@@ -135,8 +134,7 @@ impl Tx<'_> {
             entry.notes.as_ref(),
             entry.body.as_ref(),
         ];
-        let key = self.session().query_one(sql, &parameters, |row| row.integer(0))?;
-        key.ok_or(StoreError::NotFound("request"))
+        self.session().insert(sql, &parameters)?.ok_or(StoreError::NotFound("request"))
     }
 
     /// Notes what was answered to a request; false if there is no such request (any more).
@@ -156,7 +154,7 @@ impl Tx<'_> {
     /// Adds a call as made; returns its key.
     pub fn add_call(&mut self, entry: &CallEntry) -> Result<i64, StoreError> {
         let sql = "INSERT INTO call (tenant, resource, target, operation, outcome, attempt, at, duration, call, answer) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING key";
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let parameters = parameters![
             &entry.tenant,
             entry.resource,
@@ -169,8 +167,7 @@ impl Tx<'_> {
             &entry.call,
             entry.answer.as_ref(),
         ];
-        let key = self.session().query_one(sql, &parameters, |row| row.integer(0))?;
-        key.ok_or(StoreError::NotFound("call"))
+        self.session().insert(sql, &parameters)?.ok_or(StoreError::NotFound("call"))
     }
 
     /// Removes the oldest entries from before a time, at most 1,000 of each kind.

@@ -103,8 +103,8 @@ impl Tx<'_> {
 
     /// Writes down a job that goes on after this transaction; returns its key.
     pub fn add_backlog(&mut self, entry: &Backlog) -> Result<i64, StoreError> {
-        let sql = "INSERT INTO backlog (tenant, kind, subject, position, detail, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-                   RETURNING key";
+        let sql =
+            "INSERT INTO backlog (tenant, kind, subject, position, detail, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let parameters = parameters![
             &entry.tenant,
             &entry.kind,
@@ -113,8 +113,7 @@ impl Tx<'_> {
             entry.detail.as_ref(),
             entry.created,
         ];
-        let key = self.session().query_one(sql, &parameters, |row| row.integer(0))?;
-        key.ok_or(StoreError::NotFound("backlog"))
+        self.session().insert(sql, &parameters)?.ok_or(StoreError::NotFound("backlog"))
     }
 
     /// Notes how far a job has come; false if it is finished.

@@ -323,15 +323,11 @@ impl Db<'_> {
         from: &str,
         mut parameters: Vec<Parameter<'_>>,
     ) -> Result<Page, StoreError> {
-        let total = self.session().query_one(&format!("SELECT count(*) {from}"), &parameters, |row| row.count(0))?;
-        let total = total.unwrap_or_default();
         let (after, offset) = match query.start {
             Start::Index(index) => (0, index.saturating_sub(1)),
             Start::After(key) => (key, 0),
         };
-        if query.count == 0 || offset >= total {
-            return Ok(Page { total, resources: Vec::new(), next: None });
-        }
+        let count = format!("SELECT count(*) {from}");
         let number = parameters.len();
         let sql = format!(
             "SELECT {} {from} AND r.key > ?{} ORDER BY r.key LIMIT ?{} OFFSET ?{}",
@@ -340,9 +336,17 @@ impl Db<'_> {
             number + 2,
             number + 3
         );
-        let offset = i64::try_from(offset).map_err(StoreError::corrupt)?;
-        parameters.extend(parameters![after, query.count, offset]);
+        let shift = i64::try_from(offset).unwrap_or(i64::MAX);
+        parameters.extend(parameters![after, query.count, shift]);
         let resources = self.session().query(&sql, &parameters, resource)?;
+        let is_all = after == 0 && offset == 0 && resources.len() < query.count;
+        let total = if is_all {
+            // What a look-up by a unique value always comes to: counting would be a second look-up.
+            resources.len() as u64
+        } else {
+            parameters.truncate(number);
+            self.session().query_one(&count, &parameters, |row| row.count(0))?.unwrap_or_default()
+        };
         let next = resources.last().map(|resource| resource.key).filter(|_| resources.len() == query.count);
         Ok(Page { total, resources, next })
     }

@@ -36,6 +36,19 @@ pub(crate) fn resource(row: &Row<'_>) -> Result<Resource, StoreError> {
 /// A value in the column `indexed`.
 type Stored = (String, String, bool);
 
+/// What a write has to know of a resource; its document need not be read for that.
+struct Head {
+    key: i64,
+    tenant: String,
+    resource_type: String,
+    id: String,
+    version: i64,
+    state: ResourceState,
+    created: Timestamp,
+    connection: String,
+    indexed: Vec<IndexedValue>,
+}
+
 /// The name of an attribute in the tree of values.
 pub(crate) fn tree_name(resource_type: &str, attribute: &str) -> String {
     format!("{resource_type}.{attribute}")
@@ -140,12 +153,28 @@ impl Db<'_> {
         self.session().query(sql, &parameters![before, limit, state.as_str()], resource)
     }
 
-    fn stored_values(&self, key: i64) -> Result<Vec<IndexedValue>, StoreError> {
-        let stored: Option<Vec<Stored>> =
-            self.session()
-                .query_one("SELECT indexed FROM resource WHERE key = ?1", &parameters![key], |row| row.json(0))?;
-        let stored = stored.ok_or(StoreError::NotFound("resource"))?;
-        Ok(stored.into_iter().map(|(attribute, value, unique)| IndexedValue { attribute, value, unique }).collect())
+    /// The row of a resource without its document.
+    fn head(&self, key: i64) -> Result<Head, StoreError> {
+        let sql = "SELECT tenant, resource_type, id, version, state, created, connection, indexed FROM resource WHERE key = ?1";
+        let head = self.session().query_one(sql, &parameters![key], |row| {
+            let indexed: Vec<Stored> = row.json(7)?;
+            let indexed = indexed
+                .into_iter()
+                .map(|(attribute, value, unique)| IndexedValue { attribute, value, unique })
+                .collect();
+            Ok(Head {
+                key,
+                tenant: row.text(0)?,
+                resource_type: row.text(1)?,
+                id: row.text(2)?,
+                version: row.integer(3)?,
+                state: row.word(4)?,
+                created: row.time(5)?,
+                connection: row.text(6)?,
+                indexed,
+            })
+        })?;
+        head.ok_or(StoreError::NotFound("resource"))
     }
 
     /// Fails if a live resource other than `key` holds one of the unique values.
@@ -181,7 +210,7 @@ impl Tx<'_> {
         self.check_unique(&new.tenant, &new.resource_type, &new.values, 0)?;
         let sql = "INSERT INTO resource (tenant, resource_type, id, version, active, state, created, modified, \
                    connection, indexed, document) VALUES (?1, ?2, ?3, 1, ?4, 'live', ?5, ?5, ?6, ?7, ?8) \
-                   ON CONFLICT DO NOTHING RETURNING key";
+                   ON CONFLICT DO NOTHING";
         let parameters = parameters![
             &new.tenant,
             &new.resource_type,
@@ -192,7 +221,7 @@ impl Tx<'_> {
             stored_text(&new.values)?,
             document_text(&new.document)?,
         ];
-        let Some(key) = self.session().query_one(sql, &parameters, |row| row.integer(0))? else {
+        let Some(key) = self.session().insert(sql, &parameters)? else {
             let holder = self.resource_by_id(&new.tenant, &new.resource_type, &new.id)?;
             return Err(StoreError::taken("id", holder.map_or(0, |holder| holder.key)));
         };
@@ -230,25 +259,36 @@ impl Tx<'_> {
         active: bool,
         now: Timestamp,
     ) -> Result<Resource, StoreError> {
-        let mut changed = self.resource_by_key(key)?.ok_or(StoreError::NotFound("resource"))?;
-        if changed.version != expected_version {
-            return Err(StoreError::Stale { found: changed.version });
+        let head = self.head(key)?;
+        if head.version != expected_version {
+            return Err(StoreError::Stale { found: head.version });
         }
-        if changed.state == ResourceState::Live {
-            self.check_unique(&changed.tenant, &changed.resource_type, values, key)?;
+        let is_moved = head.indexed != values;
+        if is_moved && head.state == ResourceState::Live {
+            self.check_unique(&head.tenant, &head.resource_type, values, key)?;
         }
-        self.put_values(&changed, values)?;
+        if is_moved {
+            self.put_values(&head, values)?;
+        }
         let sql = "UPDATE resource SET document = ?3, active = ?4, modified = ?5, version = version + 1 \
                    WHERE key = ?1 AND version = ?2";
         let parameters = parameters![key, expected_version, document_text(document)?, active, now];
         if self.session().execute(sql, &parameters)? == 0 {
-            return Err(StoreError::Stale { found: changed.version });
+            return Err(StoreError::Stale { found: head.version });
         }
-        changed.document = document.clone();
-        changed.active = active;
-        changed.modified = whole_milliseconds(now)?;
-        changed.version += 1;
-        Ok(changed)
+        Ok(Resource {
+            key,
+            tenant: head.tenant,
+            resource_type: head.resource_type,
+            id: head.id,
+            document: document.clone(),
+            version: head.version + 1,
+            active,
+            created: head.created,
+            modified: whole_milliseconds(now)?,
+            state: head.state,
+            connection: head.connection,
+        })
     }
 
     /// Counts a change that is not in the document, such as that of a group's members. Returns the new version.
@@ -261,16 +301,14 @@ impl Tx<'_> {
         expected_version: Option<i64>,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
-        let sql = "UPDATE resource SET modified = ?3, version = version + 1 WHERE key = ?1 AND (?2 = 0 OR version = ?2) \
-                   RETURNING version";
+        let sql =
+            "UPDATE resource SET modified = ?3, version = version + 1 WHERE key = ?1 AND (?2 = 0 OR version = ?2)";
         let expected = expected_version.unwrap_or_default();
-        if let Some(version) = self.session().query_one(sql, &parameters![key, expected, now], |row| row.integer(0))? {
-            return Ok(version);
-        }
-        let found =
-            self.session()
-                .query_one("SELECT version FROM resource WHERE key = ?1", &parameters![key], |row| row.integer(0))?;
-        Err(found.map_or(StoreError::NotFound("resource"), |found| StoreError::Stale { found }))
+        let is_changed = self.session().execute(sql, &parameters![key, expected, now])? > 0;
+        let sql = "SELECT version FROM resource WHERE key = ?1";
+        let version = self.session().query_one(sql, &parameters![key], |row| row.integer(0))?;
+        let version = version.ok_or(StoreError::NotFound("resource"))?;
+        if is_changed { Ok(version) } else { Err(StoreError::Stale { found: version }) }
     }
 
     /// Takes up a resource that is not live again, with another document and as if created by another connection; its id,
@@ -303,7 +341,7 @@ impl Tx<'_> {
         state: ResourceState,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let resource = self.resource_by_key(key)?.ok_or(StoreError::NotFound("resource"))?;
+        let resource = self.head(key)?;
         if resource.version != expected_version {
             return Ok(false);
         }
@@ -311,7 +349,7 @@ impl Tx<'_> {
             return Ok(true);
         }
         if state == ResourceState::Live {
-            self.check_unique(&resource.tenant, &resource.resource_type, &self.stored_values(key)?, key)?;
+            self.check_unique(&resource.tenant, &resource.resource_type, &resource.indexed, key)?;
         }
         let sql =
             "UPDATE resource SET state = ?3, modified = ?4, version = version + 1 WHERE key = ?1 AND version = ?2";
@@ -327,33 +365,36 @@ impl Tx<'_> {
     /// Removes a resource that is not live, with its accounts, values and edges, for good. Its assignments must have been
     /// given back. False if there is none.
     pub fn purge_resource(&mut self, key: i64) -> Result<bool, StoreError> {
-        let Some(resource) = self.resource_by_key(key)? else { return Ok(false) };
-        if resource.state == ResourceState::Live {
-            return Ok(false);
-        }
+        let resource = match self.head(key) {
+            Ok(resource) if resource.state != ResourceState::Live => resource,
+            Ok(_) | Err(StoreError::NotFound(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
         self.put_values(&resource, &[])?;
         self.session().execute("DELETE FROM account WHERE resource = ?1", &parameters![key])?;
         self.session().execute("DELETE FROM member WHERE resource = ?1", &parameters![key])?;
         Ok(self.session().execute("DELETE FROM resource WHERE key = ?1", &parameters![key])? > 0)
     }
 
-    /// Replaces the values a resource is found by; only the difference is written.
-    pub(crate) fn put_values(&mut self, resource: &Resource, values: &[IndexedValue]) -> Result<(), StoreError> {
-        let before = self.stored_values(resource.key)?;
-        if before == values {
-            return Ok(());
-        }
-        for value in before.iter().filter(|value| !values.contains(value)) {
+    /// Makes these the values a resource is found by, whatever they were.
+    pub(crate) fn replace_values(&mut self, key: i64, values: &[IndexedValue]) -> Result<(), StoreError> {
+        let head = self.head(key)?;
+        if head.indexed == values { Ok(()) } else { self.put_values(&head, values) }
+    }
+
+    /// Writes the difference between the values a resource is found by and those it is to be found by.
+    fn put_values(&self, head: &Head, values: &[IndexedValue]) -> Result<(), StoreError> {
+        for value in head.indexed.iter().filter(|value| !values.contains(value)) {
             let sql =
                 "DELETE FROM resource_value WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 AND resource = ?4";
-            let attribute = tree_name(&resource.resource_type, &value.attribute);
-            self.session().execute(sql, &parameters![&resource.tenant, attribute, &value.value, resource.key])?;
+            let attribute = tree_name(&head.resource_type, &value.attribute);
+            self.session().execute(sql, &parameters![&head.tenant, attribute, &value.value, head.key])?;
         }
-        for value in values.iter().filter(|value| !before.contains(value)) {
-            self.add_value(&resource.tenant, &resource.resource_type, value, resource.key)?;
+        for value in values.iter().filter(|value| !head.indexed.contains(value)) {
+            self.add_value(&head.tenant, &head.resource_type, value, head.key)?;
         }
         let sql = "UPDATE resource SET indexed = ?2 WHERE key = ?1";
-        self.session().execute(sql, &parameters![resource.key, stored_text(values)?])?;
+        self.session().execute(sql, &parameters![head.key, stored_text(values)?])?;
         Ok(())
     }
 

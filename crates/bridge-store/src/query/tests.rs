@@ -78,6 +78,10 @@ async fn pages_by_index_join_without_gap_or_overlap_and_say_the_total() {
         assert_eq!(seen, expected, "{text:?}");
         let cold = list(&store, text, Start::Index(18), 2).await;
         assert_eq!(ids(&cold), ["u017", "u018"], "{text:?}");
+        let far = list(&store, text, Start::Index(u64::MAX), usize::MAX).await;
+        assert_eq!((far.total, far.resources.len()), (25, 0));
+        let before_first = list(&store, text, Start::Index(0), usize::MAX).await;
+        assert_eq!((before_first.total, before_first.resources.len()), (25, 25));
         let total_alone = list(&store, text, Start::Index(1), 0).await;
         assert_eq!((total_alone.total, total_alone.resources.len()), (25, 0));
     }

@@ -1,0 +1,55 @@
+//! Requests per second and latencies of a durable bridge, beside a static answer and raw SQLite (DESIGN section 11).
+//!
+//! Everything happens in one run, on one machine, and is compared inside that run: absolute numbers belong to a machine,
+//! ratios to the bridge. The servers are processes of their own, so that their CPU and memory can be told from those of the
+//! load, which comes from this process over eight connections that stay open.
+//!
+//! | variable | default | |
+//! |---|---|---|
+//! | `BENCH_USERS` | `1000,100000` | populations, smallest first |
+//! | `BENCH_SECONDS` | `3` | longest time of one measurement |
+//! | `BENCH_FOLDER` | `target` of this repository | where the databases lie: the disk that is measured |
+//!
+//! The targets are in mode `hold`: users are mapped for all three, and their accounts are stored with the user, but nothing
+//! is sent, because simulators on the same cores would be measured too. One more measurement, at the smallest population,
+//! is in mode `send`.
+
+mod load;
+mod population;
+mod report;
+mod runs;
+mod server;
+mod yardstick;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use runs::Plan;
+
+/// Which server this process is; without it, it is the one that measures.
+const ROLE: &str = "BENCH_ROLE";
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let role = std::env::var(ROLE).unwrap_or_default();
+    let outcome = match role.as_str() {
+        "serve" => return bridge_server::cli::main(),
+        "static" => yardstick::serve(),
+        _ => plan().and_then(|plan| runs::measure(&plan)).and_then(|rows| report::print(&rows)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report::fail(&*error),
+    }
+}
+
+fn plan() -> Result<Plan> {
+    let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    let users = variable("BENCH_USERS", "1000,100000");
+    let users: std::result::Result<Vec<usize>, _> = users.split(',').map(|count| count.trim().parse()).collect();
+    let seconds: f64 = variable("BENCH_SECONDS", "3").parse()?;
+    let folder = variable("BENCH_FOLDER", concat!(env!("CARGO_MANIFEST_DIR"), "/../target"));
+    Ok(Plan { users: users?, time: Duration::try_from_secs_f64(seconds)?, folder: PathBuf::from(folder) })
+}

@@ -1,0 +1,125 @@
+//! A database full of users, made by writes into the store: over HTTP it would take minutes.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use bridge_server::clock::Clock;
+use bridge_server::config::Config;
+use bridge_server::running::{self, Running};
+use bridge_simulators::Simulators;
+use bridge_store::{AccountState, NewResource, Range, StoreError, Want};
+use bridge_tests::samples::okta_user;
+use bridge_tests::{Setup, write_secrets};
+use scim_model::{Context, accept};
+use serde_json::Value;
+
+use crate::Result;
+use crate::server::{Server, WORKERS, free_address};
+
+/// Users of one write; each is some ten rows.
+const BATCH: usize = 200;
+
+/// A bridge that is ready to be started, and who is in it.
+pub(crate) struct Population {
+    /// Ids of the users, in the order in which a list shows them.
+    pub(crate) ids: Vec<String>,
+    /// The connection token.
+    pub(crate) token: String,
+    config: PathBuf,
+    scim: SocketAddr,
+    admin: SocketAddr,
+    /// They stay until the population goes.
+    _simulators: Simulators,
+}
+
+impl Population {
+    /// Makes the database of a bridge with so many users in an empty folder. In mode `hold` each has an account at every
+    /// target; otherwise none has, or the bridge would begin by making them.
+    pub(crate) async fn make(folder: &Path, users: usize, hold: bool) -> Result<Self> {
+        let simulators = bridge_simulators::start(bridge_simulators::Options::default()).await?;
+        let (scim, admin) = (free_address()?, free_address()?);
+        fs::create_dir_all(folder)?;
+        write_secrets(folder);
+        let config = folder.join("bridge.toml");
+        let text = setup(hold).file(&simulators, &folder.join("bridge.db"));
+        let text = ["listen", "admin_listen"].iter().zip([scim, admin]).fold(text, |text, (key, address)| {
+            text.replacen(&format!("\n{key} = \"127.0.0.1:0\""), &format!("\n{key} = \"{address}\""), 1)
+        });
+        fs::write(&config, text.replacen("workers = 1", &format!("workers = {WORKERS}"), 1))?;
+        let running = running::start(Config::load(&config)?, Clock::system()).await?;
+        let token = running.new_token("default", "bench").await?;
+        let ids = fill(&running, users, hold).await;
+        running.stop().await;
+        Ok(Self { ids: ids?, token, config, scim, admin, _simulators: simulators })
+    }
+
+    /// Starts the bridge.
+    pub(crate) fn serve(&self) -> Result<Server> {
+        Server::bridge(&self.config, self.scim, self.admin)
+    }
+}
+
+fn setup(hold: bool) -> Setup {
+    let ranges = r#"["1000000-9999999"]"#.to_owned();
+    let setup = Setup { ranges, ..Setup::default() }.wait("0s");
+    if hold { setup.glance("mode = \"hold\"").pbx("mode = \"hold\"").crm("mode = \"hold\"") } else { setup }
+}
+
+/// What a user is called in the sample data.
+pub(crate) fn name(number: usize) -> String {
+    format!("user{number:07}")
+}
+
+/// What an identity provider sends to create a user.
+pub(crate) fn body(number: usize) -> Value {
+    okta_user(&name(number))
+}
+
+async fn fill(running: &Running, users: usize, hold: bool) -> Result<Vec<String>> {
+    let store = &running.bridge.store;
+    let tenant = running.bridge.tenant("default").ok_or("no tenant")?;
+    let kind = tenant.catalog.resource_type("User").ok_or("no users")?;
+    let ranges = tenant.pools.get("extension").map(|pool| pool.ranges.clone()).ok_or("no pool")?;
+    let now = running.bridge.clock.now();
+    let mut ids = Vec::with_capacity(users);
+    let numbers: Vec<usize> = (0..users).collect();
+    for batch in numbers.chunks(BATCH) {
+        let mut new = Vec::with_capacity(batch.len());
+        for number in batch {
+            let document = accept(kind, body(*number), Context::Create).map_err(|error| error.to_string())?.document;
+            let values = store.indexed_values("default", kind, &document);
+            let id = format!("01900000-0000-7000-8000-{number:012x}");
+            ids.push(id.clone());
+            let (tenant, resource_type) = ("default".to_owned(), "User".to_owned());
+            let connection = "bench".to_owned();
+            let user = NewResource { tenant, resource_type, id, document, values, active: true, connection, now };
+            new.push((name(*number), user));
+        }
+        let ranges = ranges.clone();
+        store.write(move |tx| new.iter().try_for_each(|(name, user)| put(tx, name, user, &ranges, hold))).await?;
+    }
+    Ok(ids)
+}
+
+/// One user with extension, and with accounts that are held.
+fn put(
+    tx: &mut bridge_store::Tx<'_>,
+    name: &str,
+    user: &NewResource,
+    ranges: &[Range],
+    hold: bool,
+) -> std::result::Result<(), StoreError> {
+    let key = tx.insert_resource(user)?.key;
+    if !hold {
+        return Ok(());
+    }
+    let extension = tx.reserve("default", "extension", ranges, key, user.now)?;
+    for (target, natural_key) in
+        [("glance", format!("{name}.acme.glance.net")), ("pbx", extension), ("crm", name.to_owned())]
+    {
+        let want = Want { state: AccountState::Held, natural_key: Some(natural_key), ..Want::due(user.now) };
+        tx.want(key, target, &want, user.now)?;
+    }
+    Ok(())
+}

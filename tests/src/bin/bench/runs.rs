@@ -1,0 +1,252 @@
+//! What is measured, in which order, and what it is compared with.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::load::{self, CONNECTIONS, Limit, Measured, Turn, count, request};
+use crate::population::{self, Population};
+use crate::report::Row;
+use crate::server::Server;
+use crate::{Result, yardstick};
+
+/// Users of a page, in lists.
+const PAGE: usize = 100;
+/// Writes of one measurement: the population should stay what its name says.
+const WRITES: usize = 4000;
+
+/// How much is measured.
+pub(crate) struct Plan {
+    /// Populations.
+    pub(crate) users: Vec<usize>,
+    /// Longest time of one measurement.
+    pub(crate) time: Duration,
+    /// Where the databases lie.
+    pub(crate) folder: PathBuf,
+}
+
+/// Runs everything; the rows in the order of the table.
+pub(crate) fn measure(plan: &Plan) -> Result<Vec<Row>> {
+    std::fs::create_dir_all(&plan.folder)?;
+    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(&plan.folder)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut rows = Vec::new();
+    let mut smallest = None;
+    for users in &plan.users {
+        let place = folder.path().join(users.to_string());
+        let population = runtime.block_on(Population::make(&place, *users, true))?;
+        let bench = Bench { plan, users: *users, server: population.serve()?, population, first: smallest };
+        let found = bench.all(&place, &mut rows)?;
+        smallest = smallest.or(Some(found));
+    }
+    if let Some(users) = plan.users.first() {
+        rows.push(sending(plan, *users, folder.path(), &runtime)?);
+    }
+    Ok(rows)
+}
+
+/// What the smallest population found, for larger ones to be compared with.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    filter: Duration,
+}
+
+/// A served population.
+struct Bench<'a> {
+    plan: &'a Plan,
+    users: usize,
+    population: Population,
+    server: Server,
+    first: Option<Found>,
+}
+
+impl Bench<'_> {
+    fn all(&self, folder: &Path, rows: &mut Vec<Row>) -> Result<Found> {
+        let (idle, _) = self.server.memory()?;
+        rows.push(Row::of_time("start to ready", self.users, self.server.ready_after, "≤ 100 ms at 1,000,000"));
+        let deep = self.users.saturating_sub(PAGE);
+        let (_, cold) = load::once(self.server.address, &self.page(deep / PAGE), 200)?;
+        rows.push(Row::of_time("last page of a list, asked cold", self.users, cold, "≤ 200 ms"));
+        let (user, _) = load::once(self.server.address, &self.get("/0"), 200)?;
+        self.reads(folder, user.len(), rows)?;
+        let filter = self.filter(rows)?;
+        self.lists(rows)?;
+        self.writes(folder, user.len(), rows)?;
+        let (_, highest) = self.server.memory()?;
+        rows.push(Row::of_memory("memory when idle", self.users, idle, "≤ 64 MiB"));
+        rows.push(Row::of_memory("memory under load, highest", self.users, highest, "≤ 200 MiB at 1,000,000"));
+        Ok(Found { filter })
+    }
+
+    /// GET by id beside a static answer of the same size.
+    fn reads(&self, folder: &Path, size: usize, rows: &mut Vec<Row>) -> Result<()> {
+        let fixed = Server::fixed(folder, size)?;
+        let bytes = self.get("/0");
+        let (measured, fixed_cpu) = self.timed(&fixed, 200, |_| bytes.clone())?;
+        rows.push(Row::of_load("static answer of actix-web", self.users, &measured, Some(fixed_cpu)));
+        drop(fixed);
+        let any = |turn: Turn| self.get(&format!("/{}", self.somebody(turn.overall)));
+        let (measured, cpu) = self.timed(&self.server, 200, any)?;
+        let ratio = cpu.as_secs_f64() / fixed_cpu.as_secs_f64().max(1e-9);
+        let row = Row::of_load("GET /Users/{id}", self.users, &measured, Some(cpu));
+        rows.push(row.compared(format!("{ratio:.2} × CPU of static"), "≤ 2.5 × CPU of static", ratio <= 2.5));
+        Ok(())
+    }
+
+    fn filter(&self, rows: &mut Vec<Row>) -> Result<Duration> {
+        let query = |turn: Turn| {
+            let name = population::name(self.somebody(turn.overall));
+            self.ask(&format!("/scim/v2/Users?filter=userName%20eq%20%22{name}%40acme.example%22"))
+        };
+        let (measured, cpu) = self.timed(&self.server, 200, query)?;
+        let median = measured.percentile(50);
+        let row = Row::of_load("filter=userName eq", self.users, &measured, Some(cpu));
+        rows.push(match self.first {
+            None => row,
+            Some(first) => {
+                let ratio = median.as_secs_f64() / first.filter.as_secs_f64().max(1e-9);
+                row.compared(format!("{ratio:.2} × p50 of the smallest"), "≤ 1.3 × (1,000,000 : 1,000)", ratio <= 1.3)
+            }
+        });
+        Ok(median)
+    }
+
+    /// Every connection walks the whole list from its beginning, over and over.
+    fn lists(&self, rows: &mut Vec<Row>) -> Result<()> {
+        let pages = self.users.div_ceil(PAGE);
+        let (measured, cpu) = self.timed(&self.server, 200, |turn| self.page(turn.own % pages))?;
+        let row = Row::of_load("list, pages of 100 in order", self.users, &measured, Some(cpu));
+        let goal = "≥ 2,000/s, the last pages as the first";
+        let text = match ends(&measured, pages) {
+            Some(ratio) => format!("last ten pages {ratio:.2} × first ten"),
+            None => String::new(),
+        };
+        rows.push(row.compared(text, goal, measured.per_second() >= 2000.0));
+        Ok(())
+    }
+
+    /// Durable writes, beside one-row commits of SQLite on the same disk just before.
+    fn writes(&self, folder: &Path, size: usize, rows: &mut Vec<Row>) -> Result<()> {
+        let raw = yardstick::commits_per_second(folder, size, self.plan.time / 2)?;
+        rows.push(Row::of_rate("SQLite alone: one-row commits, FULL", self.users, raw));
+        let create = |turn: Turn| {
+            let body = population::body(self.users + turn.overall).to_string();
+            request("POST", "/scim/v2/Users", &self.population.token, &body)
+        };
+        let (measured, cpu) = self.counted(&self.server, 201, create)?;
+        let ratio = measured.per_second() / raw.max(1e-9);
+        let is_quick = measured.percentile(99) <= Duration::from_millis(25);
+        let goal = "≥ 0.7 × SQLite alone at 1,000, 0.4 × at 1,000,000; p99 ≤ 25 ms, max ≤ 600 ms";
+        let is_met = is_quick
+            && measured.percentile(100) <= Duration::from_millis(600)
+            && ratio >= if self.users < 10_000 { 0.7 } else { 0.4 };
+        let row = Row::of_load("POST /Users, durable, three targets", self.users, &measured, Some(cpu));
+        rows.push(row.compared(format!("{ratio:.2} × SQLite alone"), goal, is_met));
+
+        let switch = |turn: Turn| {
+            // Everybody is switched off, then everybody on.
+            let active = (turn.overall / self.users) % 2 == 1;
+            let id = &self.population.ids[self.somebody(turn.overall)];
+            request("PATCH", &format!("/scim/v2/Users/{id}"), &self.population.token, &patch(active).to_string())
+        };
+        let (measured, cpu) = self.counted(&self.server, 200, switch)?;
+        let ratio = measured.per_second() / raw.max(1e-9);
+        let row = Row::of_load("PATCH active, durable", self.users, &measured, Some(cpu));
+        let goal = "≥ 0.35 × SQLite alone at 1,000,000";
+        rows.push(row.compared(format!("{ratio:.2} × SQLite alone"), goal, ratio >= 0.35));
+        Ok(())
+    }
+
+    /// Measures for the time of the plan, after a tenth of it that does not count; with the server's CPU per request.
+    fn timed(
+        &self,
+        server: &Server,
+        status: u16,
+        request: impl Fn(Turn) -> Vec<u8> + Sync,
+    ) -> Result<(Measured, Duration)> {
+        load::run(server.address, Limit { time: self.plan.time / 10, requests: usize::MAX }, status, &request)?;
+        with_cpu(server, Limit { time: self.plan.time, requests: usize::MAX }, status, request)
+    }
+
+    /// Measures a bounded number of writes.
+    fn counted(
+        &self,
+        server: &Server,
+        status: u16,
+        request: impl Fn(Turn) -> Vec<u8> + Sync,
+    ) -> Result<(Measured, Duration)> {
+        with_cpu(server, Limit { time: self.plan.time, requests: WRITES }, status, request)
+    }
+
+    /// A user who is far from the one before; each comes once before one comes again.
+    fn somebody(&self, turn: usize) -> usize {
+        // A prime, which no population of round size shares a factor with.
+        (turn % self.users) * 7919 % self.users
+    }
+
+    /// GET of the user with this number: `/7`.
+    fn get(&self, number: &str) -> Vec<u8> {
+        let number: usize = number.trim_start_matches('/').parse().unwrap_or_default();
+        self.ask(&format!("/scim/v2/Users/{}", self.population.ids[number]))
+    }
+
+    /// GET of a page, counted from 0.
+    fn page(&self, page: usize) -> Vec<u8> {
+        self.ask(&format!("/scim/v2/Users?startIndex={}&count={PAGE}", page * PAGE + 1))
+    }
+
+    fn ask(&self, path: &str) -> Vec<u8> {
+        request("GET", path, &self.population.token, "")
+    }
+}
+
+fn with_cpu(
+    server: &Server,
+    limit: Limit,
+    status: u16,
+    request: impl Fn(Turn) -> Vec<u8> + Sync,
+) -> Result<(Measured, Duration)> {
+    let before = server.cpu()?;
+    let measured = load::run(server.address, limit, status, request)?;
+    let spent = server.cpu()?.saturating_sub(before);
+    let each = spent.as_secs_f64() / count(measured.count()).max(1.0);
+    Ok((measured, Duration::from_secs_f64(each)))
+}
+
+/// How much slower the last ten pages of a walk are than the first ten, if a walk came that far.
+fn ends(measured: &Measured, pages: usize) -> Option<f64> {
+    let walks: Vec<&[Duration]> =
+        measured.by_connection.iter().flat_map(|latencies| latencies.chunks_exact(pages)).collect();
+    if pages < CONNECTIONS || walks.is_empty() {
+        return None;
+    }
+    let median = |part: &dyn Fn(&[Duration]) -> Vec<Duration>| {
+        let mut latencies: Vec<Duration> = walks.iter().flat_map(|walk| part(walk)).collect();
+        latencies.sort_unstable();
+        latencies.get(latencies.len() / 2).map_or(0.0, Duration::as_secs_f64)
+    };
+    let first = median(&|walk| walk.iter().take(10).copied().collect());
+    let last = median(&|walk| walk.iter().rev().take(10).copied().collect());
+    (first > 0.0).then(|| last / first)
+}
+
+fn patch(active: bool) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "value": {"active": active}}],
+    })
+}
+
+/// Creates while the accounts are being made, at simulators in this process.
+fn sending(plan: &Plan, users: usize, folder: &Path, runtime: &Runtime) -> Result<Row> {
+    let population = runtime.block_on(Population::make(&folder.join("send"), users, false))?;
+    let server = population.serve()?;
+    let create = |turn: Turn| {
+        let body = population::body(users + turn.overall).to_string();
+        request("POST", "/scim/v2/Users", &population.token, &body)
+    };
+    let (measured, cpu) = with_cpu(&server, Limit { time: plan.time, requests: WRITES }, 201, create)?;
+    Ok(Row::of_load("POST /Users while accounts are made", users, &measured, Some(cpu)))
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use bridge_store::{AccountQuery, AccountState, Reason, StoreError, Want};
+use bridge_store::{Account, AccountQuery, AccountState, Doubt, Reason, StoreError, Tx, Want};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
@@ -15,6 +15,7 @@ use crate::housekeeping;
 use crate::landscape::{Landscape, LandscapeError, Target, Tenant};
 use crate::provisioning::{OpenRequests, ResourceLocks, Unanswered};
 use crate::seal::Sealer;
+use crate::worker::settle::Dependents;
 use crate::worker::{self, Lane, Waiters};
 
 /// Everything that serves requests and works on accounts.
@@ -123,6 +124,7 @@ impl Bridge {
         let landscape = bridge.landscape();
         bridge.check_targets(&landscape).await?;
         bridge.follow_modes(&landscape).await?;
+        bridge.release_waiting(&landscape).await?;
         bridge.run_lanes(&landscape);
         let housekeeping = housekeeping::run(bridge.clone());
         bridge.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(housekeeping);
@@ -139,8 +141,11 @@ impl Bridge {
         for target in landscape.targets() {
             target.lane.change(worker::Condition::recovered);
         }
+        // Requests that were under way may have stored what the old modes meant.
+        self.follow_modes(&landscape).await?;
         self.run_lanes(&landscape);
         self.retry_parked(&landscape).await?;
+        self.release_waiting(&landscape).await?;
         Ok(())
     }
 
@@ -178,9 +183,14 @@ impl Bridge {
     fn run_lanes(self: &Arc<Self>, landscape: &Landscape) {
         let mut number = 0;
         self.epoch.send_modify(|epoch| {
-            *epoch += 1;
+            if *epoch != STOPPED {
+                *epoch += 1;
+            }
             number = *epoch;
         });
+        if number == STOPPED {
+            return;
+        }
         let epoch = Epoch { number, current: self.epoch.subscribe() };
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
@@ -258,15 +268,60 @@ impl Bridge {
         Ok(())
     }
 
-    /// Raises `wanted` of every account of a target that is in one state, and puts it into another. In slices.
+    /// Raises `wanted` of every account of a target that is in one state, and puts it into another. One that is not made yet
+    /// waits for those that come before it.
     async fn move_all(&self, target: &Target, from: AccountState, to: AccountState) -> Result<(), StoreError> {
         let now = self.clock.now();
         let reason = (to == AccountState::Held).then(mode_hold);
         let want = Want { state: to, reason, release: true, ..Want::due(now) };
+        let dependents = self.tenant_dependents(&target.tenant);
+        self.each_slice(target, from, move |tx, row| {
+            let want = Want { urgent: row.urgent, ..want.clone() };
+            let is_made = row.remote_id.is_some() || row.doubt == Doubt::Create || row.urgent;
+            let waits = match (&dependents, want.state, is_made) {
+                (Some(dependents), AccountState::Due, false) => dependents.waits(tx, row.resource, &row.target)?,
+                _ => None,
+            };
+            let want = match waits {
+                Some(reason) => Want { state: AccountState::Waiting, reason: Some(reason), ..want },
+                None => want,
+            };
+            tx.want(row.resource, &row.target, &want, now).map(drop)
+        })
+        .await
+    }
+
+    /// Makes those accounts due that wait for others which, by this configuration, come before them no more.
+    async fn release_waiting(&self, landscape: &Landscape) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        for tenant in landscape.tenants() {
+            let dependents = Dependents::of(tenant);
+            for target in tenant.targets.values() {
+                let dependents = dependents.clone();
+                let release = move |tx: &mut Tx<'_>, row: &Account| dependents.release(tx, row.resource, now).map(drop);
+                self.each_slice(target, AccountState::Waiting, release).await?;
+                target.lane.ring();
+            }
+        }
+        Ok(())
+    }
+
+    fn tenant_dependents(&self, tenant: &str) -> Option<Dependents> {
+        self.tenant(tenant).map(|tenant| Dependents::of(&tenant))
+    }
+
+    /// Writes something for every account of a target that is in a state, in slices.
+    async fn each_slice(
+        &self,
+        target: &Target,
+        state: AccountState,
+        write: impl Fn(&mut Tx<'_>, &Account) -> Result<(), StoreError> + Send + Sync + 'static,
+    ) -> Result<(), StoreError> {
+        let write = Arc::new(write);
         let mut query = AccountQuery {
             tenant: Some(target.tenant.clone()),
             target: Some(target.name.clone()),
-            state: Some(from),
+            state: Some(state),
             limit: SLICE,
             ..AccountQuery::default()
         };
@@ -275,15 +330,8 @@ impl Bridge {
             let rows = self.store.scan(move |db| db.accounts_where(&page)).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             query.after = Some((last.resource, last.target.clone()));
-            let want = want.clone();
-            self.store
-                .write(move |tx| {
-                    for row in &rows {
-                        tx.want(row.resource, &row.target, &Want { urgent: row.urgent, ..want.clone() }, now)?;
-                    }
-                    Ok::<_, StoreError>(())
-                })
-                .await?;
+            let write = write.clone();
+            self.store.write(move |tx| rows.iter().try_for_each(|row| write(tx, row))).await?;
         }
     }
 }

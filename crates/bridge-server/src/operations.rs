@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bridge::Bridge;
+use crate::worker::settle::Dependents;
 
 /// Which account: of a tenant, by the SCIM id of its resource, at a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -220,13 +221,17 @@ async fn change(
 ) -> Result<(), StoreError> {
     let now = bridge.clock.now();
     let (name, actor, action) = (name.clone(), actor.to_owned(), action.to_owned());
-    let lane_of = (name.tenant.clone(), name.target.clone());
+    let tenant = bridge.tenant(&name.tenant);
+    let dependents = tenant.as_deref().map(Dependents::of);
     bridge
         .store
         .write(move |tx| {
             let resource = find(tx, &name)?;
             let account = tx.account(resource.key, &name.target)?.ok_or(StoreError::NotFound("account"))?;
             change(tx, &account, &name.target, now)?;
+            if let Some(dependents) = &dependents {
+                dependents.release(tx, resource.key, now)?;
+            }
             tx.add_audit(&AuditEntry {
                 number: 0,
                 tenant: name.tenant.clone(),
@@ -240,8 +245,8 @@ async fn change(
             Ok::<_, StoreError>(())
         })
         .await?;
-    let tenant = bridge.tenant(&lane_of.0);
-    if let Some(target) = tenant.as_ref().and_then(|tenant| tenant.targets.get(&lane_of.1)) {
+    // The account itself, or one that waited for it.
+    for target in tenant.iter().flat_map(|tenant| tenant.targets.values()) {
         target.lane.ring();
     }
     Ok(())

@@ -152,7 +152,7 @@ impl Db<'_> {
         let due = "SELECT due_at FROM account WHERE tenant = ?1 AND target = ?2 AND state = 'due' AND urgent = ?3 \
                    AND lease_token IS NULL ORDER BY due_at LIMIT 1";
         let leased = "SELECT lease_until FROM account WHERE tenant = ?1 AND target = ?2 AND lease_token IS NOT NULL \
-                      ORDER BY lease_until LIMIT 1";
+                      AND state = 'due' ORDER BY lease_until LIMIT 1";
         let urgent = self.session().query_one(due, &parameters![tenant, target, true], |row| row.time(0))?;
         let usual = self.session().query_one(due, &parameters![tenant, target, false], |row| row.time(0))?;
         let lease = self.session().query_one(leased, &parameters![tenant, target], |row| row.time(0))?;
@@ -181,13 +181,13 @@ impl Tx<'_> {
     pub fn want(&mut self, resource: i64, target: &str, want: &Want, now: Timestamp) -> Result<Wanted, StoreError> {
         let before = self.before_want(resource, target)?;
         let takes = want.natural_key.as_ref().filter(|key| before.natural_key.as_ref() != Some(*key));
-        if let Some(key) = takes {
-            self.check_free(&before.tenant, target, Unique::NaturalKey, key, resource)?;
-        }
         let Some((wanted, state)) = before.row else {
             self.first_want(&before.tenant, resource, target, want, now)?;
             return Ok(Wanted { wanted: 1, state: want.state });
         };
+        if let Some(key) = takes {
+            self.check_free(&before.tenant, target, Unique::NaturalKey, key, resource)?;
+        }
         let stays = state == AccountState::HandedOver || (state == AccountState::Held && !want.release);
         let sql = "UPDATE account SET wanted = wanted + 1, state = CASE WHEN ?3 = 1 THEN state ELSE ?4 END, \
                    reason = CASE WHEN ?3 = 1 THEN reason ELSE ?5 END, \
@@ -225,8 +225,8 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO account (resource, target, tenant, wanted, applied, state, reason, urgent, attempts, \
                    due_at, claims, doubt, natural_key, secret, secret_pending, updated) \
-                   VALUES (?1, ?2, ?3, 1, 0, ?4, ?5, ?6, 0, ?7, 0, 'none', ?8, ?9, ?10, ?11)";
-        self.session().execute(
+                   VALUES (?1, ?2, ?3, 1, 0, ?4, ?5, ?6, 0, ?7, 0, 'none', ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING";
+        let added = self.session().execute(
             sql,
             &parameters![
                 resource,
@@ -242,6 +242,13 @@ impl Tx<'_> {
                 now,
             ],
         )?;
+        if added == 0 {
+            // There is no such row yet, so it is the natural key that somebody has.
+            if let Some(key) = &want.natural_key {
+                self.check_free(tenant, target, Unique::NaturalKey, key, resource)?;
+            }
+            return Err(StoreError::Internal(format!("an account at {target} could not be made")));
+        }
         Ok(())
     }
 
@@ -385,16 +392,21 @@ impl Tx<'_> {
         Ok(changed > 0)
     }
 
-    /// Stores sealed secrets before they are sent, and the values saved for the return; false if the lease is lost.
+    /// Stores sealed secrets before they are sent, and the values saved for the return; false if the lease is lost, or if
+    /// another secret than `claimed` has come in meanwhile.
     pub fn prepare(
         &mut self,
         resource: i64,
         target: &str,
         token: i64,
+        claimed: Option<&[u8]>,
         secret: Option<&[u8]>,
         kept: Option<&serde_json::Value>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        if self.account(resource, target)?.is_none_or(|account| account.secret.as_deref() != claimed) {
+            return Ok(false);
+        }
         let sql = "UPDATE account SET secret = coalesce(?4, secret), \
                    secret_pending = CASE WHEN ?5 = 1 THEN 1 ELSE secret_pending END, kept = coalesce(?6, kept), \
                    updated = ?7 WHERE resource = ?1 AND target = ?2 AND lease_token = ?3";
@@ -405,7 +417,7 @@ impl Tx<'_> {
     /// Turns leases left from before this process into doubt: whoever held them is gone. Returns how many there were.
     pub fn release_leases_as_doubt(&mut self, now: Timestamp) -> Result<usize, StoreError> {
         let sql = "UPDATE account SET lease_token = NULL, lease_until = NULL, \
-                   doubt = CASE WHEN doubt <> 'none' THEN doubt WHEN remote_id IS NULL THEN 'create' ELSE 'read' END, \
+                   doubt = CASE WHEN remote_id IS NULL THEN 'create' WHEN doubt = 'none' THEN 'read' ELSE doubt END, \
                    updated = ?1 WHERE lease_token IS NOT NULL";
         self.session().execute(sql, &parameters![now])
     }
@@ -430,8 +442,8 @@ impl Tx<'_> {
         };
         let due_at = old.lease.map_or(now, |lease| lease.until.max(now));
         let take = "INSERT INTO account (resource, target, tenant, wanted, applied, state, urgent, attempts, due_at, \
-                    claims, doubt, remote_id, natural_key, observed, kept, secret, secret_pending, last_write_at, candidate, \
-                    updated) VALUES (?1, ?2, ?3, 1, 0, 'due', 0, 0, ?4, 0, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
+                    claims, doubt, remote_id, natural_key, observed, kept, secret_pending, last_write_at, candidate, updated) \
+                    VALUES (?1, ?2, ?3, 1, 0, 'due', 0, 0, ?4, 0, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12) \
                     ON CONFLICT (resource, target) DO UPDATE SET wanted = account.wanted + 1, state = 'due', \
                     reason = NULL, attempts = 0, due_at = excluded.due_at, doubt = excluded.doubt, \
                     remote_id = excluded.remote_id, \
@@ -450,8 +462,6 @@ impl Tx<'_> {
                 old.natural_key.as_ref(),
                 old.observed.as_ref(),
                 old.kept.as_ref(),
-                old.secret.as_deref(),
-                old.secret_pending,
                 old.last_write_at,
                 old.candidate.as_ref(),
                 now,
@@ -576,7 +586,8 @@ struct BeforeWant {
 /// The doubt about an account whose lease ran out unsettled.
 fn doubt_after_loss(account: &Account) -> Doubt {
     match account.doubt {
-        Doubt::None if account.remote_id.is_none() => Doubt::Create,
+        // Whoever held the lease may have made an account, whatever was in doubt before.
+        _ if account.remote_id.is_none() => Doubt::Create,
         Doubt::None => Doubt::Read,
         doubt => doubt,
     }

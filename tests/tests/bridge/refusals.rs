@@ -181,3 +181,30 @@ async fn a_parked_account_does_not_refuse_updates_that_have_nothing_to_do_with_i
     assert!(account_where(&bridge.glance().accounts(), "UserAddress", "ann.acme.glance.net").is_some());
     bridge.stop().await;
 }
+
+#[tokio::test]
+async fn a_refusal_is_final_at_once_also_where_writes_show_late() {
+    let bridge = Bridge::with(Setup::default().pbx("")).await;
+    bridge.pbx().fail_next(1, Fault::Refuse("extension is reserved".to_owned()), Some("POST users"));
+    bridge.post("/Users", ann()).await.has_status(400).names(&["pbx", "extension is reserved"]);
+    assert_eq!(bridge.crm().accounts(), Vec::<Value>::new());
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_update_that_was_answered_is_not_undone_by_the_refusal_of_a_later_one() {
+    let bridge = Bridge::with(Setup::default().wait("300ms")).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    let path = format!("/Users/{id}");
+    bridge.glance().fail_next(1, Fault::Slow(std::time::Duration::from_millis(800)), Some("UpdateUser"));
+    let first = json!([{"op": "replace", "value": {"name": {"familyName": "Rowe"}}}]);
+    bridge.patch(&path, first).await.has_status(200);
+    bridge.glance().fail_next(1, Fault::Refuse("address is taken".to_owned()), Some("UpdateUser"));
+    let second = json!([{"op": "replace", "value": {"userName": "anne@acme.example"}}]);
+    let answer = bridge.patch(&path, second).await;
+    bridge.until(&id, "quiet", |accounts| accounts.iter().all(|account| account.lease.is_none())).await;
+    let user = bridge.get(&path).await.body;
+    assert_eq!(user["name"]["familyName"], "Rowe", "the second was answered {}", answer.status);
+    bridge.stop().await;
+}

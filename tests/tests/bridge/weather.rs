@@ -151,3 +151,54 @@ async fn ten_quick_edits_become_few_calls() {
     assert!(updates <= 4, "{updates} calls for ten edits");
     bridge.stop().await;
 }
+
+/// Waits until the create at the PBX has been tried once and its reply was lost.
+async fn until_lost(bridge: &Bridge, id: &str) {
+    bridge
+        .until(id, "lost", |accounts| {
+            accounts.iter().any(|account| account.target == "pbx" && account.attempts == 1 && account.lease.is_none())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_leaver_whose_account_was_made_by_a_lost_reply_is_still_out() {
+    let bridge = Bridge::with(Setup::default().wait("0s")).await;
+    bridge.pbx().fail_next(1, Fault::DropAfterApply, Some("POST users"));
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    until_lost(&bridge, &id).await;
+    let off = json!([{"op": "replace", "value": {"active": false}}]);
+    bridge.patch(&format!("/Users/{id}"), off).await.has_status(200);
+    bridge.until_at_rest(&id).await;
+    let pbx = bridge.pbx().accounts();
+    assert_eq!((pbx.len(), &pbx[0]["user-scope"]), (1, &json!("No Portal")), "{pbx:#?}");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_renamed_after_a_lost_reply_keeps_the_one_account() {
+    let bridge = Bridge::with(Setup::default().wait("0s")).await;
+    bridge.pbx().fail_next(1, Fault::DropAfterApply, Some("POST users"));
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    until_lost(&bridge, &id).await;
+    let rename = json!([{"op": "replace", "value": {"userName": "anne@acme.example"}}]);
+    bridge.patch(&format!("/Users/{id}"), rename).await.has_status(200);
+    bridge.until_at_rest(&id).await;
+    let pbx = bridge.pbx().accounts();
+    assert_eq!(pbx.len(), 1, "{pbx:#?}");
+    assert_eq!((&pbx[0]["user"], &pbx[0]["login-username"]), (&json!("1000"), &json!("anne@acme.example")));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_that_a_person_removed_is_made_again_with_the_next_change() {
+    let bridge = Bridge::start().await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    assert!(bridge.pbx().remove("1000"));
+    let operations = json!([{"op": "replace", "value": {"name": {"familyName": "Rowe"}}}]);
+    bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+    bridge.until_at_rest(&id).await;
+    let pbx = bridge.pbx().accounts();
+    assert_eq!((pbx.len(), &pbx[0]["name-last-name"]), (1, &json!("Rowe")));
+    bridge.stop().await;
+}

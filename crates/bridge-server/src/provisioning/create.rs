@@ -33,8 +33,7 @@ pub async fn create(
     body: Value,
 ) -> Result<Shown, ApiError> {
     let tenant = tenant(bridge, caller)?;
-    let kind = resource_type_of(&tenant, resource_type)?;
-    let masked = journal::mask_secrets(kind, &body);
+    let masked = journal::mask_secrets(&tenant.users, &body);
     create_or_join(bridge, caller, received, &tenant, resource_type, body, &masked).await
 }
 

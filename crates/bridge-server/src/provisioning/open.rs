@@ -147,6 +147,12 @@ impl Unanswered {
         self.documents.lock().unwrap_or_else(PoisonError::into_inner).get(&resource).cloned()
     }
 
+    /// A write was answered 2xx while a later one waits: what that one goes back to is this document.
+    pub fn answered(&self, resource: i64, document: Answered) {
+        let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        documents.entry(resource).and_modify(|before| *before = document);
+    }
+
     /// The document in force has been answered.
     pub fn end(&self, resource: i64) {
         self.documents.lock().unwrap_or_else(PoisonError::into_inner).remove(&resource);

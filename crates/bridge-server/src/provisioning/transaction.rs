@@ -13,7 +13,7 @@ use crate::config::{Adopt, Mode};
 use crate::error::{ApiError, Refusal};
 use crate::landscape::{Target, Tenant};
 use crate::seal::Sealer;
-use crate::worker::{duty, pool, secrets, settle};
+use crate::worker::{duty, secrets, settle};
 
 /// Why a write did not happen.
 #[derive(Debug)]
@@ -78,6 +78,8 @@ impl Duties<'_> {
                 rung.push(judged.target.clone());
             }
         }
+        // A predecessor may have come to an end in this very transaction.
+        rung.extend(settle::Dependents::of(self.tenant).release(tx, resource.key, self.now)?);
         Ok(rung)
     }
 
@@ -91,7 +93,7 @@ impl Duties<'_> {
             .judged
             .iter()
             .filter(|judged| matches!(judged.mapping.scope, Scope::In))
-            .flat_map(|judged| pool::used(&judged.mapping))
+            .flat_map(|judged| judged.mapping.pools.iter().map(String::as_str))
             .collect();
         let mut assigned = self.around.assigned.clone();
         for name in used {
@@ -209,7 +211,9 @@ impl Duties<'_> {
         let may_match = target.settings.adopt == Adopt::Match && shares_an_email(resource, &holder);
         if is_same_person || may_match {
             tx.hand_over(holder.key, resource.key, &target.name, self.now)?;
-            tx.want(resource.key, &target.name, want, self.now)?;
+            // Not before the lease of whoever worked for the old resource has ended.
+            let due_at = tx.account(resource.key, &target.name)?.map_or(want.due_at, |row| row.due_at.max(want.due_at));
+            tx.want(resource.key, &target.name, &Want { due_at, ..want.clone() }, self.now)?;
             return Ok(());
         }
         match target.settings.adopt {

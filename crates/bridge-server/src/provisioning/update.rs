@@ -86,9 +86,8 @@ async fn write(
     if_match: Option<&str>,
 ) -> Result<Shown, ApiError> {
     let tenant = tenant(bridge, caller)?;
-    let kind = resource_type_of(&tenant, resource_type)?;
     let masked = match &change {
-        Change::Replace(body) | Change::Patch(body) => Some(journal::mask_secrets(kind, body)),
+        Change::Replace(body) | Change::Patch(body) => Some(journal::mask_secrets(&tenant.users, body)),
         Change::Delete => None,
     };
     let update = Update { bridge, caller, received, tenant: &tenant, resource_type, id, change, if_match, masked };
@@ -147,7 +146,9 @@ impl Update<'_> {
     async fn converge(&self, Stored { resource, parked_before, rung }: Stored) -> Result<Shown, ApiError> {
         rung.iter().for_each(|target| target.lane.ring());
         let patience = self.bridge.landscape().config.server.wait;
-        let waited = wait::for_accounts(self.bridge, self.tenant, resource.key, &parked_before, patience).await?;
+        let waited = wait::for_accounts(self.bridge, self.tenant, resource.key, &parked_before, patience).await;
+        // Who cannot wait answers nothing, so that no later refusal goes back behind this write.
+        let waited = waited.inspect_err(|_| self.bridge.unanswered.end(resource.key))?;
         match waited {
             Waited::Refused(refusal) if resource.active && resource.state == ResourceState::Live => {
                 self.restore(&resource).await?;
@@ -162,8 +163,11 @@ impl Update<'_> {
     async fn answer(&self, resource: Resource) -> Result<Shown, ApiError> {
         let kind = resource_type_of(self.tenant, self.resource_type)?;
         let now = self.bridge.store.read(|db| db.resource_by_key(resource.key)).await?.unwrap_or(resource.clone());
-        if now.version == resource.version {
+        if now.version == resource.version || now.state != ResourceState::Live {
             self.bridge.unanswered.end(resource.key);
+        } else {
+            let answered = Answered { document: resource.document.clone(), active: resource.active };
+            self.bridge.unanswered.answered(resource.key, answered);
         }
         Ok(show(self.tenant, kind, &now, None))
     }

@@ -8,7 +8,7 @@ use bridge_store::{Account as Row, AccountState, Reason, StoreError};
 use crate::bridge::Bridge;
 use crate::error::Refusal;
 use crate::landscape::Tenant;
-use crate::worker::VERIFYING;
+use crate::worker::{VERIFYING, duty};
 
 /// What the waiting came to.
 #[derive(Debug)]
@@ -18,9 +18,6 @@ pub(super) enum Waited {
     /// A required target refused for good.
     Refused(Refusal),
 }
-
-/// Codes of parked rows that call for a person but do not refuse the document.
-const NOT_REFUSALS: [&str; 4] = ["review", "unmanageable", "pool-foreign", "does-not-converge"];
 
 /// Waits until the accounts of a resource have come to an end, up to `patience`. Accounts at `parked_before` were refused
 /// before this write; they do not speak against it.
@@ -36,6 +33,7 @@ pub(super) async fn for_accounts(
     }
     let waiting = bridge.waiters.wait_for(resource);
     let deadline = tokio::time::Instant::now() + patience;
+    let mut is_late = false;
     loop {
         let moved = waiting.next_move();
         let rows = bridge.store.read(|db| db.accounts_of(resource)).await?;
@@ -47,12 +45,11 @@ pub(super) async fn for_accounts(
             is_worth_it |= is_worth_waiting(bridge, tenant, row, &rows, patience)
                 && is_queue_short(bridge, tenant, row, patience).await?;
         }
-        if !is_worth_it {
+        if !is_worth_it || is_late {
             return Ok(Waited::Answerable);
         }
-        if tokio::time::timeout_at(deadline, moved).await.is_err() {
-            return Ok(Waited::Answerable);
-        }
+        // Whatever came at the last moment still counts.
+        is_late = tokio::time::timeout_at(deadline, moved).await.is_err();
     }
 }
 
@@ -106,7 +103,7 @@ fn refused(tenant: &Tenant, row: &Row, parked_before: &BTreeSet<String>) -> Opti
     if row.state != AccountState::Parked || row.applied < row.wanted || parked_before.contains(&row.target) {
         return None;
     }
-    let reason = row.reason.as_ref().filter(|reason| !NOT_REFUSALS.contains(&reason.code.as_str()))?;
+    let reason = row.reason.as_ref().filter(|reason| duty::is_refusal(reason))?;
     Some(refusal(&target.name, reason))
 }
 

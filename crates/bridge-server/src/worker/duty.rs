@@ -53,8 +53,10 @@ pub fn duty(
     match resource.state {
         ResourceState::Deleted => leave(settings.on_delete, settled),
         ResourceState::Rejected => match &memory.adopted {
-            Some(before) => Duty::GiveBack(before.account(settings.kind), before.presence()),
-            None => leave(Deprovision::Suspend, settled),
+            Some(before) if before.is_given_back_by(resource) && observed.existence == Existence::Present => {
+                Duty::GiveBack(before.account(settings.kind), before.presence())
+            }
+            Some(_) | None => leave(Deprovision::Suspend, settled),
         },
         ResourceState::Live if !resource.active => leave(settings.on_deactivate, settled),
         ResourceState::Live => match &mapping.scope {
@@ -102,6 +104,15 @@ pub fn problem_reason(problem: &Problem) -> Reason {
         text: problem.message.clone(),
         retry_helps: false,
     }
+}
+
+/// Codes of parked rows that call for a person but do not refuse the document.
+const NOT_REFUSALS: [&str; 6] =
+    ["review", "unmanageable", "pool-foreign", "does-not-converge", "not-applied", "linked-elsewhere"];
+
+/// Whether a parked row says that its target does not take the document.
+pub fn is_refusal(reason: &Reason) -> bool {
+    !NOT_REFUSALS.contains(&reason.code.as_str())
 }
 
 /// A reason without a field.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bridge_connectors::{Observed, Presence};
 use bridge_mapping::{Account, FieldValue, TargetKind};
-use bridge_store::StoreError;
+use bridge_store::{Resource, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,6 +16,13 @@ pub struct Memory {
     /// Saved once per suspension, before its first call; restored on return.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspension: Option<BTreeMap<String, Value>>,
+    /// The log-in fields of the account were somebody's before us and have not been left alone for a whole delivery yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_contact: bool,
+    /// The keys that a create was sent with whose reply has not been seen. They prove that an account is ours, whatever
+    /// the resource says by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creating: Option<BTreeMap<String, String>>,
     /// The account at adoption, to be given back if the create is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Before>,
@@ -31,6 +38,8 @@ pub struct Before {
     pub fields: BTreeMap<String, Value>,
     /// Whether it was usable, if that was known.
     pub active: Option<bool>,
+    /// The resource that took it over, and its version then: only a rejection of that very write gives it back.
+    pub taken_by: (i64, i64),
 }
 
 impl Memory {
@@ -71,9 +80,15 @@ impl Memory {
 }
 
 impl Before {
-    /// The account as it is seen now.
-    pub fn of(observed: &Observed) -> Self {
-        Self { fields: observed.fields.clone(), active: observed.active }
+    /// The account as it is seen now, when this resource takes it over.
+    pub fn of(observed: &Observed, resource: &Resource) -> Self {
+        let taken_by = (resource.key, resource.version);
+        Self { fields: observed.fields.clone(), active: observed.active, taken_by }
+    }
+
+    /// Whether nothing has happened to the resource since but that its create was rejected.
+    pub fn is_given_back_by(&self, rejected: &Resource) -> bool {
+        self.taken_by == (rejected.key, rejected.version - 1)
     }
 
     /// The fields to be written back.
@@ -121,7 +136,7 @@ mod tests {
         let mut memory = Memory::default();
         assert_eq!(memory.column().unwrap(), None);
         memory.suspension = Some(BTreeMap::from([("user-scope".to_owned(), json!("Basic User"))]));
-        memory.adopted = Some(Before { fields: BTreeMap::new(), active: Some(true) });
+        memory.adopted = Some(Before { fields: BTreeMap::new(), active: Some(true), taken_by: (7, 1) });
         let column = memory.column().unwrap();
         assert_eq!(Memory::read(column.as_ref()).unwrap(), memory);
     }

@@ -91,6 +91,8 @@ async fn turn(bridge: &Arc<Bridge>, tenant: &Arc<Tenant>, target: &Arc<Target>, 
         return Next::Rest(latest);
     }
     match claim(bridge, target, free).await {
+        // What is due was taken by somebody else, or cannot be taken.
+        Ok(Claimed::Rows(claimed)) if claimed.is_empty() => Next::Rest(later(bridge.clock.now(), AFTER_STORE_ERROR)),
         Ok(Claimed::Rows(claimed)) => {
             for row in claimed {
                 let (bridge, tenant, target) = (bridge.clone(), tenant.clone(), target.clone());

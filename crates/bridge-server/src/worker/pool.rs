@@ -13,16 +13,7 @@ const SOURCE: &str = "pool ";
 pub fn of_natural_key(rules: &Rules, mapping: &Mapping) -> Option<String> {
     let lineage = mapping.lineage.get(&rules.schema().natural_key().name)?;
     let source = lineage.source.as_deref().filter(|_| matches!(lineage.outcome, Outcome::Set))?;
-    source.strip_prefix(SOURCE).map(str::to_owned)
-}
-
-/// The pools whose values a mapping uses.
-pub fn used(mapping: &Mapping) -> impl Iterator<Item = &str> {
-    mapping
-        .lineage
-        .values()
-        .filter(|lineage| matches!(lineage.outcome, Outcome::Set))
-        .filter_map(|lineage| lineage.source.as_deref()?.strip_prefix(SOURCE))
+    source.split(", ").find_map(|part| part.strip_prefix(SOURCE)).map(str::to_owned)
 }
 
 /// Marks the value that the resource holds as somebody else's and reserves the next one.

@@ -2,6 +2,7 @@
 //! that waited for this one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bridge_store::{
     Account as Row, AccountState, Change, Doubt, Reason, ResourceState, Settlement, StoreError, Tx, Want,
@@ -9,7 +10,6 @@ use bridge_store::{
 use jiff::Timestamp;
 
 use super::duty;
-use super::pool;
 use super::work::{End, Work};
 use crate::alerts::{Alert, AlertKind};
 use crate::clock::later;
@@ -28,23 +28,42 @@ impl Work<'_> {
             End::LeaseLost => return Ok(()),
             end => self.settlement(end, now)?,
         };
-        let Some(lease) = self.row.lease else { return Ok(()) };
-        let (resource, target) = (self.row.resource, self.row.target.clone());
+        let rung = match self.write_down(settlement.clone(), now).await {
+            Err(StoreError::Taken(_)) => {
+                let text = "the account at the target belongs to another user of this bridge";
+                let reason = Some(duty::plain_reason("linked-elsewhere", text));
+                let state = AccountState::Parked;
+                let parked = Settlement { reason, remote_id: None, ..Settlement::of(&self.row, state, now) };
+                self.write_down(Settlement { remote_id: None, ..parked }, now).await?
+            }
+            written => written?,
+        };
+        let Some(rung) = rung else { return Ok(()) };
+        rung.iter().for_each(|target| target.lane.ring());
+        let somebody_waits = bridge.waiters.moved(self.row.resource);
+        self.call_a_person(&settlement, somebody_waits, now);
+        Ok(())
+    }
+
+    /// One transaction: the row, the journal, the pools, the accounts that waited for this one. Returns the targets that
+    /// have something to do now; `None` if the lease is lost.
+    async fn write_down(&self, settlement: Settlement, now: Timestamp) -> Result<Option<Vec<Arc<Target>>>, StoreError> {
+        let Some(lease) = self.row.lease else { return Ok(None) };
+        let (resource, target, tenant) = (self.row.resource, self.row.target.clone(), self.tenant.name.clone());
         let confirmed = self.confirmed_pools(&settlement);
-        let ready = self.dependents();
-        let is_gone = self.resource.state != ResourceState::Live;
         let returns = self.returns(now);
-        let (tenant, calls, adopted_value) = (self.tenant.name.clone(), self.calls, self.adopted_value);
-        let (state, reason) = (settlement.state, settlement.reason.clone());
-        let target_name = target.clone();
-        let released = bridge
+        let is_gone = self.resource.state != ResourceState::Live;
+        let dependents = Dependents::of(self.tenant);
+        let users: Vec<Arc<Target>> = self.users_of_changed_pools();
+        let (calls, adopted_value) = (self.calls.clone(), self.adopted_value.clone());
+        self.bridge
             .store
             .write(move |tx| {
-                if let Some((pool, value)) = &adopted_value {
-                    tx.replace_assignment(&tenant, pool, resource, value, now)?;
-                }
                 if !tx.settle(resource, &target, lease.token, &settlement)? {
                     return Ok::<_, StoreError>(None);
+                }
+                if let Some((pool, value)) = &adopted_value {
+                    tx.replace_assignment(&tenant, pool, resource, value, now)?;
                 }
                 for call in &calls {
                     tx.add_call(call)?;
@@ -55,33 +74,59 @@ impl Work<'_> {
                 if is_gone {
                     release_values(tx, &tenant, resource, &returns, now)?;
                 }
-                release_dependents(tx, resource, &ready, now).map(Some)
+                let mut rung = Vec::new();
+                for user in &users {
+                    let row = tx.account(resource, &user.name)?;
+                    if row.is_some_and(|row| row.state.is_answer() && row.state != AccountState::HandedOver) {
+                        tx.want(resource, &user.name, &Want::due(now), now)?;
+                        rung.push(user.clone());
+                    }
+                }
+                rung.extend(dependents.release(tx, resource, now)?);
+                Ok(Some(rung))
             })
-            .await?;
-        let Some(released) = released else { return Ok(()) };
-        for target in released {
-            target.lane.ring();
+            .await
+    }
+
+    /// The other targets whose rules use a pool value that changed in this delivery.
+    fn users_of_changed_pools(&self) -> Vec<Arc<Target>> {
+        let uses = |target: &&Arc<Target>| {
+            target.name != self.target.name && target.rules.pools().iter().any(|pool| self.changed_pools.contains(pool))
+        };
+        self.tenant.targets.values().filter(uses).cloned().collect()
+    }
+
+    /// Rings the alert, unless the waiting request tells the identity provider itself.
+    fn call_a_person(&self, settlement: &Settlement, somebody_waits: bool, now: Timestamp) {
+        let kind = match settlement.state {
+            AccountState::Parked => AlertKind::Parked,
+            AccountState::Task => AlertKind::Task,
+            AccountState::Waiting
+            | AccountState::Due
+            | AccountState::Settled
+            | AccountState::Held
+            | AccountState::HandedOver
+            | AccountState::OutOfScope => return,
+        };
+        let Some(reason) = &settlement.reason else { return };
+        let is_live = self.resource.active && self.resource.state == ResourceState::Live;
+        let is_told = somebody_waits
+            && is_live
+            && self.target.settings.required
+            && kind == AlertKind::Parked
+            && duty::is_refusal(reason);
+        if is_told {
+            return;
         }
-        let somebody_waits = bridge.waiters.moved(resource);
-        if !somebody_waits {
-            let kind = match state {
-                AccountState::Parked => Some(AlertKind::Parked),
-                AccountState::Task => Some(AlertKind::Task),
-                _ => None,
-            };
-            if let (Some(kind), Some(reason)) = (kind, reason) {
-                bridge.alerts.ring(Alert {
-                    kind,
-                    tenant: self.tenant.name.clone(),
-                    target: target_name,
-                    resource: Some(self.resource.id.clone()),
-                    code: reason.code,
-                    text: reason.text,
-                    at: now,
-                });
-            }
-        }
-        Ok(())
+        self.bridge.alerts.ring(Alert {
+            kind,
+            tenant: self.tenant.name.clone(),
+            target: self.target.name.clone(),
+            resource: Some(self.resource.id.clone()),
+            code: reason.code.clone(),
+            text: reason.text.clone(),
+            at: now,
+        });
     }
 
     fn settlement(&self, end: End, now: Timestamp) -> Result<Settlement, StoreError> {
@@ -116,11 +161,15 @@ impl Work<'_> {
                 attempts: self.row.attempts + u32::from(counts),
                 failing_since: counts.then(|| self.row.failing_since.unwrap_or(now)).or(self.row.failing_since),
                 reason: Some(reason),
+                natural_key: self.replaced_key(),
                 ..base
             },
             End::Parked { reason, candidate } => Settlement {
                 reason: Some(reason),
                 candidate,
+                // A secret that was refused is not sent again with the next change.
+                secret: if self.needs_secrets_later() { Change::Keep } else { Change::Clear },
+                natural_key: self.replaced_key(),
                 attempts: self.row.attempts.saturating_add(1),
                 failing_since: self.row.failing_since.or(Some(now)),
                 ..base
@@ -148,12 +197,14 @@ impl Work<'_> {
             return Vec::new();
         }
         let mapping = self.map();
-        pool::used(&mapping)
+        mapping
+            .pools
+            .iter()
             .filter(|pool| {
                 let confirmed_by = self.tenant.pools.get(*pool).and_then(|pool| pool.confirmed_by.as_deref());
                 confirmed_by.is_none_or(|target| target == self.target.name)
             })
-            .map(str::to_owned)
+            .cloned()
             .collect()
     }
 
@@ -162,12 +213,6 @@ impl Work<'_> {
         let of =
             |pool: &Pool| Return { confirmed_by: pool.confirmed_by.clone(), rests_until: later(now, pool.cool_off) };
         self.tenant.pools.iter().map(|(name, pool)| (name.clone(), of(pool))).collect()
-    }
-
-    /// The targets that come after this one.
-    fn dependents(&self) -> Vec<Dependent> {
-        let follows = |target: &&std::sync::Arc<Target>| target.after.contains(&self.target.name);
-        self.tenant.targets.values().filter(follows).map(|target| Dependent::new(self.tenant, target)).collect()
     }
 }
 
@@ -200,42 +245,55 @@ fn release_values(
     Ok(())
 }
 
-/// A target that comes after others.
+/// The targets of a tenant that come after others.
+#[derive(Clone)]
+pub struct Dependents {
+    targets: Vec<Dependent>,
+}
+
 #[derive(Clone)]
 struct Dependent {
-    target: std::sync::Arc<Target>,
+    target: Arc<Target>,
     /// Its predecessors, and whether each is required.
     after: Vec<(String, bool)>,
 }
 
-impl Dependent {
-    fn new(tenant: &Tenant, target: &std::sync::Arc<Target>) -> Self {
-        let required = |name: &String| tenant.targets.get(name).is_some_and(|target| target.settings.required);
-        let after = target.after.iter().map(|name| (name.clone(), required(name))).collect();
-        Self { target: target.clone(), after }
+impl Dependents {
+    /// Those of a tenant.
+    pub fn of(tenant: &Tenant) -> Self {
+        let dependent = |target: &Arc<Target>| {
+            let required = |name: &String| tenant.targets.get(name).is_some_and(|target| target.settings.required);
+            let after = target.after.iter().map(|name| (name.clone(), required(name))).collect();
+            Dependent { target: target.clone(), after }
+        };
+        Self { targets: tenant.targets.values().map(dependent).collect() }
     }
-}
 
-/// Makes those accounts due whose predecessors have all come to an end. Returns their targets.
-fn release_dependents(
-    tx: &mut Tx<'_>,
-    resource: i64,
-    dependents: &[Dependent],
-    now: Timestamp,
-) -> Result<Vec<std::sync::Arc<Target>>, StoreError> {
-    if dependents.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = tx.accounts_of(resource)?;
-    let mut released = Vec::new();
-    for dependent in dependents {
-        let waits = rows.iter().any(|row| row.target == dependent.target.name && waits_for_target(row));
-        if waits && !is_blocked(&rows, &dependent.after) {
-            tx.want(resource, &dependent.target.name, &Want::due(now), now)?;
-            released.push(dependent.target.clone());
+    /// Makes those accounts of a resource due whose predecessors have all come to an end. Returns their targets.
+    pub fn release(&self, tx: &mut Tx<'_>, resource: i64, now: Timestamp) -> Result<Vec<Arc<Target>>, StoreError> {
+        let rows = tx.accounts_of(resource)?;
+        let mut released = Vec::new();
+        for row in rows.iter().filter(|row| waits_for_target(row)) {
+            let Some(dependent) = self.targets.iter().find(|dependent| dependent.target.name == row.target) else {
+                continue;
+            };
+            if !is_blocked(&rows, &dependent.after) {
+                tx.want(resource, &row.target, &Want { urgent: row.urgent, ..Want::due(now) }, now)?;
+                released.push(dependent.target.clone());
+            }
         }
+        Ok(released)
     }
-    Ok(released)
+
+    /// Why an account of this resource cannot be made yet at a target, if a predecessor has not come to an end.
+    pub fn waits(&self, tx: &Tx<'_>, resource: i64, target: &str) -> Result<Option<Reason>, StoreError> {
+        let Some(dependent) = self.targets.iter().find(|dependent| dependent.target.name == target) else {
+            return Ok(None);
+        };
+        let rows = tx.accounts_of(resource)?;
+        let names = dependent.after.iter().map(|(name, _)| name.as_str());
+        Ok(is_blocked(&rows, &dependent.after).then(|| waiting_reason(names)))
+    }
 }
 
 /// Whether a row waits for another target.

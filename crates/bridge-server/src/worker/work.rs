@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bridge_connectors::{AccountKeys, Call, Existence, Observed, Plan, Presence, TargetError, Wanted};
+use bridge_connectors::{AccountKeys, Call, CallValue, Existence, Observed, Plan, Presence, TargetError, Wanted};
 use bridge_mapping::{Account, FieldValue, GroupRef, Mapping, Subject};
 use bridge_store::{Account as Row, AccountState, CallEntry, Change, Doubt, Reason, Resource, StoreError};
 use jiff::Timestamp;
@@ -24,6 +24,8 @@ use crate::landscape::{Target, Tenant};
 const ROUNDS: usize = 32;
 /// So many pool values in a row may turn out to be somebody else's in one delivery.
 const FOREIGN: usize = 20;
+/// So often a suspension or removal is sent that then cannot be read back.
+const UNAPPLIED: u32 = 5;
 /// A lease is renewed when less than this would be left of it after a call.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// How long a claim lasts.
@@ -49,8 +51,10 @@ pub(super) struct Work<'a> {
     lease_until: Timestamp,
     has_looked: bool,
     search: bool,
-    is_first_contact: bool,
-    foreign: usize,
+    was_missing: bool,
+    pub(super) foreign: usize,
+    /// Pools whose value for this resource changed: other targets may use it.
+    pub(super) changed_pools: BTreeSet<String>,
 }
 
 /// How the work on an account ended.
@@ -91,7 +95,7 @@ impl<'a> Work<'a> {
                 .map_err(|error| StoreError::Corrupt(format!("what was observed of an account: {error}")))?,
         };
         let memory = Memory::read(row.kept.as_ref())?;
-        let secrets = Secrets::open(&bridge.sealer, &row)?;
+        let secrets = Secrets::open(&bridge.sealer, &row);
         let lease_until = row.lease.map_or(row.updated, |lease| lease.until);
         Ok(Self {
             bridge,
@@ -111,8 +115,9 @@ impl<'a> Work<'a> {
             lease_until,
             has_looked: false,
             search: row.doubt == Doubt::Create,
-            is_first_contact: false,
+            was_missing: false,
             foreign: 0,
+            changed_pools: BTreeSet::new(),
             row,
         })
     }
@@ -131,7 +136,10 @@ impl<'a> Work<'a> {
                     proof: self.row.proof.clone(),
                 }),
                 Duty::Wait(until, reason) => {
-                    Step::from(End::Again { at: until, state: AccountState::Due, reason, counts: false })
+                    // Past that moment only a membership, which raises `wanted`, can help.
+                    let is_over = until <= self.bridge.clock.now();
+                    let state = if is_over { AccountState::Waiting } else { AccountState::Due };
+                    Step::from(End::Again { at: until, state, reason, counts: false })
                 }
                 Duty::Park(reason) => Step::from(End::Parked { reason, candidate: None }),
                 Duty::Provision(account) => {
@@ -174,13 +182,14 @@ impl<'a> Work<'a> {
         account: Option<Account>,
         mapping: &Mapping,
     ) -> Result<Step, StoreError> {
-        let keys = self.keys(account.as_ref());
+        let keys = self.keys(account.as_ref().or(Some(&mapping.account)));
         if self.must_look()
             && let Some(step) = self.look(presence, &keys, mapping).await?
         {
             return Ok(step);
         }
-        let account = if self.is_first_contact { account.map(|account| self.without_log_in(account)) } else { account };
+        let account =
+            if self.memory.first_contact { account.map(|account| self.without_log_in(account)) } else { account };
         let keys = self.keys(account.as_ref());
         let plan = self.target.connector.plan(
             &Wanted {
@@ -201,7 +210,9 @@ impl<'a> Work<'a> {
             return Ok(Step::from(self.only_planned(&plan)));
         }
         if !self.prepare(&plan, presence).await? {
-            return Ok(Step::from(End::LeaseLost));
+            // The lease is gone, or a newer secret came in: begin again with what is there.
+            let (at, reason) = (self.bridge.clock.now(), plain_reason("changed", "the account changed meanwhile"));
+            return Ok(Step::from(End::Again { at, state: AccountState::Due, reason, counts: false }));
         }
         let has_calls = !plan.calls.is_empty();
         for call in &plan.calls {
@@ -267,10 +278,13 @@ impl<'a> Work<'a> {
                 self.see(seen);
                 None
             }
-            Found::Adopt => {
-                self.adopt(seen, pooled, mapping);
-                None
-            }
+            Found::Adopt => match self.linked_elsewhere(&seen).await? {
+                Some(step) => Some(step),
+                None => {
+                    self.adopt(seen, pooled, mapping);
+                    Some(Step::NextRound)
+                }
+            },
             Found::TooEarly(at) => {
                 let reason = plain_reason("settling", "a write may not show yet; the account is looked up again");
                 Some(Step::from(End::Again { at, state: AccountState::Due, reason, counts: false }))
@@ -303,8 +317,8 @@ impl<'a> Work<'a> {
         if seen.existence == Existence::Present {
             // Linked by hand: what was there before us is remembered, and its log-in is left alone.
             if self.row.digest.is_none() && self.row.observed.is_none() && self.row.remote_id.is_some() {
-                self.memory.adopted.get_or_insert_with(|| Before::of(&seen));
-                self.is_first_contact = true;
+                self.memory.adopted.get_or_insert_with(|| Before::of(&seen, &self.resource));
+                self.memory.first_contact = true;
             }
             self.row.remote_id.clone_from(&seen.remote_id);
         }
@@ -313,16 +327,28 @@ impl<'a> Work<'a> {
         self.search = false;
     }
 
+    /// An account that another user of this bridge has already cannot be adopted.
+    async fn linked_elsewhere(&self, seen: &Observed) -> Result<Option<Step>, StoreError> {
+        let Some(remote_id) = &seen.remote_id else { return Ok(None) };
+        let (tenant, target) = (&self.tenant.name, &self.target.name);
+        let holder = self.bridge.store.read(|db| db.account_by_remote_id(tenant, target, remote_id)).await?;
+        Ok(holder.filter(|holder| holder.resource != self.row.resource).map(|_| {
+            let text = "the account with these keys belongs to another user of this bridge";
+            Step::from(End::Parked { reason: plain_reason("linked-elsewhere", text), candidate: candidate(seen) })
+        }))
+    }
+
     /// Makes an account that was there before ours. A pool value gives way to the account's own.
     fn adopt(&mut self, seen: Observed, pooled: Option<String>, mapping: &Mapping) {
-        self.memory.adopted = Some(Before::of(&seen));
-        self.is_first_contact = true;
+        self.memory.adopted = Some(Before::of(&seen, &self.resource));
+        self.memory.first_contact = true;
         let field = &self.target.rules.schema().natural_key().name;
         if let Some(pool) = pooled
             && let Some(own) = seen.fields.get(field).and_then(Value::as_str)
             && mapping.account.text(field) != Some(own)
         {
             self.assigned.insert(pool.clone(), own.to_owned());
+            self.changed_pools.insert(pool.clone());
             self.adopted_value = Some((pool, own.to_owned()));
         }
         self.row.remote_id.clone_from(&seen.remote_id);
@@ -349,6 +375,7 @@ impl<'a> Work<'a> {
         match pool::replace_foreign(self.bridge, self.tenant, &self.resource, pool).await {
             Ok(value) => {
                 self.assigned.insert(pool.to_owned(), value);
+                self.changed_pools.insert(pool.to_owned());
                 self.has_looked = false;
                 self.doubt = Doubt::Read;
                 Ok(Step::NextRound)
@@ -373,6 +400,12 @@ impl<'a> Work<'a> {
             if let FieldValue::Plain(Value::String(text)) = value {
                 fields.insert(name.clone(), text.clone());
             }
+        }
+        // What a create was sent with is what a lost account is found by, whatever the resource says by now.
+        if self.doubt == Doubt::Create
+            && let Some(creating) = &self.memory.creating
+        {
+            fields.extend(creating.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         let natural_key = &self.target.rules.schema().natural_key().name;
         if let Some(key) = &self.row.natural_key
@@ -404,18 +437,35 @@ impl<'a> Work<'a> {
             let attribute = self.source_of(&field);
             must_store |= self.secrets.ensure(&field, source, attribute.as_deref(), self.target.rules.schema());
         }
+        must_store |= self.note_creation(plan);
         if must_store { self.store_preparation().await } else { Ok(true) }
+    }
+
+    /// Where an account cannot carry our marker, the keys of its create are the only proof that it is ours.
+    fn note_creation(&mut self, plan: &Plan) -> bool {
+        if self.target.connector.traits().has_marker {
+            return false;
+        }
+        let Some(create) = plan.calls.iter().find(|call| call.creates) else { return false };
+        let text = |(name, value): &(String, CallValue)| match value {
+            CallValue::Plain(Value::String(text)) => Some((name.clone(), text.clone())),
+            CallValue::Plain(_) | CallValue::Secret(..) | CallValue::Filled(_) => None,
+        };
+        self.memory.creating = Some(create.fields.iter().filter_map(text).collect());
+        true
     }
 
     async fn store_preparation(&mut self) -> Result<bool, StoreError> {
         let Some(lease) = self.row.lease else { return Ok(false) };
         let kept = self.memory.column()?;
         let secret = self.secrets.seal(&self.bridge.sealer, &self.row)?;
-        self.row.secret.clone_from(&secret);
+        let claimed = std::mem::replace(&mut self.row.secret, secret.clone());
         let (resource, target, now) = (self.row.resource, self.row.target.clone(), self.bridge.clock.now());
         self.bridge
             .store
-            .write(move |tx| tx.prepare(resource, &target, lease.token, secret.as_deref(), kept.as_ref(), now))
+            .write(move |tx| {
+                tx.prepare(resource, &target, lease.token, claimed.as_deref(), secret.as_deref(), kept.as_ref(), now)
+            })
             .await
     }
 
@@ -448,7 +498,7 @@ impl<'a> Work<'a> {
             }
         }
         let started = self.bridge.clock.now();
-        self.last_write_at = Some(started);
+        let written_before = self.last_write_at.replace(started);
         let reply = self.target.connector.send(&filled).await;
         let masked = serde_json::to_value(filled.masked(self.target.connector.base_url()))
             .map_err(|error| StoreError::Internal(format!("a call for the journal: {error}")))?;
@@ -464,12 +514,23 @@ impl<'a> Work<'a> {
             }
             Err(error) => error,
         };
+        if matches!(error, TargetError::Conflict { .. } | TargetError::Refused { .. }) {
+            // A definite no changed nothing: there is no write to wait for.
+            self.last_write_at = written_before;
+        }
         match &error {
-            TargetError::Missing => {
+            // A replica may lag behind: look before believing that the account is gone.
+            TargetError::Missing if !self.was_missing => {
                 self.answered();
-                self.row.remote_id = None;
-                self.see(Observed::absent());
+                self.was_missing = true;
+                self.doubt = Doubt::Read;
+                self.has_looked = false;
                 Ok(Some(Step::NextRound))
+            }
+            TargetError::Missing => {
+                let reason = "the account is there when read and missing when written".to_owned();
+                let error = TargetError::Unavailable { reason, retry_after: None, doubt: true };
+                Ok(Some(Step::from(self.failed(&error, false))))
             }
             // The dossiers are silent about why a create fails: look everywhere once before believing it.
             TargetError::Conflict { .. } | TargetError::Refused { .. } if call.creates && !self.search => {
@@ -508,6 +569,8 @@ impl<'a> Work<'a> {
         let mut proof = self.row.proof.clone();
         if presence == Presence::Active {
             self.memory.suspension = None;
+            self.memory.creating = None;
+            self.memory.first_contact = false;
             if let Some(account) = account {
                 self.memory.settled_with(account);
             }
@@ -515,6 +578,11 @@ impl<'a> Work<'a> {
         } else if has_calls {
             self.doubt = Doubt::Read;
             let lag = self.target.settings.settle_lag;
+            if self.row.attempts >= UNAPPLIED {
+                let text = "the target accepts the suspension or removal and does not carry it out; act there by hand";
+                let reason = plain_reason("not-applied", text);
+                return Ok(Step::from(End::Parked { reason, candidate: None }));
+            }
             if !lag.is_zero() {
                 return Ok(Step::from(self.verify_later(lag)));
             }
@@ -539,9 +607,7 @@ impl<'a> Work<'a> {
             (None, _) => self.resting_state(),
         };
         let natural_key = match account {
-            Some(account) if presence == Presence::Active => {
-                account.natural_key(self.target.rules.schema()).map_or(Change::Keep, Change::Set)
-            }
+            Some(account) if presence == Presence::Active => self.own_key(account).map_or(Change::Keep, Change::Set),
             _ => self.freed_key(),
         };
         let reason = reason.or_else(|| self.resting_reason());
@@ -569,13 +635,30 @@ impl<'a> Work<'a> {
             at: later(self.bridge.clock.now(), lag),
             state: AccountState::Due,
             reason: plain_reason(VERIFYING, "done at the target; it is read back once the change must show"),
-            counts: false,
+            counts: true,
         }
     }
 
-    /// Nobody needs the natural key any more once the account is known to be gone.
+    /// The natural key that the account really has, as far as it is known.
+    fn own_key(&self, account: &Account) -> Option<String> {
+        let schema = self.target.rules.schema();
+        let field = schema.natural_key();
+        let seen = self.observed.fields.get(&field.name).and_then(Value::as_str).map(|text| field.fold(text));
+        seen.or_else(|| account.natural_key(schema))
+    }
+
+    /// The natural key after a pool value turned out to be somebody else's.
+    pub(super) fn replaced_key(&self) -> Change<String> {
+        if self.foreign == 0 {
+            return Change::Keep;
+        }
+        self.map().account.natural_key(self.target.rules.schema()).map_or(Change::Keep, Change::Set)
+    }
+
+    /// Nobody needs the natural key any more once there is no account.
     fn freed_key(&self) -> Change<String> {
-        if self.observed.existence == Existence::Absent && self.resource.state != bridge_store::ResourceState::Live {
+        let has_account = duty::has_account(&self.row, &self.observed) || self.doubt == Doubt::Create;
+        if !has_account && self.resource.state != bridge_store::ResourceState::Live {
             Change::Clear
         } else {
             Change::Keep

@@ -7,6 +7,7 @@ CREATE TABLE meta (
 ) WITHOUT ROWID;
 
 CREATE TABLE resource (
+    -- Never used again, not even after a purge: the journal names it.
     key INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant TEXT NOT NULL,
     resource_type TEXT NOT NULL,
@@ -126,7 +127,7 @@ CREATE TABLE credential (
 ) WITHOUT ROWID;
 
 CREATE TABLE request (
-    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    key INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL,
     request_id TEXT NOT NULL,
     connection TEXT,
@@ -145,7 +146,7 @@ CREATE INDEX request_id ON request (tenant, request_id);
 CREATE INDEX request_resource ON request (resource, key) WHERE resource IS NOT NULL;
 
 CREATE TABLE call (
-    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    key INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL,
     resource BIGINT NOT NULL,
     target TEXT NOT NULL,
@@ -172,7 +173,7 @@ CREATE TABLE audit (
 ) WITHOUT ROWID;
 
 CREATE TABLE backlog (
-    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    key INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL,
     kind TEXT NOT NULL,
     subject BIGINT NOT NULL,

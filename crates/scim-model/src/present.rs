@@ -60,7 +60,7 @@ pub fn complete(
     meta: &Meta,
     derived: Map<String, Value>,
 ) -> Map<String, Value> {
-    let mut resource = Map::new();
+    let mut resource = Map::with_capacity(document.as_map().len() + derived.len() + 3);
     resource.insert("schemas".to_owned(), Value::Null);
     resource.insert("id".to_owned(), Value::from(id));
     for (name, value) in document.as_map() {
@@ -217,75 +217,58 @@ fn split(names: &str) -> Vec<&str> {
 /// The part of a full resource that the projection shows.
 pub fn project(
     resource_type: &ResourceType,
-    resource: Map<String, Value>,
+    mut resource: Map<String, Value>,
     projection: &Projection,
 ) -> Map<String, Value> {
-    let mut shown = Map::new();
-    for (name, value) in resource {
-        if let Some(schema) = resource_type.extension(&name) {
-            let Value::Object(attributes) = value else { continue };
-            let mut extension = Map::new();
-            for (name, value) in attributes {
-                show(projection, Some(&schema.id), schema.attribute(&name), name, value, &mut extension);
-            }
-            if !extension.is_empty() {
-                shown.insert(name, Value::Object(extension));
-            }
-        } else {
-            show(projection, None, resource_type.core_attribute(&name), name, value, &mut shown);
-        }
-    }
-    name_schemas(resource_type, &mut shown);
-    shown
+    resource.retain(|name, value| match resource_type.extension(name) {
+        Some(schema) => value.as_object_mut().is_some_and(|attributes| {
+            attributes.retain(|name, value| show(projection, Some(&schema.id), schema.attribute(name), value));
+            !attributes.is_empty()
+        }),
+        None => show(projection, None, resource_type.core_attribute(name), value),
+    });
+    name_schemas(resource_type, &mut resource);
+    resource
 }
 
-fn show(
-    projection: &Projection,
-    schema: Option<&str>,
-    attribute: Option<&Attribute>,
-    name: String,
-    value: Value,
-    shown: &mut Map<String, Value>,
-) {
-    let Some(attribute) = attribute else { return };
-    let keeps: Box<dyn Fn(&Attribute) -> bool> = match projection.part(schema, attribute) {
-        Part::Nothing => return,
-        Part::Whole => Box::new(|_| true),
-        Part::Without(names) => Box::new(move |sub| !names.contains(&sub.name.as_str())),
-        Part::Only(names) => Box::new(move |sub| names.contains(&sub.name.as_str())),
+/// Leaves of a value what is shown; false if that is nothing.
+fn show(projection: &Projection, schema: Option<&str>, attribute: Option<&Attribute>, value: &mut Value) -> bool {
+    let Some(attribute) = attribute else { return false };
+    let keeps = |part: &Part<'_>, sub: &Attribute| match part {
+        Part::Nothing => false,
+        Part::Whole => true,
+        Part::Without(names) => !names.contains(&sub.name.as_str()),
+        Part::Only(names) => names.contains(&sub.name.as_str()),
     };
-    let keeps = |name: &str| attribute.sub(name).is_some_and(|sub| sub.returned == Returned::Always || keeps(sub));
-    let trimmed = match value {
-        Value::Object(parts) => trim(parts, &keeps),
+    let part = projection.part(schema, attribute);
+    if part == Part::Nothing {
+        return false;
+    }
+    let keeps =
+        |name: &str| attribute.sub(name).is_some_and(|sub| sub.returned == Returned::Always || keeps(&part, sub));
+    let trim = |parts: &mut Map<String, Value>| {
+        parts.retain(|name, _| keeps(name));
+        !parts.is_empty()
+    };
+    match value {
+        Value::Object(parts) => trim(parts),
         Value::Array(elements) => {
-            let elements: Vec<Value> = elements
-                .into_iter()
-                .filter_map(|element| match element {
-                    Value::Object(parts) => trim(parts, &keeps),
-                    simple => Some(simple),
-                })
-                .collect();
-            Some(Value::Array(elements))
+            elements.retain_mut(|element| element.as_object_mut().is_none_or(trim));
+            true
         }
-        simple => Some(simple),
-    };
-    if let Some(trimmed) = trimmed {
-        shown.insert(name, trimmed);
+        _ => true,
     }
-}
-
-fn trim(parts: Map<String, Value>, keeps: &impl Fn(&str) -> bool) -> Option<Value> {
-    let kept: Map<String, Value> = parts.into_iter().filter(|(name, _)| keeps(name)).collect();
-    (!kept.is_empty()).then_some(Value::Object(kept))
 }
 
 /// A page of a list. The page may be empty; the numbers are numbers.
 pub fn list_response(resources: Vec<Value>, total: u64, start_index: u64) -> Value {
-    json!({
+    let mut list = json!({
         "schemas": [LIST_RESPONSE_URN],
         "totalResults": total,
         "startIndex": start_index,
         "itemsPerPage": resources.len(),
-        "Resources": resources,
-    })
+    });
+    // Inside the macro they would be copied.
+    list["Resources"] = Value::Array(resources);
+    list
 }

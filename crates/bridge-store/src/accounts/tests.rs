@@ -337,10 +337,11 @@ async fn a_secret_is_kept_before_it_is_sent_and_erased_once_it_has_served() {
     let kept = json!({ "dial_policy": "all" });
     let prepare = |token, secret: &'static [u8]| {
         let kept = kept.clone();
-        desk.store.write(move |tx| tx.prepare(resource, "pbx", token, Some(secret), Some(&kept), at(1)))
+        desk.store.write(move |tx| tx.prepare(resource, "pbx", token, None, Some(secret), Some(&kept), at(1)))
     };
     assert!(!prepare(mine + 1, b"other").await.unwrap(), "the lease is lost");
     assert!(prepare(mine, b"sealed").await.unwrap());
+    assert!(!prepare(mine, b"late").await.unwrap(), "another secret than the claimed one is there");
     let row = desk.row().await;
     assert_eq!((row.secret.as_deref(), row.secret_pending, row.kept), (Some(&b"sealed"[..]), true, Some(kept.clone())));
     let served = Settlement {

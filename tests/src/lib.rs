@@ -3,6 +3,8 @@
 //! Everything goes through the front door: SCIM over HTTP into the bridge, the targets' own APIs out of it. What a test
 //! wants to know of a target it asks the simulator.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may panic: that is how it fails")]
+
 mod answer;
 pub mod replay;
 pub mod samples;

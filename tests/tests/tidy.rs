@@ -1,5 +1,7 @@
 //! Rules of this codebase that a machine can check.
 
+#![expect(clippy::expect_used, reason = "a test may panic: that is how it fails")]
+
 use std::collections::BTreeMap;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};

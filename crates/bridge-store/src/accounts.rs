@@ -394,6 +394,7 @@ impl Tx<'_> {
 
     /// Stores sealed secrets before they are sent, and the values saved for the return; false if the lease is lost, or if
     /// another secret than `claimed` has come in meanwhile.
+    #[expect(clippy::too_many_arguments, reason = "the key, the lease, and what is exchanged under it")]
     pub fn prepare(
         &mut self,
         resource: i64,

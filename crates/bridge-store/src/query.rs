@@ -1,6 +1,8 @@
 //! Lists and filters (RFC 7644 section 3.4.2): as much of a filter as the indexes and columns can decide becomes SQL, the
 //! rest is decided by [`scim_model::matches`] on the candidates, within the deadline of a scan. Never a wrong answer.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use scim_filter::{AttributePath, Filter, Literal, Operator};
 use scim_model::{Meta, ResourceType, Type, complete, fold, matches};
@@ -107,14 +109,10 @@ impl<'a> Compiler<'a> {
     }
 
     fn any(&mut self, filter: &Filter, filters: &[Filter]) -> Narrowed {
-        let (bound, mut keys, mut is_decided) = (self.parameters.len(), Vec::new(), true);
+        let (mut keys, mut is_decided) = (Vec::new(), true);
         for part in filters {
             let narrowed = self.narrow(part);
-            let Some(part) = narrowed.keys else {
-                // What was bound for the other alternatives is not asked for any more.
-                self.parameters.truncate(bound);
-                return Narrowed::undecided(filter);
-            };
+            let Some(part) = narrowed.keys else { return Narrowed::undecided(filter) };
             is_decided &= narrowed.conditions.is_empty() && narrowed.rest.is_none();
             keys.push(format!("SELECT resource FROM ({part}) AS o"));
         }
@@ -225,6 +223,26 @@ impl<'a> Compiler<'a> {
     }
 }
 
+/// The statement with only those parameters that it asks for, numbered anew: parts of a filter that were compiled and then
+/// left to be decided on the candidates have left theirs behind.
+fn only_used<'a>(sql: &str, parameters: Vec<Parameter<'a>>) -> (String, Vec<Parameter<'a>>) {
+    // Values are never part of the text, so a question mark is always a placeholder.
+    let number_at = |rest: &str| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        (rest[..digits].parse::<usize>().unwrap_or_default(), digits)
+    };
+    let asked: BTreeSet<usize> = sql.split('?').skip(1).map(|rest| number_at(rest).0).collect();
+    let mut parts = sql.split('?');
+    let mut renumbered = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (number, digits) = number_at(part);
+        let position = asked.range(..=number).count();
+        renumbered.push_str(&format!("?{position}{}", &part[digits..]));
+    }
+    let used = parameters.into_iter().enumerate().filter(|(position, _)| asked.contains(&(position + 1)));
+    (renumbered, used.map(|(_, parameter)| parameter).collect())
+}
+
 /// The least text that is greater than every text with this beginning.
 fn after_prefix(prefix: &str) -> Option<String> {
     let mut letters: Vec<char> = prefix.chars().collect();
@@ -270,6 +288,7 @@ impl Db<'_> {
             }
             None => format!("FROM resource AS r WHERE {conditions}"),
         };
+        let (from, parameters) = only_used(&from, parameters);
         match &narrowed.rest {
             None => self.list_decided(query, &from, parameters),
             Some(rest) => self.list_candidates(query, &from, &parameters, rest, show),

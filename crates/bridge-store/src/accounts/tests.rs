@@ -440,6 +440,25 @@ async fn a_worker_loses_the_account_that_is_handed_over_and_the_new_one_waits_fo
 }
 
 #[tokio::test]
+async fn secrets_are_not_handed_over_with_an_account() {
+    let desk = Desk::new().await;
+    desk.want(Want { secret: Some(b"sealed for the first".to_vec()), ..Want::due(at(0)) }, 0).await.unwrap();
+    let (from, to) = (desk.resource, add(&desk.store, "ann2").await.key);
+    desk.store.write(move |tx| tx.hand_over(from, to, "pbx", at(9))).await.unwrap();
+    let new = desk.store.read(|db| db.account(to, "pbx")).await.unwrap().unwrap();
+    assert_eq!((new.secret, new.secret_pending, desk.row().await.secret), (None, false, None));
+}
+
+#[tokio::test]
+async fn what_was_held_during_the_work_is_no_reason_to_wake_when_the_lease_ends() {
+    let desk = Desk::new().await;
+    desk.want_due(0).await;
+    desk.claim(0).await.unwrap();
+    desk.want(Want { state: AccountState::Held, ..Want::due(at(1)) }, 1).await.unwrap();
+    assert_eq!(desk.next_due().await, None);
+}
+
+#[tokio::test]
 async fn an_account_is_linked_by_hand_and_then_read_first() {
     let desk = Desk::new().await;
     desk.want_due(0).await;

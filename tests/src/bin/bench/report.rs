@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::Result;
-use crate::load::Measured;
+use crate::load::{CONNECTIONS, Measured};
 
 /// One line of the table.
 #[derive(Debug, Default, Serialize)]
@@ -108,6 +108,8 @@ impl Row {
 /// Prints the table, then the same as one line of JSON.
 #[expect(clippy::print_stdout, reason = "this is what the program is for")]
 pub(crate) fn print(rows: &[Row]) -> Result<()> {
+    let processors = std::thread::available_parallelism()?;
+    println!("{processors} processors, {CONNECTIONS} connections, load and server on the same machine.\n");
     println!("| work | users | per second | p50 ms | p99 ms | max ms | CPU µs | found | goal |");
     println!("|---|--:|--:|--:|--:|--:|--:|---|---|");
     for row in rows {

@@ -280,3 +280,19 @@ async fn concurrent_patches_all_count_and_the_targets_get_the_last_state() {
     assert_eq!(bridge.pbx().accounts()[0]["time-zone"], "US/Central");
     assert_eq!(bridge.pbx().accounts().len(), 1);
 }
+
+#[tokio::test]
+async fn a_soft_lock_out_changes_the_crm_password_and_gives_it_back() {
+    let bridge = Bridge::with(bridge_tests::Setup::default().crm("soft_lock_out = true")).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    for active in [false, true] {
+        let operations = json!([{"op": "replace", "value": {"active": active}}]);
+        bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+        bridge.until_at_rest(&id).await;
+    }
+    let changes = calls_of(bridge.crm(), "change_password");
+    let outcomes: Vec<&str> = changes.iter().filter_map(|call| call["outcome"].as_str()).collect();
+    assert_eq!(outcomes, ["OK", "OK"], "{changes:#?}");
+    assert_eq!(bridge.account(&id, "crm").await.state, AccountState::Settled);
+    bridge.stop().await;
+}

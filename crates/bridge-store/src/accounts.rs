@@ -87,8 +87,8 @@ impl Db<'_> {
         self.session().query_one(sql, &parameters![tenant, target, id], account)
     }
 
-    /// Accounts in the order of resource and target. A state other than `due`, `settled` and `out_of_scope` is found by an
-    /// index; the rest is a scan.
+    /// Accounts in the order of resource and target. A state other than `settled` and `out_of_scope` is found by an index,
+    /// `due` only at a given target; the rest is a scan.
     pub fn accounts_where(&self, query: &AccountQuery) -> Result<Vec<Account>, StoreError> {
         self.select_where(columns!(), query, account)
     }
@@ -117,8 +117,11 @@ impl Db<'_> {
                 | AccountState::HandedOver,
             ) => "state IN ('waiting', 'parked', 'held', 'task', 'handed_over') AND state = ?3",
         };
+        // Nor is an index used for "any tenant, or this one".
+        let tenant = if query.tenant.is_some() { "tenant = ?1" } else { "?1 = ''" };
+        let target = if query.target.is_some() { "target = ?2" } else { "?2 = ''" };
         let sql = format!(
-            "SELECT {columns} FROM account WHERE {states} AND (?1 = '' OR tenant = ?1) AND (?2 = '' OR target = ?2) \
+            "SELECT {columns} FROM account WHERE {states} AND {tenant} AND {target} \
              AND (resource > ?4 OR (resource = ?4 AND target > ?5)) ORDER BY resource, target LIMIT ?6"
         );
         let (resource, target) =

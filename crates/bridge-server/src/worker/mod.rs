@@ -8,6 +8,7 @@ mod condition;
 pub mod duty;
 pub mod found;
 mod lane;
+mod look;
 pub mod memory;
 pub mod pool;
 pub mod secrets;

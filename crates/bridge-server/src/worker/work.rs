@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bridge_connectors::{AccountKeys, Call, CallValue, Existence, Observed, Plan, Presence, TargetError, Wanted};
-use bridge_mapping::{Account, FieldValue, GroupRef, Mapping, Subject};
+use bridge_connectors::{Call, CallValue, Observed, Plan, Presence, TargetError, Wanted};
+use bridge_mapping::{Account, GroupRef, Mapping, Subject};
 use bridge_store::{Account as Row, AccountState, CallEntry, Change, Doubt, Reason, Resource, StoreError};
 use jiff::Timestamp;
 use scim_model::ResourceType;
 use serde_json::Value;
 
+use super::backoff;
 use super::duty::{self, Duty, plain_reason};
-use super::found::{self, Found, Inquiry};
-use super::memory::{Before, Memory};
+use super::memory::Memory;
 use super::secrets::Secrets;
-use super::{backoff, pool};
 use crate::bridge::Bridge;
 use crate::clock::later;
 use crate::config::{Mode, Rekey};
@@ -23,7 +22,7 @@ use crate::landscape::{Target, Tenant};
 /// An account that needs more rounds than this does not converge.
 const ROUNDS: usize = 32;
 /// So many pool values in a row may turn out to be somebody else's in one delivery.
-const FOREIGN: usize = 20;
+pub(super) const FOREIGN: usize = 20;
 /// So often a suspension or removal is sent that then cannot be read back.
 const UNAPPLIED: u32 = 5;
 /// A lease is renewed when less than this would be left of it after a call.
@@ -49,9 +48,9 @@ pub(super) struct Work<'a> {
     pub(super) calls: Vec<CallEntry>,
     pub(super) adopted_value: Option<(String, String)>,
     lease_until: Timestamp,
-    has_looked: bool,
-    search: bool,
-    was_missing: bool,
+    pub(super) has_looked: bool,
+    pub(super) search: bool,
+    pub(super) was_missing: bool,
     pub(super) foreign: usize,
     /// Pools whose value for this resource changed: other targets may use it.
     pub(super) changed_pools: BTreeSet<String>,
@@ -70,7 +69,7 @@ pub(super) enum End {
     LeaseLost,
 }
 
-enum Step {
+pub(super) enum Step {
     End(Box<End>),
     NextRound,
 }
@@ -223,204 +222,6 @@ impl<'a> Work<'a> {
         self.done(presence, account.as_ref(), &plan, has_calls).await
     }
 
-    /// Whether the account must be seen before anything is written (DESIGN, section 7).
-    fn must_look(&self) -> bool {
-        if self.has_looked {
-            return false;
-        }
-        let reads_first = self.target.connector.traits().read_first && self.observed.existence == Existence::Unknown;
-        self.doubt != Doubt::None || reads_first
-    }
-
-    /// Looks the account up and decides whose it is. `None` when work goes on with what was seen.
-    async fn look(
-        &mut self,
-        presence: Presence,
-        keys: &AccountKeys,
-        mapping: &Mapping,
-    ) -> Result<Option<Step>, StoreError> {
-        if !self.keep_lease().await? {
-            return Ok(Some(Step::from(End::LeaseLost)));
-        }
-        let started = self.bridge.clock.now();
-        let seen = self.target.connector.observe(keys).await;
-        self.note("observe", &Value::Null, started, seen.as_ref().err());
-        let seen = match seen {
-            Ok(seen) => seen,
-            Err(error) => return Ok(Some(Step::from(self.failed(&error, false)))),
-        };
-        self.answered();
-        self.has_looked = true;
-        let pooled = pool::of_natural_key(&self.target.rules, mapping);
-        let inquiry = Inquiry {
-            linked: self.row.remote_id.as_deref(),
-            doubt: self.doubt,
-            pooled: pooled.is_some(),
-            adopt: self.target.settings.adopt,
-            last_write_at: self.last_write_at,
-            settle_lag: self.target.settings.settle_lag,
-            now: self.bridge.clock.now(),
-        };
-        let verdict = found::whose(&seen, &inquiry);
-        if let Some(why) = &seen.unmanageable
-            && verdict != Found::Nobody
-        {
-            let reason = plain_reason("unmanageable", why.clone());
-            return Ok(Some(Step::from(End::Parked { reason, candidate: candidate(&seen) })));
-        }
-        let step = match verdict {
-            Found::Nobody => {
-                self.row.remote_id = None;
-                self.see(Observed::absent());
-                None
-            }
-            Found::Ours => {
-                self.see(seen);
-                None
-            }
-            Found::Adopt => match self.linked_elsewhere(&seen).await? {
-                Some(step) => Some(step),
-                None => {
-                    self.adopt(seen, pooled, mapping);
-                    Some(Step::NextRound)
-                }
-            },
-            Found::TooEarly(at) => {
-                let reason = plain_reason("settling", "a write may not show yet; the account is looked up again");
-                Some(Step::from(End::Again { at, state: AccountState::Due, reason, counts: false }))
-            }
-            // Whoever it is, it is not an account of ours: nothing of ours is left to suspend or remove.
-            Found::Review | Found::Stranger | Found::Foreign if presence != Presence::Active => {
-                self.row.remote_id = None;
-                self.see(Observed::absent());
-                None
-            }
-            Found::Foreign => match pooled {
-                Some(pool) => return self.take_another(&pool).await.map(Some),
-                None => None,
-            },
-            Found::Review => {
-                let text = "an account with these keys was there before; decide with `account release` or `link set`";
-                let reason = plain_reason("review", text);
-                Some(Step::from(End::Parked { reason, candidate: candidate(&seen) }))
-            }
-            Found::Stranger => {
-                let reason = plain_reason("conflict", "an account with these keys belongs to somebody else");
-                Some(Step::from(End::Parked { reason, candidate: candidate(&seen) }))
-            }
-        };
-        Ok(step)
-    }
-
-    /// Takes over what was seen: there is no doubt any more.
-    fn see(&mut self, seen: Observed) {
-        if seen.existence == Existence::Present {
-            // Linked by hand: what was there before us is remembered, and its log-in is left alone.
-            if self.row.digest.is_none() && self.row.observed.is_none() && self.row.remote_id.is_some() {
-                self.memory.adopted.get_or_insert_with(|| Before::of(&seen, &self.resource));
-                self.memory.first_contact = true;
-            }
-            self.row.remote_id.clone_from(&seen.remote_id);
-        }
-        self.observed = seen;
-        self.doubt = Doubt::None;
-        self.search = false;
-    }
-
-    /// An account that another user of this bridge has already cannot be adopted.
-    async fn linked_elsewhere(&self, seen: &Observed) -> Result<Option<Step>, StoreError> {
-        let Some(remote_id) = &seen.remote_id else { return Ok(None) };
-        let (tenant, target) = (&self.tenant.name, &self.target.name);
-        let holder = self.bridge.store.read(|db| db.account_by_remote_id(tenant, target, remote_id)).await?;
-        Ok(holder.filter(|holder| holder.resource != self.row.resource).map(|_| {
-            let text = "the account with these keys belongs to another user of this bridge";
-            Step::from(End::Parked { reason: plain_reason("linked-elsewhere", text), candidate: candidate(seen) })
-        }))
-    }
-
-    /// Makes an account that was there before ours. A pool value gives way to the account's own.
-    fn adopt(&mut self, seen: Observed, pooled: Option<String>, mapping: &Mapping) {
-        self.memory.adopted = Some(Before::of(&seen, &self.resource));
-        self.memory.first_contact = true;
-        let field = &self.target.rules.schema().natural_key().name;
-        if let Some(pool) = pooled
-            && let Some(own) = seen.fields.get(field).and_then(Value::as_str)
-            && mapping.account.text(field) != Some(own)
-        {
-            self.assigned.insert(pool.clone(), own.to_owned());
-            self.changed_pools.insert(pool.clone());
-            self.adopted_value = Some((pool, own.to_owned()));
-        }
-        self.row.remote_id.clone_from(&seen.remote_id);
-        self.observed = seen;
-        self.doubt = Doubt::None;
-        self.search = false;
-    }
-
-    /// Never rewrite log-in fields on first contact.
-    fn without_log_in(&self, mut account: Account) -> Account {
-        let schema = self.target.rules.schema();
-        account.fields.retain(|name, _| schema.field(name).is_none_or(|field| !field.natural_key && !field.unique));
-        account
-    }
-
-    /// The pool's value belongs to somebody we do not know: marks it and takes the next, in the same delivery.
-    async fn take_another(&mut self, pool: &str) -> Result<Step, StoreError> {
-        if self.foreign == FOREIGN {
-            let text =
-                format!("{FOREIGN} values of the pool {pool} in a row belong to somebody else; look at its ranges");
-            return Ok(Step::from(End::Parked { reason: plain_reason("pool-foreign", text), candidate: None }));
-        }
-        self.foreign += 1;
-        match pool::replace_foreign(self.bridge, self.tenant, &self.resource, pool).await {
-            Ok(value) => {
-                self.assigned.insert(pool.to_owned(), value);
-                self.changed_pools.insert(pool.to_owned());
-                self.has_looked = false;
-                self.doubt = Doubt::Read;
-                Ok(Step::NextRound)
-            }
-            Err(StoreError::PoolEmpty { pool }) => {
-                let text = format!("the pool {pool} has no free value; add a range");
-                Ok(Step::from(End::Parked { reason: plain_reason("pool-empty", text), candidate: None }))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What the account can be found by.
-    fn keys(&self, account: Option<&Account>) -> AccountKeys {
-        let mut fields: BTreeMap<String, String> = BTreeMap::new();
-        for (name, value) in &self.observed.fields {
-            if let Value::String(text) = value {
-                fields.insert(name.clone(), text.clone());
-            }
-        }
-        for (name, value) in account.iter().flat_map(|account| &account.fields) {
-            if let FieldValue::Plain(Value::String(text)) = value {
-                fields.insert(name.clone(), text.clone());
-            }
-        }
-        // What a create was sent with is what a lost account is found by, whatever the resource says by now.
-        if self.doubt == Doubt::Create
-            && let Some(creating) = &self.memory.creating
-        {
-            fields.extend(creating.iter().map(|(name, value)| (name.clone(), value.clone())));
-        }
-        let natural_key = &self.target.rules.schema().natural_key().name;
-        if let Some(key) = &self.row.natural_key
-            && !fields.contains_key(natural_key)
-        {
-            fields.insert(natural_key.clone(), key.clone());
-        }
-        AccountKeys {
-            remote_id: self.row.remote_id.clone(),
-            fields,
-            marker: self.resource.id.clone(),
-            search: self.search,
-        }
-    }
-
     /// Stores what must not be lost before the first call: saved values and generated secrets. False: the lease is lost.
     async fn prepare(&mut self, plan: &Plan, presence: Presence) -> Result<bool, StoreError> {
         if presence == Presence::Active && plan.calls.is_empty() {
@@ -470,14 +271,18 @@ impl<'a> Work<'a> {
     }
 
     /// A call is sent only if it ends before the lease does. False: the lease is lost.
-    async fn keep_lease(&mut self) -> Result<bool, StoreError> {
+    pub(super) async fn keep_lease(&mut self) -> Result<bool, StoreError> {
         let limit = self.target.connector.traits().call_limit + LEASE_MARGIN;
-        let now = self.bridge.clock.now();
-        if later(now, limit) < self.lease_until {
+        if later(self.bridge.clock.now(), limit) < self.lease_until {
             return Ok(true);
         }
+        self.renew_lease(LEASE.max(limit * 2)).await
+    }
+
+    /// Holds the account for so long from now on. False: the lease is lost.
+    pub(super) async fn renew_lease(&mut self, time: Duration) -> Result<bool, StoreError> {
         let Some(lease) = self.row.lease else { return Ok(false) };
-        let until = later(now, LEASE.max(limit * 2));
+        let until = later(self.bridge.clock.now(), time);
         let (resource, target) = (self.row.resource, self.row.target.clone());
         let is_ours = self.bridge.store.write(move |tx| tx.renew(resource, &target, lease.token, until)).await?;
         if is_ours {
@@ -542,19 +347,6 @@ impl<'a> Work<'a> {
                 self.look_after_refusal(&error).await
             }
             _ => Ok(Some(Step::from(self.failed(&error, call.creates)))),
-        }
-    }
-
-    /// A create was refused. If an account with our keys is there after all, work goes on with it; else the refusal stands.
-    async fn look_after_refusal(&mut self, refusal: &TargetError) -> Result<Option<Step>, StoreError> {
-        let mapping = self.map();
-        let keys = self.keys(Some(&mapping.account));
-        if let Some(step) = self.look(Presence::Active, &keys, &mapping).await? {
-            return Ok(Some(step));
-        }
-        match self.observed.existence {
-            Existence::Present => Ok(Some(Step::NextRound)),
-            Existence::Absent | Existence::Unknown => Ok(Some(Step::from(self.failed(refusal, false)))),
         }
     }
 
@@ -695,7 +487,7 @@ impl<'a> Work<'a> {
     }
 
     /// A call failed: the error says what comes next.
-    fn failed(&mut self, error: &TargetError, creates: bool) -> End {
+    pub(super) fn failed(&mut self, error: &TargetError, creates: bool) -> End {
         let now = self.bridge.clock.now();
         if error.leaves_doubt() {
             self.doubt = if creates { Doubt::Create } else { self.doubt.max(Doubt::Read) };
@@ -747,11 +539,11 @@ impl<'a> Work<'a> {
     }
 
     /// The target answered, whatever it said.
-    fn answered(&self) {
+    pub(super) fn answered(&self) {
         self.target.lane.change(super::condition::Condition::answered);
     }
 
-    fn note(&mut self, operation: &str, masked: &Value, started: Timestamp, error: Option<&TargetError>) {
+    pub(super) fn note(&mut self, operation: &str, masked: &Value, started: Timestamp, error: Option<&TargetError>) {
         let outcome = error.map_or_else(|| "ok".to_owned(), |error| error.code().to_owned());
         let answer = error.map(|error| Value::String(error.to_string()));
         let entry = self.entry(operation, masked.clone(), outcome, answer, started);
@@ -780,6 +572,6 @@ impl<'a> Work<'a> {
 pub const VERIFYING: &str = "verifying";
 
 /// The account under review, for a person: its keys, never its secrets.
-fn candidate(seen: &Observed) -> Option<Value> {
+pub(super) fn candidate(seen: &Observed) -> Option<Value> {
     serde_json::to_value(seen).ok()
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::judge::{Surroundings, judge, refuse};
 use super::open::{CreateKey, Place};
-use super::transaction::{Duties, Failure, taken_error};
+use super::transaction::{Consequences, Failure, audit, taken_error};
 use super::wait::{self, Waited};
 use super::{Caller, Received, Shown, journal, resource_type_of, show, tenant};
 use crate::bridge::Bridge;
@@ -169,10 +169,18 @@ impl Create<'_> {
             now,
         };
         let entry = journal::entry(self.caller, self.received, Some(self.masked.clone()), &self.draft.notes, 201, now);
-        let (tenant, supplied) = (self.tenant.clone(), self.draft.secrets.clone());
-        let (around, rejected) = (basis.around, basis.rejected);
-        let sealer = self.bridge.sealer.clone();
-        let actor = self.caller.connection.clone();
+        let rejected = basis.rejected;
+        let consequences = Consequences {
+            tenant: self.tenant.clone(),
+            judged,
+            around: basis.around,
+            supplied: self.draft.secrets.clone(),
+            sealer: self.bridge.sealer.clone(),
+            entry: Some(entry),
+            actor: self.caller.connection.clone(),
+            action: "create",
+            now,
+        };
         self.bridge
             .store
             .write(move |tx| {
@@ -180,20 +188,8 @@ impl Create<'_> {
                     Some(rejected) => tx.revive(rejected.key, rejected.version, &new)?,
                     None => tx.insert_resource(&new)?,
                 };
-                inherit_assignments(tx, &tenant, &resource, now)?;
-                let duties = Duties {
-                    tenant: &tenant,
-                    judged: &judged,
-                    around: &around,
-                    supplied: &supplied,
-                    sealer: &sealer,
-                    now,
-                };
-                let rung = duties.store(tx, &resource)?;
-                let mut entry = entry.clone();
-                entry.resource = Some(resource.key);
-                tx.add_request(&entry)?;
-                tx.add_audit(&audit(&resource, &actor, "create", now))?;
+                inherit_assignments(tx, &consequences.tenant, &resource, now)?;
+                let rung = consequences.store(tx, &resource)?;
                 Ok::<_, Failure>(Stored { resource, rung })
             })
             .await
@@ -235,7 +231,7 @@ impl Create<'_> {
     async fn reject(&self, resource: &Resource) -> Result<(), ApiError> {
         let (key, version, now) = (resource.key, resource.version, self.bridge.clock.now());
         let actor = self.caller.connection.clone();
-        let id = resource.clone();
+        let rejected = resource.clone();
         self.bridge
             .store
             .write(move |tx| {
@@ -246,7 +242,7 @@ impl Create<'_> {
                     let want = bridge_store::Want { urgent: true, ..bridge_store::Want::due(now) };
                     tx.want(key, &row.target, &want, now)?;
                 }
-                tx.add_audit(&audit(&id, &actor, "reject", now))?;
+                tx.add_audit(&audit(&rejected, &actor, "reject", now))?;
                 Ok(())
             })
             .await?;
@@ -289,19 +285,6 @@ fn inherit_assignments(
         tx.hand_over_assignments(predecessor.key, resource.key, now)?;
     }
     Ok(())
-}
-
-pub(super) fn audit(resource: &Resource, actor: &str, action: &str, now: jiff::Timestamp) -> bridge_store::AuditEntry {
-    bridge_store::AuditEntry {
-        number: 0,
-        tenant: resource.tenant.clone(),
-        at: now,
-        actor: actor.to_owned(),
-        action: action.to_owned(),
-        subject: resource.id.clone(),
-        detail: None,
-        hash: String::new(),
-    }
 }
 
 /// The clock's time as part of an id, so that ids sort by creation.

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bridge_mapping::Scope;
-use bridge_store::{Account as Row, AccountState, Doubt, Resource, ResourceState, StoreError, Taken, Tx, Want};
+use bridge_store::{
+    Account as Row, AccountState, AuditEntry, Doubt, RequestEntry, Resource, ResourceState, StoreError, Taken, Tx, Want,
+};
 use jiff::Timestamp;
 
 use super::judge::{Judged, Surroundings, judge, pool_empty};
@@ -49,37 +51,66 @@ pub(super) fn taken_error(attribute: &str) -> ApiError {
     }
 }
 
-/// What a write stores beside the resource.
-pub(super) struct Duties<'a> {
+/// Who did what to a resource.
+pub(super) fn audit(resource: &Resource, actor: &str, action: &str, now: Timestamp) -> AuditEntry {
+    AuditEntry {
+        number: 0,
+        tenant: resource.tenant.clone(),
+        at: now,
+        actor: actor.to_owned(),
+        action: action.to_owned(),
+        subject: resource.id.clone(),
+        detail: None,
+        hash: String::new(),
+    }
+}
+
+/// What a write stores beside the resource. Owned, because a write may run again.
+pub(super) struct Consequences {
     /// The tenant.
-    pub(super) tenant: &'a Tenant,
+    pub(super) tenant: Arc<Tenant>,
     /// The document, judged with the values that `around` assumed.
-    pub(super) judged: &'a [Judged],
+    pub(super) judged: Vec<Judged>,
     /// What it was judged with.
-    pub(super) around: &'a Surroundings,
+    pub(super) around: Surroundings,
     /// Secrets that the write brought along, by SCIM attribute.
-    pub(super) supplied: &'a BTreeMap<String, String>,
+    pub(super) supplied: BTreeMap<String, String>,
     /// Seals them.
-    pub(super) sealer: &'a Sealer,
+    pub(super) sealer: Arc<Sealer>,
+    /// The request as received, for the journal; none for what no client asked for.
+    pub(super) entry: Option<RequestEntry>,
+    /// Who did it.
+    pub(super) actor: String,
+    /// What was done, as a stable code.
+    pub(super) action: &'static str,
     /// The present moment.
     pub(super) now: Timestamp,
 }
 
-impl Duties<'_> {
-    /// Reserves what the accounts use out of pools, and raises `wanted` where the account changes. Returns the targets that
-    /// have something to do.
+impl Consequences {
+    /// Reserves what the accounts use out of pools, raises `wanted` where an account changes, and writes journal and audit
+    /// trail. Returns the targets that have something to do.
     pub(super) fn store(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Vec<Arc<Target>>, Failure> {
+        let rung = self.store_duties(tx, resource)?;
+        if let Some(entry) = &self.entry {
+            tx.add_request(&RequestEntry { resource: Some(resource.key), ..entry.clone() })?;
+        }
+        tx.add_audit(&audit(resource, &self.actor, self.action, self.now))?;
+        Ok(rung)
+    }
+
+    fn store_duties(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Vec<Arc<Target>>, Failure> {
         let judged = self.reserve(tx, resource)?;
         let rows = tx.accounts_of(resource.key)?;
         let mut rung = Vec::new();
-        for judged in judged.as_deref().unwrap_or(self.judged) {
+        for judged in judged.as_deref().unwrap_or(&self.judged) {
             let row = rows.iter().find(|row| row.target == judged.target.name);
             if self.want(tx, resource, judged, row, &rows)? {
                 rung.push(judged.target.clone());
             }
         }
         // A predecessor may have come to an end in this very transaction.
-        rung.extend(settle::Dependents::of(self.tenant).release(tx, resource.key, self.now)?);
+        rung.extend(settle::Dependents::of(&self.tenant).release(tx, resource.key, self.now)?);
         Ok(rung)
     }
 
@@ -105,7 +136,7 @@ impl Duties<'_> {
             return Ok(None);
         }
         let around = Surroundings { assigned, ..self.around.clone() };
-        Ok(Some(judge(self.tenant, &resource.id, &resource.document, &around)))
+        Ok(Some(judge(&self.tenant, &resource.id, &resource.document, &around)))
     }
 
     /// Raises `wanted` of one account if it is to change. Returns whether its lane has something to do.
@@ -151,7 +182,7 @@ impl Duties<'_> {
         if has_secret {
             let before = row.and_then(|row| row.secret.as_deref());
             let place = (self.tenant.name.as_str(), resource.key, target.name.as_str());
-            want.secret = secrets::seal_supplied(self.sealer, place, before, self.supplied)?;
+            want.secret = secrets::seal_supplied(&self.sealer, place, before, &self.supplied)?;
         }
         self.want_with_key(tx, resource, judged, &want)?;
         Ok(want.state == AccountState::Due)

@@ -1,17 +1,18 @@
 //! PUT, PATCH and DELETE (DESIGN, section 6).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bridge_mapping::GroupRef;
 use bridge_store::{Account as Row, AccountState, Doubt, Resource, ResourceState};
+use jiff::Timestamp;
 use scim_model::{Context, Draft, accept};
 use serde_json::Value;
 
-use super::create::{assume_free_values, audit};
-use super::judge::{Surroundings, judge, refuse};
+use super::create::assume_free_values;
+use super::judge::{Judged, Surroundings, judge, refuse};
 use super::open::Answered;
-use super::transaction::{Duties, Failure};
+use super::transaction::{Consequences, Failure};
 use super::wait::{self, Waited};
 use super::{Caller, Received, Shown, journal, live, resource_type_of, show, tenant};
 use crate::bridge::Bridge;
@@ -214,8 +215,12 @@ impl Update<'_> {
         let now = self.bridge.clock.now();
         let entry = journal::entry(self.caller, self.received, self.masked.clone(), &draft.notes, 200, now);
         let before = Answered { document: resource.document.clone(), active: resource.active };
-        let (tenant, sealer, actor) = (self.tenant.clone(), self.bridge.sealer.clone(), self.caller.connection.clone());
-        let (key, version, document, supplied) = (resource.key, resource.version, draft.document, draft.secrets);
+        let (key, version, document) = (resource.key, resource.version, draft.document);
+        let consequences = Consequences {
+            supplied: draft.secrets,
+            entry: Some(entry),
+            ..self.consequences("update", judged, around, now)
+        };
         let stored = self
             .bridge
             .store
@@ -225,19 +230,7 @@ impl Update<'_> {
                 } else {
                     tx.update_resource(key, version, &document, &values, is_active, now)?
                 };
-                let duties = Duties {
-                    tenant: &tenant,
-                    judged: &judged,
-                    around: &around,
-                    supplied: &supplied,
-                    sealer: &sealer,
-                    now,
-                };
-                let rung = duties.store(tx, &resource)?;
-                let mut entry = entry.clone();
-                entry.resource = Some(key);
-                tx.add_request(&entry)?;
-                tx.add_audit(&audit(&resource, &actor, "update", now))?;
+                let rung = consequences.store(tx, &resource)?;
                 Ok::<_, Failure>((resource, rung))
             })
             .await;
@@ -253,7 +246,7 @@ impl Update<'_> {
         let now = self.bridge.clock.now();
         let judged = judge(self.tenant, &resource.id, &resource.document, &around);
         let entry = journal::entry(self.caller, self.received, None, &[], 204, now);
-        let (tenant, sealer, actor) = (self.tenant.clone(), self.bridge.sealer.clone(), self.caller.connection.clone());
+        let consequences = Consequences { entry: Some(entry), ..self.consequences("delete", judged, around, now) };
         let (key, version) = (resource.key, resource.version);
         let deleted = Resource { state: ResourceState::Deleted, ..resource };
         let stored = self
@@ -263,20 +256,7 @@ impl Update<'_> {
                 if !tx.set_resource_state(key, version, ResourceState::Deleted, now)? {
                     return Err(Failure::Again);
                 }
-                let supplied = Default::default();
-                let duties = Duties {
-                    tenant: &tenant,
-                    judged: &judged,
-                    around: &around,
-                    supplied: &supplied,
-                    sealer: &sealer,
-                    now,
-                };
-                let rung = duties.store(tx, &deleted)?;
-                let mut entry = entry.clone();
-                entry.resource = Some(key);
-                tx.add_request(&entry)?;
-                tx.add_audit(&audit(&deleted, &actor, "delete", now))?;
+                let rung = consequences.store(tx, &deleted)?;
                 Ok((deleted.clone(), rung))
             })
             .await;
@@ -341,26 +321,36 @@ impl Update<'_> {
         let kind = resource_type_of(self.tenant, self.resource_type)?;
         let values = self.bridge.store.indexed_values(&self.tenant.name, kind, &before.document);
         let now = self.bridge.clock.now();
-        let (tenant, sealer, actor) = (self.tenant.clone(), self.bridge.sealer.clone(), self.caller.connection.clone());
+        let consequences = self.consequences("restore", judged, around, now);
         let (key, version) = (resource.key, resource.version);
         self.bridge
             .store
             .write(move |tx| {
                 let resource = tx.update_resource(key, version, &before.document, &values, before.active, now)?;
-                let supplied = Default::default();
-                let duties = Duties {
-                    tenant: &tenant,
-                    judged: &judged,
-                    around: &around,
-                    supplied: &supplied,
-                    sealer: &sealer,
-                    now,
-                };
-                let rung = duties.store(tx, &resource)?;
-                tx.add_audit(&audit(&resource, &actor, "restore", now))?;
-                Ok::<_, Failure>(rung)
+                consequences.store(tx, &resource)
             })
             .await
+    }
+
+    /// What this write stores beside the resource, without secrets and journal entry.
+    fn consequences(
+        &self,
+        action: &'static str,
+        judged: Vec<Judged>,
+        around: Surroundings,
+        now: Timestamp,
+    ) -> Consequences {
+        Consequences {
+            tenant: self.tenant.clone(),
+            judged,
+            around,
+            supplied: BTreeMap::new(),
+            sealer: self.bridge.sealer.clone(),
+            entry: None,
+            actor: self.caller.connection.clone(),
+            action,
+            now,
+        }
     }
 }
 

@@ -99,21 +99,61 @@ fn accounts_of(simulators: &Simulators, name: &str) -> [usize; 3] {
     ]
 }
 
+/// Simulators, and a configuration file for a bridge in a process of its own.
+struct Stage {
+    simulators: Simulators,
+    folder: tempfile::TempDir,
+    config: std::path::PathBuf,
+    ports: [u16; 2],
+}
+
+impl Stage {
+    async fn set(latency: Duration) -> Self {
+        let simulators = bridge_simulators::start(Options { latency, ..Options::default() }).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        write_secrets(folder.path());
+        let config = folder.path().join("bridge.toml");
+        let ports = free_ports();
+        let listen = |text: &str, key: &str, port: u16| {
+            text.replace(&format!("\n{key} = \"127.0.0.1:0\""), &format!("\n{key} = \"127.0.0.1:{port}\""))
+        };
+        let file = Setup::default().wait("100ms").file(&simulators, &folder.path().join("bridge.db"));
+        let file = listen(&listen(&file, "listen", ports[0]), "admin_listen", ports[1]);
+        std::fs::write(&config, file).unwrap();
+        Self { simulators, folder, config, ports }
+    }
+}
+
+#[tokio::test]
+async fn sigterm_finishes_what_is_in_flight_and_ends_with_success() {
+    let Stage { simulators, folder, config, ports } = Stage::set(Duration::from_millis(300)).await;
+    let token = new_token(&config);
+    let mut process = Process::start(&config, ports).await;
+    let client = reqwest::Client::new();
+    let request = client
+        .post(format!("{}/Users", process.scim_url))
+        .bearer_auth(&token)
+        .header("Content-Type", "application/scim+json")
+        .body(ann().to_string());
+    Answer::of(request).await.has_status(201);
+    let killed = Command::new("kill").args(["-TERM", &process.child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let status = tokio::task::spawn_blocking(move || process.child.wait()).await.unwrap().unwrap();
+    assert!(status.success(), "{status}");
+    let store = bridge_store::Store::open(&bridge_store::Options::visit(folder.path().join("bridge.db"))).unwrap();
+    let rows = store.scan(|db| db.accounts_where(&bridge_store::AccountQuery::default())).await.unwrap();
+    assert!(rows.iter().all(|row| row.lease.is_none()), "{rows:#?}");
+    for row in rows.iter().filter(|row| row.remote_id.is_some()) {
+        assert_eq!(row.state, AccountState::Settled, "{} was answered and is written down", row.target);
+    }
+    assert_eq!(simulators.netsapiens.accounts().len(), 1, "the call in flight was finished");
+    simulators.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_at_any_moment_and_every_user_that_got_a_2xx_has_exactly_one_account_in_each_target() {
     const ROUNDS: usize = 6;
-    let latency = Duration::from_millis(15);
-    let simulators = bridge_simulators::start(Options { latency, ..Options::default() }).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    write_secrets(folder.path());
-    let config = folder.path().join("bridge.toml");
-    let ports = free_ports();
-    let listen = |text: &str, key: &str, port: u16| {
-        text.replace(&format!("\n{key} = \"127.0.0.1:0\""), &format!("\n{key} = \"127.0.0.1:{port}\""))
-    };
-    let file = Setup::default().wait("100ms").file(&simulators, &folder.path().join("bridge.db"));
-    let file = listen(&listen(&file, "listen", ports[0]), "admin_listen", ports[1]);
-    std::fs::write(&config, file).unwrap();
+    let Stage { simulators, folder: _folder, config, ports } = Stage::set(Duration::from_millis(15)).await;
     let token = new_token(&config);
     let mut accepted: Vec<(String, String)> = Vec::new();
     for round in 0..ROUNDS {

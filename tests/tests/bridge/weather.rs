@@ -109,11 +109,12 @@ async fn nobody_waits_for_a_target_that_refuses_our_credential_and_it_is_tried_a
     let second = bridge.post("/Users", okta_user("bob")).await.has_status(201).id();
     assert_eq!(bridge.account(&second, "pbx").await.state, AccountState::Due);
     // The probe of the next minute finds the credential good again.
-    bridge.until(&id, "probed", |_| {
-        clock.advance(Duration::from_secs(61));
-        !bridge.pbx().accounts().is_empty()
-    })
-    .await;
+    bridge
+        .until(&id, "probed", |_| {
+            clock.advance(Duration::from_secs(61));
+            !bridge.pbx().accounts().is_empty()
+        })
+        .await;
     bridge.until_at_rest(&id).await;
     bridge.until_at_rest(&second).await;
     assert_eq!(bridge.pbx().accounts().len(), 2);

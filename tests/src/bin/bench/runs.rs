@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::load::{self, CONNECTIONS, Limit, Measured, Turn, count, request};
+use crate::load::{self, Limit, Measured, Turn, count, request};
 use crate::population::{self, Population};
 use crate::report::Row;
 use crate::server::Server;
@@ -119,10 +119,7 @@ impl Bench<'_> {
         let (measured, cpu) = self.timed(&self.server, 200, |turn| self.page(turn.own % pages))?;
         let row = Row::of_load("list, pages of 100 in order", self.users, &measured, Some(cpu));
         let goal = "≥ 2,000/s, the last pages as the first";
-        let text = match ends(&measured, pages) {
-            Some(ratio) => format!("last ten pages {ratio:.2} × first ten"),
-            None => String::new(),
-        };
+        let text = ends(&measured, pages).unwrap_or_else(|| "too few pages to compare".to_owned());
         rows.push(row.compared(text, goal, measured.per_second() >= 2000.0));
         Ok(())
     }
@@ -218,21 +215,13 @@ fn with_cpu(
     Ok((measured, Duration::from_secs_f64(each)))
 }
 
-/// How much slower the last ten pages of a walk are than the first ten, if a walk came that far.
-fn ends(measured: &Measured, pages: usize) -> Option<f64> {
-    let walks: Vec<&[Duration]> =
-        measured.by_connection.iter().flat_map(|latencies| latencies.chunks_exact(pages)).collect();
-    if pages < CONNECTIONS || walks.is_empty() {
-        return None;
-    }
-    let median = |part: &dyn Fn(&[Duration]) -> Vec<Duration>| {
-        let mut latencies: Vec<Duration> = walks.iter().flat_map(|walk| part(walk)).collect();
-        latencies.sort_unstable();
-        latencies.get(latencies.len() / 2).map_or(0.0, Duration::as_secs_f64)
-    };
-    let first = median(&|walk| walk.iter().take(10).copied().collect());
-    let last = median(&|walk| walk.iter().rev().take(10).copied().collect());
-    (first > 0.0).then(|| last / first)
+/// How much slower the last ten pages of the longest walk are than its first ten, in words.
+fn ends(measured: &Measured, pages: usize) -> Option<String> {
+    let walks = measured.by_connection.iter().flat_map(|latencies| latencies.chunks(pages));
+    let walk = walks.max_by_key(|walk| walk.len()).filter(|walk| walk.len() >= 20)?;
+    let total = |part: &[Duration]| part.iter().sum::<Duration>().as_secs_f64();
+    let ratio = total(&walk[walk.len() - 10..]) / total(&walk[..10]).max(1e-9);
+    Some(format!("ten pages up to page {}: {ratio:.2} × the first ten", walk.len()))
 }
 
 fn patch(active: bool) -> Value {

@@ -209,6 +209,8 @@ impl Bridge {
             places.insert((target.tenant.clone(), target.name.clone()), target.fingerprint());
         }
         let renamed = renames(landscape);
+        // Nothing is renamed before everything is found to be good.
+        let mut moved = Vec::new();
         for known in self.store.scan(|db| db.target_places()).await? {
             let (tenant, target, place) = (known.tenant, known.target, known.fingerprint);
             let key = (tenant.clone(), target.clone());
@@ -216,7 +218,7 @@ impl Bridge {
                 continue;
             }
             if let Some(new_name) = renamed.get(&key).cloned() {
-                self.store.write(move |tx| tx.rename_target(&key.0, &key.1, &new_name)).await?;
+                moved.push((key, new_name));
                 continue;
             }
             if known.accounts == 0 {
@@ -237,6 +239,9 @@ impl Bridge {
         }
         self.store
             .write(move |tx| {
+                for ((tenant, old), new) in &moved {
+                    tx.rename_target(tenant, old, new)?;
+                }
                 for ((tenant, target), place) in &places {
                     if tx.fingerprint(tenant, target)?.as_ref() != Some(place) {
                         tx.put_target_place(tenant, target, place)?;

@@ -27,7 +27,11 @@ pub(super) async fn admit(
                 Problem::new(StatusCode::UNAUTHORIZED, "send 'Authorization: Bearer' and the admin token").into()
             );
         }
-        None if header(header::ORIGIN).is_some() || !is_this_machine(header(header::HOST)) => {
+        // The header is the client's word; the other end of the connection is not.
+        None if header(header::ORIGIN).is_some()
+            || !is_this_machine(header(header::HOST))
+            || request.peer_addr().is_some_and(|peer| !peer.ip().is_loopback()) =>
+        {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "without an admin token only programs on this machine are served",

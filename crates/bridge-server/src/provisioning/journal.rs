@@ -46,11 +46,11 @@ fn mask(value: &Value, secrets: &[String]) -> Value {
     }
 }
 
-/// `password`, `Password`, `urn:…:User:voicemail-login-pin`, with a value filter or without.
+/// `password`, `Password`, `password.value`, `urn:…:User:voicemail-login-pin`, with a value filter or without: any part of
+/// the name counts, because whoever misspells a path still sends a secret.
 fn is_secret(name: &str, secrets: &[String]) -> bool {
-    let name = name.split('[').next().unwrap_or(name);
-    let last = name.rsplit(':').next().unwrap_or(name).trim();
-    secrets.iter().any(|secret| last.eq_ignore_ascii_case(secret))
+    let mut parts = name.split(|letter: char| matches!(letter, ':' | '.' | '[' | ']') || letter.is_whitespace());
+    parts.any(|part| secrets.iter().any(|secret| part.eq_ignore_ascii_case(secret)))
 }
 
 /// The entry of a write that was stored.
@@ -121,6 +121,10 @@ mod tests {
         check(
             &json!({"Operations": [{"op": "replace", "path": "password", "value": "x"}]}),
             &json!({"Operations": [{"op": "replace", "path": "password", "value": "***"}]}),
+        );
+        check(
+            &json!({"Operations": [{"op": "replace", "path": "password.value", "value": "x"}]}),
+            &json!({"Operations": [{"op": "replace", "path": "password.value", "value": "***"}]}),
         );
         check(
             &json!({"urn:a:2.0:User:voicemail-login-pin": "1234", "urn:a:2.0:User": {"voicemail-login-pin": 1}}),

@@ -296,3 +296,25 @@ async fn a_soft_lock_out_changes_the_crm_password_and_gives_it_back() {
     assert_eq!(bridge.account(&id, "crm").await.state, AccountState::Settled);
     bridge.stop().await;
 }
+
+#[tokio::test]
+async fn users_are_found_by_the_state_of_their_targets_and_by_their_location() {
+    let bridge = Bridge::start().await;
+    let created = bridge.post("/Users", ann()).await.has_status(201);
+    const STATE: &str = "urn:ietf:params:scim:schemas:extension:bridgeProvisioning:2.0:User:targets.state";
+    let location = created.body["meta"]["location"].as_str().unwrap();
+    for (filter, expected) in [
+        (format!(r#"{STATE} eq "settled""#), 1),
+        (format!(r#"{STATE} eq "parked""#), 0),
+        (format!(r#"not ({STATE} eq "settled")"#), 0),
+        (format!(r#"meta.location eq "{location}""#), 1),
+    ] {
+        let request = bridge.request(
+            reqwest::Method::GET,
+            &format!("/Users?filter={}", filter.replace(' ', "%20").replace('"', "%22")),
+        );
+        let found = bridge_tests::Answer::of(request).await.has_status(200);
+        assert_eq!(found.body["totalResults"], expected, "{filter}");
+    }
+    bridge.stop().await;
+}

@@ -134,12 +134,16 @@ pub async fn list(
     let (scanned, name, wanted) = (tenant.clone(), resource_type.to_owned(), query.clone());
     let search = move |db: &bridge_store::Db<'_>| {
         let kind = resource_type_of(&scanned, &name)?;
-        let page = db.list(&StoreQuery {
+        let asked = StoreQuery {
             tenant: &scanned.name,
             resource_type: kind,
             filter: wanted.filter.as_ref(),
             start: Start::Index(wanted.start_index.max(1)),
             count: usize::try_from(wanted.count).unwrap_or(usize::MAX),
+        };
+        // A filter sees what a client sees, the location and the state of the targets included.
+        let page = db.list_with(&asked, &|db, resource, _| {
+            Ok(show(&scanned, kind, resource, Some(&db.accounts_of(resource.key)?)).resource)
         })?;
         let mut shown = Vec::with_capacity(page.resources.len());
         for resource in &page.resources {

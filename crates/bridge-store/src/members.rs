@@ -1,11 +1,23 @@
 //! The members of groups: one row per edge, so that adding one member costs the same in a group of ten and of 100,000; and
 //! the backlog, in which a long job remembers what is left of it (DESIGN section 6, "Group writes").
 //!
-//! A member is named by its public id and need not exist (yet). Nothing here touches the version of the group: see
-//! `touch_resource`.
+//! A member is named by its public id and need not exist (yet); `kind` says what it is as soon as that is known. Groups may
+//! be members of groups, also in a circle. Nothing here touches the version of the group: see `touch_resource`.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
 
 use crate::driver::{Row, parameters};
-use crate::{Backlog, Db, GroupOf, Member, StoreError, Tx};
+use crate::{Backlog, Db, GroupOf, Member, NamedMember, StoreError, Tx};
+
+/// What is read of a member's document to name it; everything else is passed over.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Names {
+    display_name: Option<String>,
+    user_name: Option<String>,
+}
 
 impl Db<'_> {
     /// The members of a group in the order of their ids, after `after`.
@@ -28,22 +40,38 @@ impl Db<'_> {
         Ok(self.session().query_one(sql, &parameters![group, member], |row| row.integer(0))?.is_some())
     }
 
-    /// Those members of a group that exist as live resources: public id and key, in the order of the ids, after `after`.
-    pub fn known_members_of(&self, group: i64, after: &str, limit: usize) -> Result<Vec<(String, i64)>, StoreError> {
-        let sql = "SELECT m.member, r.key FROM member AS m CROSS JOIN resource AS r WHERE m.resource = ?1 \
-                   AND m.member > ?2 AND r.tenant = m.tenant AND r.id = m.member AND r.state = 'live' \
-                   ORDER BY m.member LIMIT ?3";
-        self.session().query(sql, &parameters![group, after, limit], |row| Ok((row.text(0)?, row.integer(1)?)))
+    /// The members of a group in the order of their ids, after `after`, as a client sees them: those that exist with what
+    /// they are and what they are called.
+    pub fn named_members_of(&self, group: i64, after: &str, limit: usize) -> Result<Vec<NamedMember>, StoreError> {
+        let sql = "SELECT m.member, m.kind, r.resource_type, r.document FROM member AS m LEFT JOIN resource AS r \
+                   ON r.tenant = m.tenant AND r.id = m.member AND r.state = 'live' WHERE m.resource = ?1 \
+                   AND m.member > ?2 ORDER BY m.member LIMIT ?3";
+        self.session().query(sql, &parameters![group, after, limit], |row| {
+            let names: Option<Names> = row.optional_json(3)?;
+            let is_known = row.optional_text(2)?;
+            Ok(NamedMember {
+                value: row.text(0)?,
+                display: names.and_then(|names| names.display_name.or(names.user_name)),
+                is_known: is_known.is_some(),
+                kind: is_known.or(row.optional_text(1)?),
+            })
+        })
     }
 
-    /// The live groups that have a member, by their ids.
+    /// The live groups that have a member, by their ids: those that name it, and those that name one of these groups.
     pub fn groups_of(&self, tenant: &str, member: &str) -> Result<Vec<GroupOf>, StoreError> {
-        let sql = "SELECT r.key, r.id, r.document FROM member AS m CROSS JOIN resource AS r WHERE m.tenant = ?1 \
-                   AND m.member = ?2 AND r.key = m.resource AND r.state = 'live' ORDER BY r.id";
+        // UNION lets every group in once, as direct and as indirect one: a circle of groups ends.
+        let sql = "WITH RECURSIVE up (key, id, direct) AS ( \
+                     SELECT r.key, r.id, 1 FROM member AS m CROSS JOIN resource AS r WHERE m.tenant = ?1 \
+                     AND m.member = ?2 AND r.key = m.resource AND r.state = 'live' \
+                     UNION SELECT r.key, r.id, 0 FROM up CROSS JOIN member AS m CROSS JOIN resource AS r \
+                     WHERE m.tenant = ?1 AND m.member = up.id AND r.key = m.resource AND r.state = 'live') \
+                   SELECT r.key, r.id, r.document, once.direct FROM (SELECT key, max(direct) AS direct FROM up GROUP BY key) \
+                   AS once CROSS JOIN resource AS r WHERE r.key = once.key ORDER BY r.id";
         self.session().query(sql, &parameters![tenant, member], |row| {
-            let document: scim_model::Document = row.json(2)?;
-            let display_name = document.text("displayName").unwrap_or_default().to_owned();
-            Ok(GroupOf { key: row.integer(0)?, id: row.text(1)?, display_name })
+            let names: Names = row.json(2)?;
+            let display_name = names.display_name.unwrap_or_default();
+            Ok(GroupOf { key: row.integer(0)?, id: row.text(1)?, display_name, is_direct: row.is_true(3)? })
         })
     }
 
@@ -68,9 +96,11 @@ fn backlog(row: &Row<'_>) -> Result<Backlog, StoreError> {
 }
 
 impl Tx<'_> {
-    /// Adds members to a group; returns the ids of those it did not have. At most 2,000 at a time.
+    /// Adds members to a group; returns the ids of those it did not have. What a member is, the store knows better than
+    /// the client.
     pub fn add_members(&mut self, tenant: &str, group: i64, members: &[Member]) -> Result<Vec<String>, StoreError> {
-        let sql = "INSERT INTO member (resource, member, tenant, kind) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+        let sql = "INSERT INTO member (resource, member, tenant, kind) VALUES (?1, ?2, ?3, coalesce((SELECT resource_type \
+                   FROM resource WHERE tenant = ?3 AND id = ?2), ?4)) ON CONFLICT DO NOTHING";
         let mut added = Vec::new();
         for member in members {
             let parameters = parameters![group, &member.value, tenant, member.kind.as_ref()];
@@ -81,7 +111,7 @@ impl Tx<'_> {
         Ok(added)
     }
 
-    /// Removes members from a group; returns the ids of those it had. At most 2,000 at a time.
+    /// Removes members from a group; returns the ids of those it had.
     pub fn remove_members(&mut self, group: i64, members: &[String]) -> Result<Vec<String>, StoreError> {
         let mut removed = Vec::new();
         for member in members {
@@ -91,6 +121,17 @@ impl Tx<'_> {
             }
         }
         Ok(removed)
+    }
+
+    /// Makes these the members of a group, and nobody else; returns the ids of those who came or went.
+    pub fn replace_members(&mut self, tenant: &str, group: i64, members: &[Member]) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT member FROM member WHERE resource = ?1";
+        let before: Vec<String> = self.session().query(sql, &parameters![group], |row| row.text(0))?;
+        let wanted: HashSet<&str> = members.iter().map(|member| member.value.as_str()).collect();
+        let leavers: Vec<String> = before.into_iter().filter(|member| !wanted.contains(member.as_str())).collect();
+        let mut changed = self.remove_members(group, &leavers)?;
+        changed.extend(self.add_members(tenant, group, members)?);
+        Ok(changed)
     }
 
     /// Removes a member that is gone from all groups; returns the keys of the groups that had it.

@@ -170,10 +170,15 @@ impl<'a> Compiler<'a> {
             }
             ("groups.value", Operator::Eq) if !is_group => {
                 let group = self.bind(text.clone());
+                // The group, the groups in it, and so on; then everybody in them, once.
                 decided(format!(
-                    "SELECT u.key AS resource FROM resource AS g CROSS JOIN member AS m CROSS JOIN resource AS u \
-                     WHERE g.tenant = ?1 AND g.id = {group} AND g.state = 'live' AND m.resource = g.key \
-                     AND u.tenant = ?1 AND u.id = m.member"
+                    "WITH RECURSIVE down (key) AS ( \
+                       SELECT key FROM resource WHERE tenant = ?1 AND id = {group} AND state = 'live' \
+                       UNION SELECT g.key FROM down CROSS JOIN member AS m CROSS JOIN resource AS g \
+                       WHERE m.resource = down.key AND m.kind = 'Group' AND g.tenant = ?1 AND g.id = m.member \
+                       AND g.state = 'live') \
+                     SELECT DISTINCT u.key AS resource FROM down CROSS JOIN member AS m CROSS JOIN resource AS u \
+                     WHERE m.resource = down.key AND u.tenant = ?1 AND u.id = m.member"
                 ))
             }
             (_, Operator::Eq | Operator::Sw) => {
@@ -413,7 +418,10 @@ impl Db<'_> {
             let groups = self.groups_of(&resource.tenant, &resource.id)?;
             let groups: Vec<Value> = groups
                 .iter()
-                .map(|group| json!({ "value": group.id, "display": group.display_name, "type": "direct" }))
+                .map(|group| {
+                    let kind = if group.is_direct { "direct" } else { "indirect" };
+                    json!({ "value": group.id, "display": group.display_name, "type": kind })
+                })
                 .collect();
             if !groups.is_empty() {
                 derived.insert("groups".into(), groups.into());

@@ -184,6 +184,19 @@ pub struct Member {
     pub kind: Option<String>,
 }
 
+/// A member of a group as a client sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedMember {
+    /// Public id of the member.
+    pub value: String,
+    /// `User` or `Group`: what it is, or what the client said.
+    pub kind: Option<String>,
+    /// Whether there is such a resource.
+    pub is_known: bool,
+    /// Its `displayName`, else its `userName`.
+    pub display: Option<String>,
+}
+
 /// A group as its member sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupOf {
@@ -193,6 +206,8 @@ pub struct GroupOf {
     pub id: String,
     /// Its `displayName`; empty if it has none.
     pub display_name: String,
+    /// Whether the group names the member itself; if not, one of its groups does, or one of theirs.
+    pub is_direct: bool,
 }
 
 /// A value of a pool and who has it.

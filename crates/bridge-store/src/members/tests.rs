@@ -36,36 +36,70 @@ async fn only_members_that_were_not_there_are_added_and_only_those_that_were_are
 }
 
 #[tokio::test]
-async fn members_are_listed_page_by_page_and_the_known_ones_with_their_keys() {
+async fn members_are_listed_page_by_page_and_the_known_ones_with_what_they_are() {
     let store = store();
     let staff = insert(&store, group(&store, "Staff")).await.key;
-    let (ann, bob) = (add(&store, "ann").await, add(&store, "bob").await);
-    add_members(&store, staff, &["zoe", "bob", "ann", "carl"]).await;
-    let first = store.read(|db| db.members_of(staff, "", 2)).await.unwrap();
-    let rest = store.read(|db| db.members_of(staff, "bob", 10)).await.unwrap();
-    assert_eq!((first, rest), (vec![member("ann"), member("bob")], vec![member("carl"), member("zoe")]));
-    let known = async |after: &'static str| store.read(|db| db.known_members_of(staff, after, 10)).await.unwrap();
-    assert_eq!(known("").await, [("ann".into(), ann.key), ("bob".into(), bob.key)]);
-    assert_eq!(known("ann").await, [("bob".into(), bob.key)]);
+    let (ann, _) = (add(&store, "ann").await, insert(&store, group(&store, "Guests")).await);
+    add_members(&store, staff, &["zoe", "Guests", "ann"]).await;
+    let page =
+        async |after: &'static str, limit| store.read(|db| db.named_members_of(staff, after, limit)).await.unwrap();
+    let known = |value: &str, kind: &str| NamedMember {
+        value: value.into(),
+        kind: Some(kind.into()),
+        is_known: true,
+        display: Some(value.into()),
+    };
+    let unknown = |value: &str, kind: Option<&str>| NamedMember {
+        kind: kind.map(str::to_owned),
+        is_known: false,
+        display: None,
+        ..known(value, "")
+    };
+    assert_eq!(page("", 2).await, [known("Guests", "Group"), known("ann", "User")]);
+    assert_eq!(page("ann", 2).await, [unknown("zoe", None)]);
     store.write(move |tx| tx.set_resource_state(ann.key, 1, ResourceState::Deleted, at(1))).await.unwrap();
-    assert_eq!(known("").await, [("bob".into(), bob.key)]);
+    assert_eq!(page("Guests", 1).await, [unknown("ann", Some("User"))], "what it was is remembered");
 }
 
 #[tokio::test]
-async fn a_user_sees_its_live_groups_with_their_names() {
+async fn replacing_the_members_touches_only_who_came_or_went() {
+    let store = store();
+    let staff = insert(&store, group(&store, "Staff")).await.key;
+    add_members(&store, staff, &["a", "b", "c"]).await;
+    let wanted = ["b", "c", "d"].map(member);
+    let changed = store.write(move |tx| tx.replace_members(TENANT, staff, &wanted)).await.unwrap();
+    assert_eq!(changed, ["a", "d"]);
+    let members = store.read(|db| db.members_of(staff, "", 10)).await.unwrap();
+    assert_eq!(members, ["b", "c", "d"].map(member));
+    let changed = store.write(move |tx| tx.replace_members(TENANT, staff, &[])).await.unwrap();
+    assert_eq!(changed, ["b", "c", "d"]);
+}
+
+#[tokio::test]
+async fn a_user_sees_its_live_groups_with_their_names_and_those_they_are_in() {
     let store = store();
     let mut keys = Vec::new();
-    for name in ["Staff", "Guests", "Old"] {
-        let key = insert(&store, group(&store, name)).await.key;
-        add_members(&store, key, &["ann"]).await;
-        keys.push(key);
+    for name in ["Staff", "Guests", "Old", "Everybody"] {
+        keys.push(insert(&store, group(&store, name)).await.key);
     }
-    let old = keys[2];
+    let [staff, guests, old, everybody] = keys[..] else { unreachable!("four groups were made") };
+    for group in [staff, guests, old] {
+        add_members(&store, group, &["ann"]).await;
+    }
+    // A circle: everybody holds the staff, and the staff holds everybody.
+    add_members(&store, everybody, &["Staff", "ann"]).await;
+    add_members(&store, guests, &["Everybody"]).await;
+    add_members(&store, staff, &["Everybody"]).await;
+    remove_members(&store, guests, &["ann"]).await;
     store.write(move |tx| tx.set_resource_state(old, 1, ResourceState::Deleted, at(1))).await.unwrap();
-    let groups = async |tenant: &'static str| store.read(|db| db.groups_of(tenant, "ann")).await.unwrap();
-    let named = |key, name: &str| GroupOf { key, id: name.into(), display_name: name.into() };
-    assert_eq!(groups(TENANT).await, [named(keys[1], "Guests"), named(keys[0], "Staff")]);
-    assert_eq!(groups("globex").await, []);
+    let groups =
+        async |tenant: &'static str, id: &'static str| store.read(|db| db.groups_of(tenant, id)).await.unwrap();
+    let named = |key, name: &str, is_direct| GroupOf { key, id: name.into(), display_name: name.into(), is_direct };
+    let of_ann = [named(everybody, "Everybody", true), named(guests, "Guests", false), named(staff, "Staff", true)];
+    assert_eq!(groups(TENANT, "ann").await, of_ann);
+    let of_staff = [named(everybody, "Everybody", true), named(guests, "Guests", false), named(staff, "Staff", false)];
+    assert_eq!(groups(TENANT, "Staff").await, of_staff);
+    assert_eq!(groups("globex", "ann").await, []);
 }
 
 #[tokio::test]

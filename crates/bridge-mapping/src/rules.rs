@@ -7,7 +7,7 @@ use std::{
 };
 
 use minijinja::Environment;
-use scim_filter::{AttributePath, Filter};
+use scim_filter::Filter;
 use scim_model::{Catalog, ResourceType};
 use serde::Deserialize;
 
@@ -328,12 +328,12 @@ fn scope(config: &RulesConfig, resource_type: &ResourceType) -> Result<ScopeRule
                 position: unknown_name(&filter, resource_type, text),
                 message: error.detail,
             })?;
-            if let Some(path) = paths(&filter).into_iter().find(|path| path.schema.is_none() && path.is("meta")) {
+            if let Some(path) = filter.paths().into_iter().find(|path| path.schema.is_none() && path.is("meta")) {
                 let offset = text.find(&path.to_string()).unwrap_or_default();
                 return Err(MappingError::within(key, text, offset, "meta is not known to rules"));
             }
             let needs_more =
-                paths(&filter).iter().any(|path| path.schema.is_none() && (path.is("groups") || path.is("id")));
+                filter.paths().iter().any(|path| path.schema.is_none() && (path.is("groups") || path.is("id")));
             Some(ScopeFilter { text: text.clone(), filter, needs_more })
         }
     };
@@ -343,19 +343,6 @@ fn scope(config: &RulesConfig, resource_type: &ResourceType) -> Result<ScopeRule
 
 /// The place of the first path in a filter that no schema knows.
 fn unknown_name(filter: &Filter, resource_type: &ResourceType, text: &str) -> Option<Position> {
-    let unknown = paths(filter).into_iter().find(|path| resource_type.resolve(path).is_none())?;
+    let unknown = filter.paths().into_iter().find(|path| resource_type.resolve(path).is_none())?;
     text.find(&unknown.to_string()).map(|offset| Position::of(text, offset))
-}
-
-/// The attribute paths of a filter, outside brackets.
-fn paths(filter: &Filter) -> Vec<&AttributePath> {
-    match filter {
-        Filter::And(filters) | Filter::Or(filters) => filters.iter().flat_map(paths).collect(),
-        Filter::Not(filter) => paths(filter),
-        Filter::Compare(path, ..)
-        | Filter::Present(path)
-        | Filter::ValuePath(path, _)
-        | Filter::ValuePathCompare { attribute: path, .. }
-        | Filter::ValuePathPresent { attribute: path, .. } => vec![path],
-    }
 }

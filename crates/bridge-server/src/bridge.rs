@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bridge_store::{Account, AccountQuery, AccountState, Doubt, Reason, StoreError, Tx, Want};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::info;
 
@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Mode, StoreUrl};
 use crate::housekeeping;
 use crate::landscape::{Landscape, LandscapeError, Target, Tenant};
-use crate::provisioning::{OpenRequests, ResourceLocks, Unanswered};
+use crate::provisioning::{self, OpenRequests, ResourceLocks, Unanswered};
 use crate::seal::Sealer;
 use crate::worker::settle::Dependents;
 use crate::worker::{self, Lane, Waiters};
@@ -31,6 +31,8 @@ pub struct Bridge {
     pub(crate) open_requests: OpenRequests,
     pub(crate) locks: ResourceLocks,
     pub(crate) unanswered: Unanswered,
+    /// Rung when a group changed.
+    pub(crate) regroup: Notify,
     landscape: RwLock<Arc<Landscape>>,
     lanes: Mutex<HashMap<(String, String), Arc<Lane>>>,
     epoch: watch::Sender<u64>,
@@ -116,6 +118,7 @@ impl Bridge {
             open_requests: OpenRequests::default(),
             locks: ResourceLocks::default(),
             unanswered: Unanswered::default(),
+            regroup: Notify::new(),
             landscape: RwLock::new(Arc::new(landscape)),
             lanes,
             epoch: watch::Sender::new(0),
@@ -126,8 +129,10 @@ impl Bridge {
         bridge.follow_modes(&landscape).await?;
         bridge.release_waiting(&landscape).await?;
         bridge.run_lanes(&landscape);
-        let housekeeping = housekeeping::run(bridge.clone());
-        bridge.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(housekeeping);
+        let mut tasks = bridge.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(housekeeping::run(bridge.clone()));
+        tasks.spawn(provisioning::regroup(bridge.clone()));
+        drop(tasks);
         Ok(bridge)
     }
 

@@ -458,12 +458,7 @@ impl Db<'_> {
 
 /// Whether a filter names an attribute, so that a derived one is worth making.
 fn mentions(filter: &Filter, name: &str) -> bool {
-    match filter {
-        Filter::And(filters) | Filter::Or(filters) => filters.iter().any(|filter| mentions(filter, name)),
-        Filter::Not(filter) => mentions(filter, name),
-        Filter::Compare(path, ..) | Filter::Present(path) | Filter::ValuePath(path, _) => path.is(name),
-        Filter::ValuePathCompare { attribute, .. } | Filter::ValuePathPresent { attribute, .. } => attribute.is(name),
-    }
+    filter.paths().iter().any(|path| path.is(name))
 }
 
 #[cfg(test)]

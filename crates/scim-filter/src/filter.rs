@@ -64,6 +64,19 @@ impl Filter {
         Parser::new(text, limits)?.filter()
     }
 
+    /// The attributes that the filter asks about, in its order; not what stands inside brackets.
+    pub fn paths(&self) -> Vec<&AttributePath> {
+        match self {
+            Self::And(filters) | Self::Or(filters) => filters.iter().flat_map(Self::paths).collect(),
+            Self::Not(filter) => filter.paths(),
+            Self::Compare(path, ..)
+            | Self::Present(path)
+            | Self::ValuePath(path, _)
+            | Self::ValuePathCompare { attribute: path, .. }
+            | Self::ValuePathPresent { attribute: path, .. } => vec![path],
+        }
+    }
+
     /// All of these must hold, in normal form: nested `And`s are dissolved, a single filter stays itself.
     ///
     /// `None` if there are no filters, as the grammar has no text for it.

@@ -203,6 +203,11 @@ impl ResourceType {
         })
     }
 
+    /// Whether resources of this type have members: elements that are known by their `value` alone.
+    pub fn has_members(&self) -> bool {
+        self.schema.attributes.iter().any(Attribute::has_identity)
+    }
+
     /// The extension of that URN, in any letter case.
     pub fn extension(&self, urn: &str) -> Option<&Schema> {
         self.extensions.iter().map(|(schema, _)| schema).find(|schema| schema.id.eq_ignore_ascii_case(urn))

@@ -6,12 +6,15 @@ use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
     dev::Payload,
     http::{StatusCode, header},
+    web::Data,
 };
-use scim_model::{Projection, ResourceType, list_response, project};
+use scim_model::{Projection, list_response, project};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::{member_stream::Parts, place::Place};
 use crate::{
+    bridge::Bridge,
     error::{ApiError, SCIM_JSON},
     provisioning::{ListPage, Shown},
 };
@@ -50,12 +53,13 @@ impl FromRequest for Conditions {
 
 /// 201 with the new resource and its address.
 pub(super) fn created(
-    resource_type: &ResourceType,
+    bridge: &Data<Bridge>,
+    place: &Place,
     shown: Shown,
     projection: &Projection,
 ) -> Result<HttpResponse, ApiError> {
     let location = shown.location.clone();
-    let mut answer = resource(StatusCode::CREATED, resource_type, shown, projection)?;
+    let mut answer = resource(StatusCode::CREATED, bridge, place, shown, projection)?;
     let location = header::HeaderValue::try_from(location).map_err(ApiError::internal)?;
     answer.headers_mut().insert(header::LOCATION, location);
     Ok(answer)
@@ -63,16 +67,23 @@ pub(super) fn created(
 
 /// 200 with the resource.
 pub(super) fn ok(
-    resource_type: &ResourceType,
+    bridge: &Data<Bridge>,
+    place: &Place,
     shown: Shown,
     projection: &Projection,
 ) -> Result<HttpResponse, ApiError> {
-    resource(StatusCode::OK, resource_type, shown, projection)
+    resource(StatusCode::OK, bridge, place, shown, projection)
+}
+
+/// 204 with the version that the resource has now.
+pub(super) fn no_content(shown: &Shown) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((header::ETAG, etag(shown.version))).finish()
 }
 
 /// 200 with the resource, or 304 if the client has that version already.
 pub(super) fn read(
-    resource_type: &ResourceType,
+    bridge: &Data<Bridge>,
+    place: &Place,
     shown: Shown,
     projection: &Projection,
     conditions: &Conditions,
@@ -81,17 +92,31 @@ pub(super) fn read(
     if conditions.has(&etag) {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
     }
-    ok(resource_type, shown, projection)
+    ok(bridge, place, shown, projection)
 }
 
 /// 200 with a page of a list.
 pub(super) fn list(
-    resource_type: &ResourceType,
+    bridge: &Data<Bridge>,
+    place: &Place,
     page: ListPage,
     projection: &Projection,
 ) -> Result<HttpResponse, ApiError> {
-    let shown = |shown: Shown| Value::Object(project(resource_type, shown.resource, projection));
-    json(&list_response(page.resources.into_iter().map(shown).collect(), page.total, page.start_index))
+    let resource_type = place.resource_type()?;
+    let ListPage { total, start_index, resources } = page;
+    if resources.iter().all(|shown| shown.more_members.is_none()) {
+        let shown = |shown: Shown| Value::Object(project(resource_type, shown.resource, projection));
+        return json(&list_response(resources.into_iter().map(shown).collect(), total, start_index));
+    }
+    let mut parts = Parts::default();
+    for shown in resources {
+        parts.separate();
+        parts.resource(resource_type, shown, projection)?;
+    }
+    let answer = HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, SCIM_JSON))
+        .streaming(parts.in_list(total, start_index)?.stream(bridge, &place.tenant, resource_type, projection));
+    Ok(answer)
 }
 
 /// 200 with any SCIM message.
@@ -102,16 +127,21 @@ pub(super) fn json(message: &impl Serialize) -> Result<HttpResponse, ApiError> {
 
 fn resource(
     status: StatusCode,
-    resource_type: &ResourceType,
+    bridge: &Data<Bridge>,
+    place: &Place,
     shown: Shown,
     projection: &Projection,
 ) -> Result<HttpResponse, ApiError> {
-    let etag = etag(shown.version);
-    let body = serde_json::to_vec(&project(resource_type, shown.resource, projection)).map_err(ApiError::internal)?;
-    Ok(HttpResponse::build(status)
-        .insert_header((header::CONTENT_TYPE, SCIM_JSON))
-        .insert_header((header::ETAG, etag))
-        .body(body))
+    let resource_type = place.resource_type()?;
+    let mut answer = HttpResponse::build(status);
+    answer.insert_header((header::CONTENT_TYPE, SCIM_JSON)).insert_header((header::ETAG, etag(shown.version)));
+    if shown.more_members.is_none() {
+        let body = serde_json::to_vec(&project(resource_type, shown.resource, projection));
+        return Ok(answer.body(body.map_err(ApiError::internal)?));
+    }
+    let mut parts = Parts::default();
+    parts.resource(resource_type, shown, projection)?;
+    Ok(answer.streaming(parts.stream(bridge, &place.tenant, resource_type, projection)))
 }
 
 fn etag(version: i64) -> String {

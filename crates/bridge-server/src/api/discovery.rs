@@ -4,15 +4,13 @@
 //! `bulk.maxOperations` even where bulk is not supported, Entra derives its attribute list from the schemas. So it names what
 //! works, and nothing else.
 
-use std::collections::BTreeSet;
-
 use actix_web::{HttpResponse, web::Data};
 use scim_model::{ResourceType, Schema, list_response};
 use serde_json::{Value, json};
 
 use super::{
     answer,
-    place::{Place, served},
+    place::Place,
     query::{MAX_COUNT, Query},
 };
 use crate::{bridge::Bridge, error::ApiError, landscape::Tenant};
@@ -45,24 +43,28 @@ pub(super) async fn configuration(bridge: Data<Bridge>, place: Place) -> Result<
 
 /// `GET /ResourceTypes`.
 pub(super) async fn resource_types(place: Place, query: Query) -> Result<HttpResponse, ApiError> {
-    list(&query, served(&place.tenant.catalog).map(|resource_type| show_type(&place.tenant, resource_type)))
+    list(
+        &query,
+        place.tenant.catalog.resource_types().iter().map(|resource_type| show_type(&place.tenant, resource_type)),
+    )
 }
 
 /// `GET /ResourceTypes/{name}`.
 pub(super) async fn resource_type(place: Place) -> Result<HttpResponse, ApiError> {
-    let found = served(&place.tenant.catalog).find(|candidate| candidate.name.eq_ignore_ascii_case(place.id()));
+    let found =
+        place.tenant.catalog.resource_types().iter().find(|candidate| candidate.name.eq_ignore_ascii_case(place.id()));
     let found = found.ok_or_else(|| ApiError::NotFound("There is no resource type of that name".into()))?;
     answer::json(&show_type(&place.tenant, found))
 }
 
 /// `GET /Schemas`.
 pub(super) async fn schemas(place: Place, query: Query) -> Result<HttpResponse, ApiError> {
-    list(&query, served_schemas(&place.tenant).map(|schema| show_schema(&place.tenant, schema)))
+    list(&query, place.tenant.catalog.schemas().iter().map(|schema| show_schema(&place.tenant, schema)))
 }
 
 /// `GET /Schemas/{urn}`.
 pub(super) async fn schema(place: Place) -> Result<HttpResponse, ApiError> {
-    let found = served_schemas(&place.tenant).find(|candidate| candidate.id.eq_ignore_ascii_case(place.id()));
+    let found = place.tenant.catalog.schemas().iter().find(|candidate| candidate.id.eq_ignore_ascii_case(place.id()));
     let found = found.ok_or_else(|| ApiError::NotFound("There is no schema with that URN".into()))?;
     answer::json(&show_schema(&place.tenant, found))
 }
@@ -75,17 +77,6 @@ fn list(query: &Query, resources: impl Iterator<Item = Value>) -> Result<HttpRes
     let resources: Vec<Value> = resources.collect();
     let total = resources.len() as u64;
     answer::json(&list_response(resources, total, 1))
-}
-
-/// The schemas of the resource types that are served, each once.
-fn served_schemas(tenant: &Tenant) -> impl Iterator<Item = &Schema> {
-    let used: BTreeSet<&str> = served(&tenant.catalog)
-        .flat_map(|resource_type| {
-            let extensions = resource_type.extensions.iter().map(|(schema, _)| schema.id.as_str());
-            extensions.chain([resource_type.schema.id.as_str()])
-        })
-        .collect();
-    tenant.catalog.schemas().iter().filter(move |schema| used.contains(schema.id.as_str()))
 }
 
 fn show_type(tenant: &Tenant, resource_type: &ResourceType) -> Value {

@@ -3,7 +3,7 @@
 //! ```text
 //! edge          every answer in SCIM words, with a request id; panics, unknown addresses
 //!   auth          401 before a body is read
-//!     resources     Users: create, list, read, replace, patch, delete
+//!     resources     Users and Groups: create, list, read, replace, patch, delete
 //!     discovery     what is offered: ServiceProviderConfig, ResourceTypes, Schemas
 //! ```
 //!
@@ -13,6 +13,7 @@ mod answer;
 mod body;
 mod discovery;
 mod edge;
+mod member_stream;
 mod place;
 mod query;
 mod resources;

@@ -7,18 +7,10 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
 use percent_encoding::percent_decode_str;
-use scim_model::{Catalog, ResourceType};
+use scim_model::ResourceType;
 
 use super::DEFAULT_TENANT;
 use crate::{bridge::Bridge, error::ApiError, landscape::Tenant};
-
-/// Names of the resource types that are served.
-const SERVED: [&str; 1] = ["User"];
-
-/// The resource types that a tenant serves; discovery names them and no others.
-pub(super) fn served(catalog: &Catalog) -> impl Iterator<Item = &ResourceType> {
-    catalog.resource_types().iter().filter(|resource_type| SERVED.contains(&resource_type.name.as_str()))
-}
 
 /// The tenant of an address and the parts behind its base URL, decoded.
 pub(super) struct Place {
@@ -31,16 +23,10 @@ impl Place {
     /// The resource type at this endpoint.
     ///
     /// # Errors
-    /// 501 for one that SCIM knows and this bridge does not serve, 404 for what is nothing at all.
+    /// 404 for what is nothing at all.
     pub(super) fn resource_type(&self) -> Result<&ResourceType, ApiError> {
-        match self.tenant.catalog.by_endpoint(&self.endpoint) {
-            Some(resource_type) if SERVED.contains(&resource_type.name.as_str()) => Ok(resource_type),
-            Some(resource_type) => Err(ApiError::NotImplemented(format!(
-                "{} are not served here, see ResourceTypes",
-                resource_type.endpoint
-            ))),
-            None => Err(ApiError::NotFound("There is nothing at this address, see ResourceTypes".into())),
-        }
+        let found = self.tenant.catalog.by_endpoint(&self.endpoint);
+        found.ok_or_else(|| ApiError::NotFound("There is nothing at this address, see ResourceTypes".into()))
     }
 
     /// The id of the resource. Whatever the client put there; the store knows whether there is such a resource.

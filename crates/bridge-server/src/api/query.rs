@@ -103,6 +103,13 @@ impl Query {
         Ok(Some(filter))
     }
 
+    /// Whether the client says which attributes it wants to see.
+    #[must_use]
+    pub fn names_attributes(&self) -> bool {
+        let is_given = |names: &Option<String>| names.as_ref().is_some_and(|names| !names.trim().is_empty());
+        is_given(&self.attributes) || is_given(&self.excluded_attributes)
+    }
+
     /// Whether there is a filter at all.
     #[must_use]
     pub fn has_filter(&self) -> bool {

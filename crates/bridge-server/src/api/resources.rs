@@ -1,10 +1,10 @@
-//! Resources: create, read, list, replace, patch, delete (RFC 7644 sections 3.3 to 3.6).
+//! Users and groups: create, read, list, replace, patch, delete (RFC 7644 sections 3.3 to 3.6).
 //!
 //! Each handler is a table of contents: the extractors say who calls and what arrived, a use case does the work, `answer`
 //! shapes what the client sees.
 
 use actix_web::{HttpResponse, web::Data};
-use scim_model::{PROVISIONING_URN, Projection, ResourceType};
+use scim_model::{Projection, ResourceType};
 
 use super::{
     answer::{self, Conditions},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     bridge::Bridge,
     error::ApiError,
-    provisioning::{self, Caller, ListQuery, Received},
+    provisioning::{self, Ask, Caller, ListQuery, Received, View},
 };
 
 /// `POST /Users`.
@@ -29,8 +29,9 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let resource_type = place.resource_type()?;
     let projection = query.projection(resource_type)?;
-    let shown = provisioning::create(&bridge, &caller, &received, &resource_type.name, body).await?;
-    answer::created(resource_type, shown, &projection)
+    let ask = ask(&caller, &received, resource_type, &projection);
+    let shown = provisioning::create(&bridge, &ask, body).await?;
+    answer::created(&bridge, &place, shown, &projection)
 }
 
 /// `GET /Users/{id}`.
@@ -43,9 +44,9 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, ApiError> {
     let resource_type = place.resource_type()?;
     let projection = query.projection(resource_type)?;
-    let provisioning = shows_provisioning(resource_type, &projection);
-    let shown = provisioning::read(&bridge, &caller, &resource_type.name, place.id(), provisioning).await?;
-    answer::read(resource_type, shown, &projection, &conditions)
+    let view = View::of(resource_type, &projection);
+    let shown = provisioning::read(&bridge, &caller, &resource_type.name, place.id(), view).await?;
+    answer::read(&bridge, &place, shown, &projection, &conditions)
 }
 
 /// `GET /Users`.
@@ -61,10 +62,10 @@ pub(super) async fn list(
         filter: query.filter(resource_type)?,
         start_index: query.start_index()?,
         count: query.count()?,
-        with_provisioning: shows_provisioning(resource_type, &projection),
+        view: View::of(resource_type, &projection),
     };
     let page = provisioning::list(&bridge, &caller, &resource_type.name, &wanted).await?;
-    answer::list(resource_type, page, &projection)
+    answer::list(&bridge, &place, page, &projection)
 }
 
 /// `PUT /Users/{id}`.
@@ -79,12 +80,13 @@ pub(super) async fn replace(
 ) -> Result<HttpResponse, ApiError> {
     let resource_type = place.resource_type()?;
     let projection = query.projection(resource_type)?;
-    let (name, id, if_match) = (&resource_type.name, place.id(), conditions.if_match());
-    let shown = provisioning::replace(&bridge, &caller, &received, name, id, body, if_match).await?;
-    answer::ok(resource_type, shown, &projection)
+    let ask = ask(&caller, &received, resource_type, &projection);
+    let shown = provisioning::replace(&bridge, &ask, place.id(), body, conditions.if_match()).await?;
+    answer::ok(&bridge, &place, shown, &projection)
 }
 
-/// `PATCH /Users/{id}`.
+/// `PATCH /Users/{id}`. A group is not shown unless the client names attributes (RFC 7644 section 3.5.2): it may have many
+/// members, and Entra ID takes members in this answer for the whole list (entra 4).
 pub(super) async fn patch(
     bridge: Data<Bridge>,
     caller: Caller,
@@ -96,9 +98,13 @@ pub(super) async fn patch(
 ) -> Result<HttpResponse, ApiError> {
     let resource_type = place.resource_type()?;
     let projection = query.projection(resource_type)?;
-    let (name, id, if_match) = (&resource_type.name, place.id(), conditions.if_match());
-    let shown = provisioning::patch(&bridge, &caller, &received, name, id, body, if_match).await?;
-    answer::ok(resource_type, shown, &projection)
+    let is_brief = resource_type.has_members() && !query.names_attributes();
+    let mut ask = ask(&caller, &received, resource_type, &projection);
+    if is_brief {
+        ask.view = View::default();
+    }
+    let shown = provisioning::patch(&bridge, &ask, place.id(), body, conditions.if_match()).await?;
+    if is_brief { Ok(answer::no_content(&shown)) } else { answer::ok(&bridge, &place, shown, &projection) }
 }
 
 /// `DELETE /Users/{id}`.
@@ -109,12 +115,17 @@ pub(super) async fn delete(
     place: Place,
     conditions: Conditions,
 ) -> Result<HttpResponse, ApiError> {
-    let resource_type = place.resource_type()?;
-    provisioning::delete(&bridge, &caller, &received, &resource_type.name, place.id(), conditions.if_match()).await?;
+    let resource_type = &place.resource_type()?.name;
+    let ask = Ask { caller: &caller, received: &received, resource_type, view: View::default() };
+    provisioning::delete(&bridge, &ask, place.id(), conditions.if_match()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Whether the answer needs the state of every target, which costs another read.
-fn shows_provisioning(resource_type: &ResourceType, projection: &Projection) -> bool {
-    projection.shows(resource_type, PROVISIONING_URN)
+fn ask<'a>(
+    caller: &'a Caller,
+    received: &'a Received,
+    resource_type: &'a ResourceType,
+    projection: &Projection,
+) -> Ask<'a> {
+    Ask { caller, received, resource_type: &resource_type.name, view: View::of(resource_type, projection) }
 }

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bridge_mapping::GroupRef;
 use bridge_store::{Db, IndexedValue, NewResource, Resource, ResourceState, StoreError, Tx};
-use scim_model::{Context, Draft, accept};
+use scim_model::{Context, Draft, ResourceType, accept};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::judge::{Surroundings, judge, refuse};
 use super::open::{CreateKey, Place};
 use super::transaction::{Consequences, Failure, audit, taken_error};
+use super::view::show;
 use super::wait::{self, Waited};
-use super::{Caller, Received, Shown, journal, resource_type_of, show, tenant};
+use super::{Ask, Shown, group_refs, groups, journal, resource_type_of, tenant};
 use crate::bridge::Bridge;
 use crate::error::ApiError;
 use crate::landscape::{Target, Tenant};
@@ -25,37 +25,22 @@ const TRIES: usize = 5;
 ///
 /// # Errors
 /// 400 what the schemas or a required target do not take, 409 a userName that is taken, 503 when not now.
-pub async fn create(
-    bridge: &Bridge,
-    caller: &Caller,
-    received: &Received,
-    resource_type: &str,
-    body: Value,
-) -> Result<Shown, ApiError> {
-    let tenant = tenant(bridge, caller)?;
+pub async fn create(bridge: &Bridge, ask: &Ask<'_>, body: Value) -> Result<Shown, ApiError> {
+    let tenant = tenant(bridge, ask.caller)?;
+    let kind = resource_type_of(&tenant, ask.resource_type)?;
+    if kind.has_members() {
+        return groups::create(bridge, ask, &tenant, kind, body).await;
+    }
     let masked = journal::mask_secrets(&tenant.users, &body);
-    create_or_join(bridge, caller, received, &tenant, resource_type, body, &masked).await
-}
-
-async fn create_or_join(
-    bridge: &Bridge,
-    caller: &Caller,
-    received: &Received,
-    tenant: &Arc<Tenant>,
-    resource_type: &str,
-    body: Value,
-    masked: &Value,
-) -> Result<Shown, ApiError> {
-    let kind = resource_type_of(tenant, resource_type)?;
     let draft = match accept(kind, body, Context::Create) {
         Ok(draft) => draft,
         Err(why) => {
             let why = ApiError::Scim(why);
-            journal::denied(bridge, caller, received, Some(masked.clone()), &why).await;
+            journal::denied(bridge, ask.caller, ask.received, Some(masked), &why).await;
             return Err(why);
         }
     };
-    let create = Create { bridge, caller, received, tenant, resource_type, draft, masked };
+    let create = Create { bridge, ask, tenant: &tenant, kind, draft, masked };
     match create.key() {
         None => create.run().await,
         Some(key) => match bridge.open_requests.open(key).await {
@@ -71,12 +56,11 @@ async fn create_or_join(
 
 struct Create<'a> {
     bridge: &'a Bridge,
-    caller: &'a Caller,
-    received: &'a Received,
+    ask: &'a Ask<'a>,
     tenant: &'a Arc<Tenant>,
-    resource_type: &'a str,
+    kind: &'a ResourceType,
     draft: Draft,
-    masked: &'a Value,
+    masked: Value,
 }
 
 /// A create that is stored.
@@ -98,7 +82,7 @@ impl Create<'_> {
     fn key(&self) -> Option<CreateKey> {
         let user_name = self.draft.document.text("userName")?.to_lowercase();
         let external_id = self.draft.document.text("externalId")?.to_owned();
-        let (tenant, connection) = (self.caller.tenant.clone(), self.caller.connection.clone());
+        let (tenant, connection) = (self.ask.caller.tenant.clone(), self.ask.caller.connection.clone());
         Some(CreateKey { tenant, connection, user_name, external_id })
     }
 
@@ -108,7 +92,7 @@ impl Create<'_> {
             Err(why) => Err(why),
         };
         if let Err(why) = &answer {
-            journal::denied(self.bridge, self.caller, self.received, Some(self.masked.clone()), why).await;
+            journal::denied(self.bridge, self.ask.caller, self.ask.received, Some(self.masked.clone()), why).await;
         }
         answer
     }
@@ -136,22 +120,23 @@ impl Create<'_> {
                 Err(refusal.into())
             }
             Waited::Refused(_) | Waited::Answerable => {
-                let kind = resource_type_of(self.tenant, self.resource_type)?;
-                let now = self.bridge.store.read(|db| db.resource_by_key(resource.key)).await?;
-                Ok(show(self.tenant, kind, &now.unwrap_or(resource), None))
+                let shown = self.bridge.store.read(|db| {
+                    let now = db.resource_by_key(resource.key)?.unwrap_or(resource);
+                    show(db, self.tenant, self.kind, &now, self.ask.view)
+                });
+                Ok(shown.await?)
             }
         }
     }
 
     async fn store(&self) -> Result<Stored, Failure> {
-        let kind = resource_type_of(self.tenant, self.resource_type)?;
         let document = self.draft.document.clone();
-        let values = self.bridge.store.indexed_values(&self.tenant.name, kind, &document);
+        let values = self.bridge.store.indexed_values(&self.tenant.name, self.kind, &document);
         let basis = self.bridge.store.read(|db| self.basis(db, &values)).await?;
         let now = self.bridge.clock.now();
         let id = match &basis.rejected {
             Some(rejected) => rejected.id.clone(),
-            None => Uuid::new_v7(timestamp(now)).to_string(),
+            None => new_id(now),
         };
         let is_active = document.is_active();
         let judged = judge(self.tenant, &id, &document, &basis.around);
@@ -160,15 +145,16 @@ impl Create<'_> {
         }
         let new = NewResource {
             tenant: self.tenant.name.clone(),
-            resource_type: self.resource_type.to_owned(),
+            resource_type: self.kind.name.clone(),
             id,
             document,
             values,
             active: is_active,
-            connection: self.caller.connection.clone(),
+            connection: self.ask.caller.connection.clone(),
             now,
         };
-        let entry = journal::entry(self.caller, self.received, Some(self.masked.clone()), &self.draft.notes, 201, now);
+        let entry =
+            journal::entry(self.ask.caller, self.ask.received, Some(self.masked.clone()), &self.draft.notes, 201, now);
         let rejected = basis.rejected;
         let consequences = Consequences {
             tenant: self.tenant.clone(),
@@ -177,8 +163,9 @@ impl Create<'_> {
             supplied: self.draft.secrets.clone(),
             sealer: self.bridge.sealer.clone(),
             entry: Some(entry),
-            actor: self.caller.connection.clone(),
+            actor: self.ask.caller.connection.clone(),
             action: "create",
+            refuses: true,
             now,
         };
         self.bridge
@@ -200,7 +187,7 @@ impl Create<'_> {
         let mut rejected = None;
         let mut predecessor: Option<Resource> = None;
         for value in values.iter().filter(|value| matches!(value.attribute.as_str(), "userName" | "externalId")) {
-            for found in db.resources_by_value(&self.tenant.name, self.resource_type, &value.attribute, &value.value)? {
+            for found in db.resources_by_value(&self.tenant.name, &self.kind.name, &value.attribute, &value.value)? {
                 match found.state {
                     ResourceState::Live if value.unique => return Err(taken_error(&value.attribute).into()),
                     ResourceState::Live => {}
@@ -218,9 +205,7 @@ impl Create<'_> {
             around.assigned.extend(held.into_iter().map(|assignment| (assignment.pool, assignment.value)));
         }
         if let Some(rejected) = &rejected {
-            let groups = db.groups_of(&self.tenant.name, &rejected.id)?;
-            around.groups =
-                groups.into_iter().map(|group| GroupRef { id: group.id, display_name: group.display_name }).collect();
+            around.groups = group_refs(db.groups_of(&self.tenant.name, &rejected.id)?);
         }
         assume_free_values(db, self.tenant, &mut around, self.bridge.clock.now())?;
         Ok(Basis { rejected, around })
@@ -230,7 +215,7 @@ impl Create<'_> {
     /// write came in between, that one stands.
     async fn reject(&self, resource: &Resource) -> Result<(), ApiError> {
         let (key, version, now) = (resource.key, resource.version, self.bridge.clock.now());
-        let actor = self.caller.connection.clone();
+        let actor = self.ask.caller.connection.clone();
         let rejected = resource.clone();
         self.bridge
             .store
@@ -287,8 +272,9 @@ fn inherit_assignments(
     Ok(())
 }
 
-/// The clock's time as part of an id, so that ids sort by creation.
-fn timestamp(now: jiff::Timestamp) -> uuid::Timestamp {
+/// A new public id. The time is part of it, so that ids sort by creation.
+pub(super) fn new_id(now: jiff::Timestamp) -> String {
     let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-    uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.subsec_nanosecond().unsigned_abs())
+    let time = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.subsec_nanosecond().unsigned_abs());
+    Uuid::new_v7(time).to_string()
 }

@@ -4,20 +4,26 @@
 //! once the accounts are right, or cannot be right soon.
 
 mod create;
+mod groups;
 mod journal;
 mod judge;
 mod open;
+mod regroup;
 mod transaction;
 mod update;
+mod view;
 mod wait;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bridge_store::{Account as Row, ListQuery as StoreQuery, Resource, ResourceState, Start};
+use bridge_mapping::GroupRef;
+use bridge_store::{Account as Row, Db, Doubt, GroupOf, ListQuery as StoreQuery, Resource, ResourceState, Start};
+use bridge_store::{StoreError, is_pointed};
 use jiff::Timestamp;
 use scim_filter::Filter;
-use scim_model::{Meta, ResourceType, ScimError, complete};
-use serde_json::{Map, Value, json};
+use scim_model::{ResourceType, ScimError};
+use serde_json::Value;
 
 use crate::bridge::Bridge;
 use crate::error::ApiError;
@@ -27,10 +33,9 @@ pub use create::create;
 pub use journal::mask_secrets;
 pub use judge::{Judged, Surroundings, judge};
 pub use open::{OpenRequests, ResourceLocks, Unanswered};
+pub(crate) use regroup::run as regroup;
 pub use update::{delete, patch, replace};
-
-/// URN of the read-only extension that shows the state of each target.
-pub const PROVISIONING_URN: &str = "urn:ietf:params:scim:schemas:extension:bridgeProvisioning:2.0:User";
+pub use view::{MoreMembers, Shown, View};
 
 /// Who calls: a credential that was accepted for a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,17 +63,17 @@ pub struct Received {
     pub at: Timestamp,
 }
 
-/// A resource as it is shown.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Shown {
-    /// The complete resource, before any projection.
-    pub resource: Map<String, Value>,
-    /// Counts the changes.
-    pub version: i64,
-    /// Its absolute address.
-    pub location: String,
-    /// When it was last changed.
-    pub modified: Timestamp,
+/// A write as a client asks for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// For the journal.
+    pub received: &'a Received,
+    /// Name of the resource type: `User`, `Group`.
+    pub resource_type: &'a str,
+    /// What the answer shows.
+    pub view: View,
 }
 
 /// Which resources to list.
@@ -80,8 +85,8 @@ pub struct ListQuery {
     pub start_index: u64,
     /// At most so many.
     pub count: u64,
-    /// Whether the state of the targets is shown.
-    pub with_provisioning: bool,
+    /// What is shown of them.
+    pub view: View,
 }
 
 /// Part of a list.
@@ -104,19 +109,15 @@ pub async fn read(
     caller: &Caller,
     resource_type: &str,
     id: &str,
-    with_provisioning: bool,
+    view: View,
 ) -> Result<Shown, ApiError> {
     let tenant = tenant(bridge, caller)?;
     let kind = resource_type_of(&tenant, resource_type)?;
-    let (resource, rows) = bridge
-        .store
-        .read(|db| {
-            let resource = live(db.resource_by_id(&tenant.name, resource_type, id)?, resource_type, id)?;
-            let rows = if with_provisioning { db.accounts_of(resource.key)? } else { Vec::new() };
-            Ok::<_, ApiError>((resource, rows))
-        })
-        .await?;
-    Ok(show(&tenant, kind, &resource, with_provisioning.then_some(rows.as_slice())))
+    let read = bridge.store.read(|db| {
+        let resource = live(db.resource_by_id(&tenant.name, resource_type, id)?, resource_type, id)?;
+        Ok(view::show(db, &tenant, kind, &resource, view)?)
+    });
+    read.await
 }
 
 /// A list, filtered or not.
@@ -132,7 +133,7 @@ pub async fn list(
     let tenant = tenant(bridge, caller)?;
     resource_type_of(&tenant, resource_type)?;
     let (scanned, name, wanted) = (tenant.clone(), resource_type.to_owned(), query.clone());
-    let search = move |db: &bridge_store::Db<'_>| {
+    let search = move |db: &Db<'_>| {
         let kind = resource_type_of(&scanned, &name)?;
         let asked = StoreQuery {
             tenant: &scanned.name,
@@ -142,20 +143,28 @@ pub async fn list(
             count: usize::try_from(wanted.count).unwrap_or(usize::MAX),
         };
         // A filter sees what a client sees, the location and the state of the targets included.
-        let page = db.list_with(&asked, &|db, resource, _| {
-            Ok(show(&scanned, kind, resource, Some(&db.accounts_of(resource.key)?)).resource)
-        })?;
-        let mut shown = Vec::with_capacity(page.resources.len());
-        for resource in &page.resources {
-            let rows = if wanted.with_provisioning { Some(db.accounts_of(resource.key)?) } else { None };
-            shown.push(show(&scanned, kind, resource, rows.as_deref()));
-        }
-        Ok::<_, ApiError>((page.total, shown))
+        let page =
+            db.list_with(&asked, &|db, resource, rest| view::show_to_filter(db, &scanned, kind, resource, rest))?;
+        let shown = page.resources.iter().map(|resource| view::show(db, &scanned, kind, resource, wanted.view));
+        Ok::<_, ApiError>((page.total, shown.collect::<Result<Vec<Shown>, StoreError>>()?))
     };
-    let is_pointed = query.filter.as_ref().is_some_and(bridge_store::is_pointed);
+    let is_pointed = query.filter.as_ref().is_some_and(is_pointed);
     let (total, resources) =
         if is_pointed { bridge.store.read(search).await? } else { bridge.store.scan(search).await? };
     Ok(ListPage { total, start_index: query.start_index.max(1), resources })
+}
+
+/// The next members of a group whose first ones were shown, and where the ones after them begin.
+///
+/// # Errors
+/// Those of the store.
+pub async fn more_members(
+    bridge: &Bridge,
+    tenant: &Arc<Tenant>,
+    more: MoreMembers,
+) -> Result<(Vec<Value>, Option<MoreMembers>), StoreError> {
+    let tenant = tenant.clone();
+    bridge.store.scan(move |db| view::next_members(db, &tenant, &more)).await
 }
 
 /// The tenant of a caller.
@@ -176,45 +185,39 @@ fn live(resource: Option<Resource>, resource_type: &str, id: &str) -> Result<Res
         .ok_or_else(|| ApiError::Scim(ScimError::not_found(resource_type, id)))
 }
 
-/// A resource as clients see it; with the state of its targets if their rows are given.
-fn show(tenant: &Tenant, kind: &ResourceType, resource: &Resource, rows: Option<&[Row]>) -> Shown {
-    let location = format!("{}/{}/{}", tenant.base_url, kind.endpoint, resource.id);
-    let meta = Meta {
-        created: resource.created,
-        last_modified: resource.modified,
-        version: resource.version,
-        location: location.clone(),
-        resource_type: kind.name.clone(),
-    };
-    let mut derived = Map::new();
-    if let Some(rows) = rows {
-        derived.insert(PROVISIONING_URN.to_owned(), json!({ "targets": target_states(tenant, rows) }));
-    }
-    Shown {
-        resource: complete(kind, &resource.id, &resource.document, &meta, derived),
-        version: resource.version,
-        location,
-        modified: resource.modified,
+/// 412 only where the client named a version (RFC 7644 section 3.14).
+fn check_version(resource: &Resource, if_match: Option<&str>) -> Result<(), ApiError> {
+    let Some(wanted) = if_match else { return Ok(()) };
+    let current = format!("\"{}\"", resource.version);
+    let is_named = |tag: &str| tag == "*" || tag.trim_start_matches("W/") == current;
+    if wanted.split(',').map(str::trim).any(is_named) {
+        Ok(())
+    } else {
+        Err(ApiError::Scim(ScimError::precondition_failed()))
     }
 }
 
-/// `targets[{name, kind, state, remoteId, lastError, updated}]` of the provisioning extension.
-fn target_states(tenant: &Tenant, rows: &[Row]) -> Value {
-    let state = |row: &Row| {
-        let mut state = Map::new();
-        state.insert("name".to_owned(), Value::from(row.target.as_str()));
-        if let Some(target) = tenant.targets.get(&row.target) {
-            state.insert("kind".to_owned(), Value::from(target.settings.kind.name()));
-        }
-        state.insert("state".to_owned(), Value::from(row.state.as_str()));
-        if let Some(remote_id) = &row.remote_id {
-            state.insert("remoteId".to_owned(), Value::from(remote_id.as_str()));
-        }
-        if let Some(reason) = &row.reason {
-            state.insert("lastError".to_owned(), Value::from(format!("{} [{}]", reason.text, reason.code)));
-        }
-        state.insert("updated".to_owned(), Value::from(row.updated.to_string()));
-        Value::Object(state)
+/// What the mapping of a stored resource reads beside its document.
+fn surroundings(
+    db: &Db<'_>,
+    tenant: &Tenant,
+    resource: &Resource,
+    rows: &[Row],
+    now: Timestamp,
+) -> Result<Surroundings, StoreError> {
+    let has_account = |row: &&Row| row.remote_id.is_some() || row.doubt == Doubt::Create;
+    let assigned = db.assignments_of(resource.key)?;
+    let mut around = Surroundings {
+        groups: group_refs(db.groups_of(&tenant.name, &resource.id)?),
+        assigned: assigned.into_iter().map(|assignment| (assignment.pool, assignment.value)).collect(),
+        supplied: BTreeSet::new(),
+        has_account: rows.iter().filter(has_account).map(|row| row.target.clone()).collect(),
     };
-    rows.iter().map(state).collect()
+    create::assume_free_values(db, tenant, &mut around, now)?;
+    Ok(around)
+}
+
+/// Groups as rules see them.
+pub(crate) fn group_refs(groups: Vec<GroupOf>) -> Vec<GroupRef> {
+    groups.into_iter().map(|group| GroupRef { id: group.id, display_name: group.display_name }).collect()
 }

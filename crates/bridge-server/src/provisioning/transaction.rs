@@ -10,6 +10,7 @@ use bridge_store::{
 };
 use jiff::Timestamp;
 
+use super::group_refs;
 use super::judge::{Judged, Surroundings, judge, pool_empty};
 use crate::config::{Adopt, Mode};
 use crate::error::{ApiError, Refusal};
@@ -83,6 +84,8 @@ pub(super) struct Consequences {
     pub(super) actor: String,
     /// What was done, as a stable code.
     pub(super) action: &'static str,
+    /// Whether the write is refused for what a required target would not take. If not, the account is parked.
+    pub(super) refuses: bool,
     /// The present moment.
     pub(super) now: Timestamp,
 }
@@ -99,7 +102,9 @@ impl Consequences {
         Ok(rung)
     }
 
-    fn store_duties(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Vec<Arc<Target>>, Failure> {
+    /// Reserves what the accounts use out of pools, and raises `wanted` where an account changes.
+    pub(super) fn store_duties(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Vec<Arc<Target>>, Failure> {
+        self.check_groups(tx, resource)?;
         let judged = self.reserve(tx, resource)?;
         let rows = tx.accounts_of(resource.key)?;
         let mut rung = Vec::new();
@@ -112,6 +117,15 @@ impl Consequences {
         // A predecessor may have come to an end in this very transaction.
         rung.extend(settle::Dependents::of(&self.tenant).release(tx, resource.key, self.now)?);
         Ok(rung)
+    }
+
+    /// A membership that came or went since the judgement: judge again.
+    fn check_groups(&self, tx: &Tx<'_>, resource: &Resource) -> Result<(), Failure> {
+        if !self.judged.iter().any(|judged| judged.target.rules.uses_groups()) {
+            return Ok(());
+        }
+        let groups = group_refs(tx.groups_of(&self.tenant.name, &resource.id)?);
+        if groups == self.around.groups { Ok(()) } else { Err(Failure::Again) }
     }
 
     /// Reserves a value of each pool that an account uses. If it is not the value that was assumed, the document is judged
@@ -129,8 +143,12 @@ impl Consequences {
         let mut assigned = self.around.assigned.clone();
         for name in used {
             let Some(config) = self.tenant.pools.get(name) else { continue };
-            let value = tx.reserve(&self.tenant.name, name, &config.ranges, resource.key, self.now)?;
-            assigned.insert(name.to_owned(), value);
+            match tx.reserve(&self.tenant.name, name, &config.ranges, resource.key, self.now) {
+                Ok(value) => assigned.insert(name.to_owned(), value),
+                // The worker parks the account until there is one.
+                Err(StoreError::PoolEmpty { .. }) if !self.refuses => None,
+                Err(error) => return Err(error.into()),
+            };
         }
         if assigned == self.around.assigned {
             return Ok(None);
@@ -231,7 +249,7 @@ impl Consequences {
             Failure::Refused(refusal.into())
         };
         if holder.state == ResourceState::Live {
-            return if target.settings.required {
+            return if target.settings.required && self.refuses {
                 Err(held("another user of this bridge has the same value"))
             } else {
                 self.park_without_key(tx, resource, target, want, "another user of this bridge has the same value")
@@ -248,7 +266,9 @@ impl Consequences {
             return Ok(());
         }
         match target.settings.adopt {
-            Adopt::Never if target.settings.required => Err(held("it belonged to a user that was deleted")),
+            Adopt::Never if target.settings.required && self.refuses => {
+                Err(held("it belonged to a user that was deleted"))
+            }
             Adopt::Never | Adopt::Match | Adopt::Review => {
                 let text = "the account of a deleted user has this key; link it by hand or change the value";
                 self.park_without_key(tx, resource, target, want, text)
@@ -268,6 +288,15 @@ impl Consequences {
         let parked = Want { state: AccountState::Parked, natural_key: None, reason, ..want.clone() };
         tx.want(resource.key, &target.name, &parked, self.now)?;
         Ok(())
+    }
+}
+
+/// Whether an account is not, or may not be, what the document means for it.
+pub(super) fn concerns(resource: &Resource, judged: &Judged, rows: &[Row]) -> bool {
+    let Judged { target, mapping } = judged;
+    match rows.iter().find(|row| row.target == target.name) {
+        None => resource.active && resource.state == ResourceState::Live,
+        Some(row) => !is_left_alone(row, &duty::expectation(resource, mapping, &target.settings)),
     }
 }
 

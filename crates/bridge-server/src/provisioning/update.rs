@@ -3,31 +3,40 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bridge_mapping::GroupRef;
-use bridge_store::{Account as Row, AccountState, Doubt, Resource, ResourceState};
+use bridge_store::{Account as Row, AccountState, Resource, ResourceState, StoreError};
 use jiff::Timestamp;
-use scim_model::{Context, Draft, accept};
+use scim_model::{Context, Draft, ResourceType, accept};
 use serde_json::Value;
 
-use super::create::assume_free_values;
 use super::judge::{Judged, Surroundings, judge, refuse};
 use super::open::Answered;
 use super::transaction::{Consequences, Failure};
+use super::view::show;
 use super::wait::{self, Waited};
-use super::{Caller, Received, Shown, journal, live, resource_type_of, show, tenant};
+use super::{Ask, Shown, check_version, groups, journal, live, resource_type_of, surroundings, tenant};
 use crate::bridge::Bridge;
 use crate::error::ApiError;
 use crate::landscape::{Target, Tenant};
 
 /// A race on the version reads, changes and judges again so many times.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
 /// What a client wants to do with a resource.
 #[derive(Debug, Clone)]
-enum Change {
+pub(super) enum Change {
     Replace(Value),
     Patch(Value),
     Delete,
+}
+
+impl Change {
+    /// What the client sent.
+    pub(super) fn body(&self) -> Option<&Value> {
+        match self {
+            Self::Replace(body) | Self::Patch(body) => Some(body),
+            Self::Delete => None,
+        }
+    }
 }
 
 /// PUT.
@@ -36,14 +45,12 @@ enum Change {
 /// Those of [`super::create`], 404 for an unknown id, 412 if `if_match` names another version.
 pub async fn replace(
     bridge: &Bridge,
-    caller: &Caller,
-    received: &Received,
-    resource_type: &str,
+    ask: &Ask<'_>,
     id: &str,
     body: Value,
     if_match: Option<&str>,
 ) -> Result<Shown, ApiError> {
-    write(bridge, caller, received, resource_type, id, Change::Replace(body), if_match).await
+    write(bridge, ask, id, Change::Replace(body), if_match).await
 }
 
 /// PATCH.
@@ -52,47 +59,36 @@ pub async fn replace(
 /// Those of [`replace`].
 pub async fn patch(
     bridge: &Bridge,
-    caller: &Caller,
-    received: &Received,
-    resource_type: &str,
+    ask: &Ask<'_>,
     id: &str,
     body: Value,
     if_match: Option<&str>,
 ) -> Result<Shown, ApiError> {
-    write(bridge, caller, received, resource_type, id, Change::Patch(body), if_match).await
+    write(bridge, ask, id, Change::Patch(body), if_match).await
 }
 
 /// DELETE. The resource is gone for clients at once; its accounts follow.
 ///
 /// # Errors
 /// 404 for an unknown id, 412 if `if_match` names another version.
-pub async fn delete(
-    bridge: &Bridge,
-    caller: &Caller,
-    received: &Received,
-    resource_type: &str,
-    id: &str,
-    if_match: Option<&str>,
-) -> Result<(), ApiError> {
-    write(bridge, caller, received, resource_type, id, Change::Delete, if_match).await.map(|_| ())
+pub async fn delete(bridge: &Bridge, ask: &Ask<'_>, id: &str, if_match: Option<&str>) -> Result<(), ApiError> {
+    write(bridge, ask, id, Change::Delete, if_match).await.map(drop)
 }
 
 async fn write(
     bridge: &Bridge,
-    caller: &Caller,
-    received: &Received,
-    resource_type: &str,
+    ask: &Ask<'_>,
     id: &str,
     change: Change,
     if_match: Option<&str>,
 ) -> Result<Shown, ApiError> {
-    let tenant = tenant(bridge, caller)?;
-    let masked = match &change {
-        Change::Replace(body) | Change::Patch(body) => Some(journal::mask_secrets(&tenant.users, body)),
-        Change::Delete => None,
-    };
-    let update = Update { bridge, caller, received, tenant: &tenant, resource_type, id, change, if_match, masked };
-    update.run().await
+    let tenant = tenant(bridge, ask.caller)?;
+    let kind = resource_type_of(&tenant, ask.resource_type)?;
+    if kind.has_members() {
+        return groups::change(bridge, ask, &tenant, kind, id, &change, if_match).await;
+    }
+    let masked = change.body().map(|body| journal::mask_secrets(&tenant.users, body));
+    Update { bridge, ask, tenant: &tenant, kind, id, change, if_match, masked }.run().await
 }
 
 /// Nobody gets a turn at the resource.
@@ -105,10 +101,9 @@ pub(super) fn too_busy() -> ApiError {
 
 struct Update<'a> {
     bridge: &'a Bridge,
-    caller: &'a Caller,
-    received: &'a Received,
+    ask: &'a Ask<'a>,
     tenant: &'a Arc<Tenant>,
-    resource_type: &'a str,
+    kind: &'a ResourceType,
     id: &'a str,
     change: Change,
     if_match: Option<&'a str>,
@@ -138,7 +133,7 @@ impl Update<'_> {
             Err(why) => Err(why),
         };
         if let Err(why) = &answer {
-            journal::denied(self.bridge, self.caller, self.received, self.masked.clone(), why).await;
+            journal::denied(self.bridge, self.ask.caller, self.ask.received, self.masked.clone(), why).await;
         }
         answer
     }
@@ -162,15 +157,19 @@ impl Update<'_> {
 
     /// The resource as it is now; from here on its document is one that was answered.
     async fn answer(&self, resource: Resource) -> Result<Shown, ApiError> {
-        let kind = resource_type_of(self.tenant, self.resource_type)?;
-        let now = self.bridge.store.read(|db| db.resource_by_key(resource.key)).await?.unwrap_or(resource.clone());
+        let read = self.bridge.store.read(|db| {
+            let now = db.resource_by_key(resource.key)?.unwrap_or_else(|| resource.clone());
+            let shown = show(db, self.tenant, self.kind, &now, self.ask.view)?;
+            Ok::<_, StoreError>((now, shown))
+        });
+        let (now, shown) = read.await?;
         if now.version == resource.version || now.state != ResourceState::Live {
             self.bridge.unanswered.end(resource.key);
         } else {
             let answered = Answered { document: resource.document.clone(), active: resource.active };
             self.bridge.unanswered.answered(resource.key, answered);
         }
-        Ok(show(self.tenant, kind, &now, None))
+        Ok(shown)
     }
 
     async fn store_in_turn(&self) -> Result<Stored, ApiError> {
@@ -187,8 +186,8 @@ impl Update<'_> {
 
     async fn store(&self) -> Result<Stored, Failure> {
         let basis = self.bridge.store.read(|db| self.basis(db)).await?;
-        self.check_version(&basis.resource)?;
-        let kind = resource_type_of(self.tenant, self.resource_type)?;
+        check_version(&basis.resource, self.if_match)?;
+        let kind = self.kind;
         let current = &basis.resource.document;
         let draft = match &self.change {
             Change::Delete => return self.store_delete(basis).await,
@@ -210,10 +209,9 @@ impl Update<'_> {
         if is_active {
             refuse(&judged, &around)?;
         }
-        let kind = resource_type_of(self.tenant, self.resource_type)?;
-        let values = self.bridge.store.indexed_values(&self.tenant.name, kind, &draft.document);
+        let values = self.bridge.store.indexed_values(&self.tenant.name, self.kind, &draft.document);
         let now = self.bridge.clock.now();
-        let entry = journal::entry(self.caller, self.received, self.masked.clone(), &draft.notes, 200, now);
+        let entry = journal::entry(self.ask.caller, self.ask.received, self.masked.clone(), &draft.notes, 200, now);
         let before = Answered { document: resource.document.clone(), active: resource.active };
         let (key, version, document) = (resource.key, resource.version, draft.document);
         let consequences = Consequences {
@@ -245,7 +243,7 @@ impl Update<'_> {
         let Basis { resource, rows, around } = basis;
         let now = self.bridge.clock.now();
         let judged = judge(self.tenant, &resource.id, &resource.document, &around);
-        let entry = journal::entry(self.caller, self.received, None, &[], 204, now);
+        let entry = journal::entry(self.ask.caller, self.ask.received, None, &[], 204, now);
         let consequences = Consequences { entry: Some(entry), ..self.consequences("delete", judged, around, now) };
         let (key, version) = (resource.key, resource.version);
         let deleted = Resource { state: ResourceState::Deleted, ..resource };
@@ -257,6 +255,7 @@ impl Update<'_> {
                     return Err(Failure::Again);
                 }
                 let rung = consequences.store(tx, &deleted)?;
+                groups::leave_groups(tx, &deleted, now)?;
                 Ok((deleted.clone(), rung))
             })
             .await;
@@ -265,35 +264,11 @@ impl Update<'_> {
     }
 
     fn basis(&self, db: &bridge_store::Db<'_>) -> Result<Basis, Failure> {
-        let found = db.resource_by_id(&self.tenant.name, self.resource_type, self.id)?;
-        let resource = live(found, self.resource_type, self.id)?;
+        let found = db.resource_by_id(&self.tenant.name, &self.kind.name, self.id)?;
+        let resource = live(found, &self.kind.name, self.id)?;
         let rows = db.accounts_of(resource.key)?;
-        let groups = db.groups_of(&self.tenant.name, &resource.id)?;
-        let assigned = db.assignments_of(resource.key)?;
-        let has_account = |row: &&Row| row.remote_id.is_some() || row.doubt == Doubt::Create;
-        let mut around = Surroundings {
-            groups: groups
-                .into_iter()
-                .map(|group| GroupRef { id: group.id, display_name: group.display_name })
-                .collect(),
-            assigned: assigned.into_iter().map(|assignment| (assignment.pool, assignment.value)).collect(),
-            supplied: BTreeSet::new(),
-            has_account: rows.iter().filter(has_account).map(|row| row.target.clone()).collect(),
-        };
-        assume_free_values(db, self.tenant, &mut around, self.bridge.clock.now())?;
+        let around = surroundings(db, self.tenant, &resource, &rows, self.bridge.clock.now())?;
         Ok(Basis { resource, rows, around })
-    }
-
-    /// 412 only where the client named a version (RFC 7644 section 3.14).
-    fn check_version(&self, resource: &Resource) -> Result<(), ApiError> {
-        let Some(wanted) = self.if_match else { return Ok(()) };
-        let current = format!("W/\"{}\"", resource.version);
-        let is_named = |tag: &str| tag == "*" || tag.trim_start_matches("W/") == current.trim_start_matches("W/");
-        if wanted.split(',').map(str::trim).any(is_named) {
-            Ok(())
-        } else {
-            Err(ApiError::Scim(scim_model::ScimError::precondition_failed()))
-        }
     }
 
     /// An update that a required target refused: the last document that was answered 2xx is in force again. If another
@@ -318,8 +293,7 @@ impl Update<'_> {
             return Err(Failure::Again);
         }
         let judged = judge(self.tenant, &resource.id, &before.document, &around);
-        let kind = resource_type_of(self.tenant, self.resource_type)?;
-        let values = self.bridge.store.indexed_values(&self.tenant.name, kind, &before.document);
+        let values = self.bridge.store.indexed_values(&self.tenant.name, self.kind, &before.document);
         let now = self.bridge.clock.now();
         let consequences = self.consequences("restore", judged, around, now);
         let (key, version) = (resource.key, resource.version);
@@ -347,8 +321,9 @@ impl Update<'_> {
             supplied: BTreeMap::new(),
             sealer: self.bridge.sealer.clone(),
             entry: None,
-            actor: self.caller.connection.clone(),
+            actor: self.ask.caller.connection.clone(),
             action,
+            refuses: true,
             now,
         }
     }

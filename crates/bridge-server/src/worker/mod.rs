@@ -33,6 +33,7 @@ use crate::bridge::{Bridge, Epoch};
 use crate::clock::later;
 use crate::config::Mode;
 use crate::landscape::{Target, Tenant};
+use crate::provisioning::group_refs;
 
 pub use condition::Condition;
 pub use lane::Lane;
@@ -183,11 +184,10 @@ pub(crate) async fn load(bridge: &Bridge, resource: i64) -> Result<Option<Loaded
         .store
         .read(|db| {
             let Some(resource) = db.resource_by_key(resource)? else { return Ok(None) };
-            let groups = db.groups_of(&resource.tenant, &resource.id)?;
-            let groups = groups.into_iter().map(|group| GroupRef { id: group.id, display_name: group.display_name });
+            let groups = group_refs(db.groups_of(&resource.tenant, &resource.id)?);
             let assigned = db.assignments_of(resource.key)?;
             let assigned = assigned.into_iter().map(|assignment| (assignment.pool, assignment.value));
-            Ok(Some(Loaded { groups: groups.collect(), assigned: assigned.collect(), resource }))
+            Ok(Some(Loaded { groups, assigned: assigned.collect(), resource }))
         })
         .await
 }

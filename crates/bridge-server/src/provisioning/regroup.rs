@@ -1,0 +1,249 @@
+//! What a change of groups means for the accounts of their members (DESIGN section 6, "Group writes").
+//!
+//! A group write leaves rows in the backlog, in its own transaction. One task takes them up, maps the touched users with the
+//! groups they are in now, a slice at a time, and raises `wanted` where an account changes; an equal digest costs no call.
+//! A crash loses nothing: what is left of a job is in its row.
+//!
+//! Users are mapped outside the transaction that raises `wanted`. That is safe: whoever changes a user, or its groups,
+//! in between has mapped it with these groups ([`Consequences`] checks that), or has left a later job behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridge_store::{Backlog, Db, Resource, ResourceState, StoreError, Tx, Want};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tracing::{error, warn};
+
+use super::judge::{Judged, Surroundings, judge};
+use super::surroundings;
+use super::transaction::{Consequences, Failure, concerns};
+use crate::bridge::Bridge;
+use crate::clock::later;
+use crate::landscape::{Target, Tenant};
+
+/// The kind of these jobs in the backlog.
+const KIND: &str = "regroup";
+
+/// Users that are mapped, and written, at once: other writes wait no longer than for these.
+const SLICE: usize = 100;
+
+/// How long the task rests after the store failed it.
+const AFTER_STORE_ERROR: Duration = Duration::from_secs(1);
+
+/// What a group write changed.
+pub(super) struct Touched {
+    /// Its name, by which rules know it: all its members are concerned.
+    pub(super) all: bool,
+    /// Ids of those who came or went.
+    pub(super) members: BTreeSet<String>,
+}
+
+/// What a row of the backlog asks for. Its subject is the group.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Job {
+    /// These members; without them all members of the group, from the row's position on.
+    members: Option<Vec<String>>,
+    /// Groups on the way to this one: who meets them again goes in a circle.
+    through: BTreeSet<i64>,
+    /// The group was deleted: its rows go, and after the last of them the group itself. Jobs of before must not do that,
+    /// they may have come on another way and pass members over.
+    purge: bool,
+}
+
+/// Writes down what a group write means for others. Nothing, where no rule of the tenant asks about groups.
+pub(super) fn remember(
+    tx: &mut Tx<'_>,
+    tenant: &Tenant,
+    group: &Resource,
+    touched: &Touched,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // The rows of a deleted group have to go in any case.
+    if !uses_groups(tenant) && group.state == ResourceState::Live {
+        return Ok(());
+    }
+    let members: Vec<&String> = touched.members.iter().collect();
+    for slice in members.chunks(SLICE) {
+        let members = Some(slice.iter().map(|member| (*member).clone()).collect());
+        add(tx, &tenant.name, group.key, &Job { members, ..Job::default() }, now)?;
+    }
+    if touched.all {
+        let purge = group.state == ResourceState::Deleted;
+        add(tx, &tenant.name, group.key, &Job { purge, ..Job::default() }, now)?;
+    }
+    Ok(())
+}
+
+fn add(tx: &mut Tx<'_>, tenant: &str, group: i64, job: &Job, now: Timestamp) -> Result<(), StoreError> {
+    let detail = serde_json::to_value(job).map_err(|error| StoreError::Internal(error.to_string()))?;
+    let row = Backlog {
+        key: 0,
+        tenant: tenant.to_owned(),
+        kind: KIND.to_owned(),
+        subject: group,
+        position: String::new(),
+        detail: Some(detail),
+        created: now,
+    };
+    tx.add_backlog(&row).map(drop)
+}
+
+fn uses_groups(tenant: &Tenant) -> bool {
+    tenant.targets.values().any(|target| target.rules.uses_groups())
+}
+
+/// Takes up what group writes left, until the bridge stops.
+pub(crate) async fn run(bridge: Arc<Bridge>) {
+    while !bridge.is_stopping() {
+        match step(&bridge).await {
+            Ok(true) => {}
+            Ok(false) => tokio::select! {
+                () = bridge.stopped() => return,
+                () = bridge.regroup.notified() => {}
+            },
+            Err(error) => {
+                error!(%error, "The members of a changed group could not be looked at, this is tried again");
+                tokio::select! {
+                    () = bridge.stopped() => return,
+                    () = bridge.clock.sleep_until(later(bridge.clock.now(), AFTER_STORE_ERROR)) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Deals with the next slice. Returns whether there was one.
+pub(crate) async fn step(bridge: &Bridge) -> Result<bool, StoreError> {
+    let Some(row) = bridge.store.read(|db| db.next_backlog(KIND)).await? else { return Ok(false) };
+    let job: Job = serde_json::from_value(row.detail.clone().unwrap_or_default())
+        .map_err(|error| StoreError::Corrupt(format!("a job of the backlog: {error}")))?;
+    let tenant = bridge.tenant(&row.tenant);
+    if tenant.is_none() {
+        warn!(tenant = %row.tenant, "A group of a tenant that is not in the configuration changed; its members are left alone");
+    }
+    let (now, looked_at) = (bridge.clock.now(), row.clone());
+    let slice = {
+        let (tenant, job) = (tenant.clone(), job.clone());
+        bridge.store.scan(move |db| look(db, tenant.as_deref(), &looked_at, &job, now)).await?
+    };
+    let through: BTreeSet<i64> = job.through.iter().copied().chain([row.subject]).collect();
+    let moved: Vec<(Resource, Consequences)> = match &tenant {
+        Some(tenant) => slice.users.into_iter().map(|user| consequences(bridge, tenant, user, now)).collect(),
+        None => Vec::new(),
+    };
+    let (groups, members, is_last) = (slice.groups, slice.members, slice.is_last);
+    let purge = job.purge;
+    let rung = bridge
+        .store
+        .write(move |tx| {
+            let mut rung = Vec::new();
+            for (user, consequences) in &moved {
+                rung.extend(raise(tx, user, consequences, now)?);
+            }
+            for group in groups.iter().filter(|group| !through.contains(group)) {
+                add(tx, &row.tenant, *group, &Job { through: through.clone(), ..Job::default() }, now)?;
+            }
+            if purge {
+                tx.remove_members(row.subject, &members)?;
+                if is_last {
+                    tx.purge_resource(row.subject)?;
+                }
+            }
+            match members.last().filter(|_| !is_last) {
+                Some(last) => tx.advance_backlog(row.key, last)?,
+                None => tx.finish_backlog(row.key)?,
+            };
+            Ok::<_, StoreError>(rung)
+        })
+        .await?;
+    rung.iter().for_each(|target: &Arc<Target>| target.lane.ring());
+    Ok(true)
+}
+
+/// Members that were looked at.
+struct Slice {
+    /// Their ids, in order.
+    members: Vec<String>,
+    /// Whether none come after them.
+    is_last: bool,
+    /// The users among them whose accounts are not what they should be.
+    users: Vec<Moved>,
+    /// The groups among them.
+    groups: Vec<i64>,
+}
+
+/// A user whose accounts are not what they should be.
+struct Moved {
+    user: Resource,
+    around: Surroundings,
+    judged: Vec<Judged>,
+}
+
+fn look(db: &Db<'_>, tenant: Option<&Tenant>, row: &Backlog, job: &Job, now: Timestamp) -> Result<Slice, StoreError> {
+    let members = match &job.members {
+        Some(members) => members.clone(),
+        None => db.members_of(row.subject, &row.position, SLICE)?.into_iter().map(|member| member.value).collect(),
+    };
+    let is_last = job.members.is_some() || members.len() < SLICE;
+    let mut slice = Slice { members, is_last, users: Vec::new(), groups: Vec::new() };
+    let Some(tenant) = tenant.filter(|tenant| uses_groups(tenant)) else { return Ok(slice) };
+    for id in &slice.members {
+        if let Some(group) = db.resource_by_id(&tenant.name, "Group", id)? {
+            slice.groups.push(group.key);
+            continue;
+        }
+        let user = db.resource_by_id(&tenant.name, "User", id)?.filter(|user| user.state == ResourceState::Live);
+        let Some(user) = user else { continue };
+        let rows = db.accounts_of(user.key)?;
+        let around = surroundings(db, tenant, &user, &rows, now)?;
+        let judged = judge(tenant, &user.id, &user.document, &around);
+        if judged.iter().any(|judged| concerns(&user, judged, &rows)) {
+            slice.users.push(Moved { user, around, judged });
+        }
+    }
+    Ok(slice)
+}
+
+fn consequences(bridge: &Bridge, tenant: &Arc<Tenant>, moved: Moved, now: Timestamp) -> (Resource, Consequences) {
+    let Moved { user, around, judged } = moved;
+    let consequences = Consequences {
+        tenant: tenant.clone(),
+        judged,
+        around,
+        supplied: BTreeMap::new(),
+        sealer: bridge.sealer.clone(),
+        entry: None,
+        actor: "bridge".to_owned(),
+        action: "regroup",
+        refuses: false,
+        now,
+    };
+    (user, consequences)
+}
+
+/// Raises `wanted` of one user's accounts, unless somebody else has judged it meanwhile.
+fn raise(
+    tx: &mut Tx<'_>,
+    user: &Resource,
+    consequences: &Consequences,
+    now: Timestamp,
+) -> Result<Vec<Arc<Target>>, StoreError> {
+    let current = tx.resource_by_key(user.key)?;
+    if current.is_none_or(|current| current.version != user.version) {
+        return Ok(Vec::new());
+    }
+    match consequences.store_duties(tx, user) {
+        Ok(rung) => Ok(rung),
+        Err(Failure::Again) => Ok(Vec::new()),
+        Err(Failure::Refused(why)) => {
+            // The worker finds the same and parks the account with its reason; the other members go on.
+            warn!(resource.id = %user.id, %why, "A change of groups cannot be carried out for one of its members");
+            for row in tx.accounts_of(user.key)? {
+                tx.want(user.key, &row.target, &Want::due(now), now)?;
+            }
+            Ok(consequences.tenant.targets.values().cloned().collect())
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A resource as clients see it: what is stored, and what is derived from other rows (RFC 7643 sections 3.1 and 4.1.2).
+//!
+//! A user's `groups` come from the members of groups, a group's `members` from a row each, the state of the targets from
+//! the accounts. Each costs a read, so it is made only for whoever asks.
+
+use bridge_store::{Account as Row, Db, GroupOf, NamedMember, Resource, StoreError};
+use jiff::Timestamp;
+use scim_filter::Filter;
+use scim_model::{Meta, PROVISIONING_URN, Projection, ResourceType, complete};
+use serde_json::{Map, Value, json};
+
+use crate::landscape::Tenant;
+
+/// Members that are read along with their group; more of them follow page by page ([`MoreMembers`]).
+const FIRST_MEMBERS: usize = 200;
+
+/// Members on each further page.
+const MEMBERS: usize = 1000;
+
+/// Which derived attributes are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct View {
+    /// The groups of a user.
+    pub groups: bool,
+    /// The members of a group.
+    pub members: bool,
+    /// The state of a user's accounts.
+    pub targets: bool,
+}
+
+impl View {
+    /// What an answer with this projection shows.
+    #[must_use]
+    pub fn of(kind: &ResourceType, projection: &Projection) -> Self {
+        let shows = |name| projection.shows(kind, name);
+        Self { groups: shows("groups"), members: shows("members"), targets: shows(PROVISIONING_URN) }
+    }
+
+    /// What a filter must see to be decided.
+    fn of_filter(filter: &Filter) -> Self {
+        let paths = filter.paths();
+        let names = |name| paths.iter().any(|path| path.is(name));
+        let is_provisioning = |urn: &String| urn.eq_ignore_ascii_case(PROVISIONING_URN);
+        Self {
+            groups: names("groups"),
+            members: names("members"),
+            targets: paths.iter().any(|path| path.schema.as_ref().is_some_and(is_provisioning)),
+        }
+    }
+}
+
+/// A resource as it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// The complete resource, before any projection. The members of a group stand last.
+    pub resource: Map<String, Value>,
+    /// Counts the changes.
+    pub version: i64,
+    /// Its absolute address.
+    pub location: String,
+    /// When it was last changed.
+    pub modified: Timestamp,
+    /// The members that follow those in `resource`; none if these are all.
+    pub more_members: Option<MoreMembers>,
+}
+
+/// Where the rest of a group's members begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoreMembers {
+    group: i64,
+    after: String,
+}
+
+/// A resource as clients see it.
+pub(super) fn show(
+    db: &Db<'_>,
+    tenant: &Tenant,
+    kind: &ResourceType,
+    resource: &Resource,
+    view: View,
+) -> Result<Shown, StoreError> {
+    let mut shown = without_members(db, tenant, kind, resource, view)?;
+    if view.members && kind.has_members() {
+        let page = db.named_members_of(resource.key, "", FIRST_MEMBERS)?;
+        shown.more_members = rest(resource.key, &page, FIRST_MEMBERS);
+        put_members(&mut shown.resource, tenant, page);
+    }
+    Ok(shown)
+}
+
+/// A resource as a filter sees it: whatever it asks about, and all of that.
+pub(super) fn show_to_filter(
+    db: &Db<'_>,
+    tenant: &Tenant,
+    kind: &ResourceType,
+    resource: &Resource,
+    filter: &Filter,
+) -> Result<Map<String, Value>, StoreError> {
+    let view = View::of_filter(filter);
+    let mut shown = without_members(db, tenant, kind, resource, view)?;
+    if view.members && kind.has_members() {
+        put_members(&mut shown.resource, tenant, all_members(db, resource.key)?);
+    }
+    Ok(shown.resource)
+}
+
+/// The next page of members, as they stand in the list, and where the one after it begins.
+pub(super) fn next_members(
+    db: &Db<'_>,
+    tenant: &Tenant,
+    more: &MoreMembers,
+) -> Result<(Vec<Value>, Option<MoreMembers>), StoreError> {
+    let page = db.named_members_of(more.group, &more.after, MEMBERS)?;
+    let more = rest(more.group, &page, MEMBERS);
+    Ok((page.into_iter().map(|member| member_value(tenant, member)).collect(), more))
+}
+
+/// All members of a group, in the order of their ids.
+pub(super) fn all_members(db: &Db<'_>, group: i64) -> Result<Vec<NamedMember>, StoreError> {
+    let mut members = db.named_members_of(group, "", MEMBERS)?;
+    let mut read = members.len();
+    while read == MEMBERS
+        && let Some(last) = members.last()
+    {
+        let page = db.named_members_of(group, &last.value, MEMBERS)?;
+        read = page.len();
+        members.extend(page);
+    }
+    Ok(members)
+}
+
+fn rest(group: i64, page: &[NamedMember], limit: usize) -> Option<MoreMembers> {
+    let last = page.last().filter(|_| page.len() == limit)?;
+    Some(MoreMembers { group, after: last.value.clone() })
+}
+
+fn put_members(resource: &mut Map<String, Value>, tenant: &Tenant, members: Vec<NamedMember>) {
+    if !members.is_empty() {
+        let members = members.into_iter().map(|member| member_value(tenant, member)).collect();
+        resource.insert("members".to_owned(), members);
+    }
+}
+
+/// An element of `members`. What the client named and nobody knows (yet) is shown as it was named.
+pub(super) fn member_value(tenant: &Tenant, member: NamedMember) -> Value {
+    let NamedMember { value, kind, is_known, display } = member;
+    let address = kind.as_ref().filter(|_| is_known).and_then(|kind| reference(tenant, kind, &value));
+    let parts = [
+        ("value", Some(Value::from(value))),
+        ("$ref", address),
+        ("display", display.map(Value::from)),
+        ("type", kind.map(Value::from)),
+    ];
+    parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?))).collect()
+}
+
+/// An element of `groups`.
+fn group_value(tenant: &Tenant, group: &GroupOf) -> Value {
+    let mut element = Map::new();
+    element.insert("value".to_owned(), Value::from(group.id.as_str()));
+    if let Some(reference) = reference(tenant, "Group", &group.id) {
+        element.insert("$ref".to_owned(), reference);
+    }
+    element.insert("display".to_owned(), Value::from(group.display_name.as_str()));
+    element.insert("type".to_owned(), Value::from(if group.is_direct { "direct" } else { "indirect" }));
+    Value::Object(element)
+}
+
+/// The absolute address of a resource.
+fn reference(tenant: &Tenant, kind: &str, id: &str) -> Option<Value> {
+    let endpoint = &tenant.resource_type(kind)?.endpoint;
+    Some(Value::from(format!("{}/{endpoint}/{id}", tenant.base_url)))
+}
+
+fn without_members(
+    db: &Db<'_>,
+    tenant: &Tenant,
+    kind: &ResourceType,
+    resource: &Resource,
+    view: View,
+) -> Result<Shown, StoreError> {
+    let location = format!("{}/{}/{}", tenant.base_url, kind.endpoint, resource.id);
+    let meta = Meta {
+        created: resource.created,
+        last_modified: resource.modified,
+        version: resource.version,
+        location: location.clone(),
+        resource_type: kind.name.clone(),
+    };
+    let mut derived = Map::new();
+    if view.groups && !kind.has_members() {
+        let groups = db.groups_of(&tenant.name, &resource.id)?;
+        if !groups.is_empty() {
+            derived.insert("groups".to_owned(), groups.iter().map(|group| group_value(tenant, group)).collect());
+        }
+    }
+    if view.targets && kind.extension(PROVISIONING_URN).is_some() {
+        let rows = db.accounts_of(resource.key)?;
+        derived.insert(PROVISIONING_URN.to_owned(), json!({ "targets": target_states(tenant, &rows) }));
+    }
+    Ok(Shown {
+        resource: complete(kind, &resource.id, &resource.document, &meta, derived),
+        version: resource.version,
+        location,
+        modified: resource.modified,
+        more_members: None,
+    })
+}
+
+/// `targets[{name, kind, state, remoteId, lastError, updated}]` of the provisioning extension.
+fn target_states(tenant: &Tenant, rows: &[Row]) -> Value {
+    let state = |row: &Row| {
+        let mut state = Map::new();
+        state.insert("name".to_owned(), Value::from(row.target.as_str()));
+        if let Some(target) = tenant.targets.get(&row.target) {
+            state.insert("kind".to_owned(), Value::from(target.settings.kind.name()));
+        }
+        state.insert("state".to_owned(), Value::from(row.state.as_str()));
+        if let Some(remote_id) = &row.remote_id {
+            state.insert("remoteId".to_owned(), Value::from(remote_id.as_str()));
+        }
+        if let Some(reason) = &row.reason {
+            state.insert("lastError".to_owned(), Value::from(format!("{} [{}]", reason.text, reason.code)));
+        }
+        state.insert("updated".to_owned(), Value::from(row.updated.to_string()));
+        Value::Object(state)
+    };
+    rows.iter().map(state).collect()
+}

@@ -171,7 +171,9 @@ async fn the_readme_shows_errors_as_the_bridge_words_them() {
 
     let unknown = bridge.get("/Users?filter=userName%20is%20%22ann%22").await.has_status(400);
     show("A filter that cannot be read", &unknown);
-    show("Groups", &bridge.post("/Groups", json!({"displayName": "Sales"})).await);
+    let sales = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Sales"});
+    let _ = bridge.post("/Groups", sales.clone()).await.has_status(201);
+    show("A group whose name another one has", &bridge.post("/Groups", sales).await.has_status(409));
     made.truncate(made.trim_end().len());
     made.push_str("\n```\n\n");
     check_section("errors", &made);

@@ -1,5 +1,5 @@
-//! What has to happen without anybody asking: old journal entries go, and a create that was rejected long ago is given up
-//! (DESIGN, section 6: after 30 days `on_delete` applies).
+//! What has to happen without anybody asking: old journal entries go, a create that was rejected long ago is given up
+//! (DESIGN, section 6: after 30 days `on_delete` applies), and an attribute that is newly indexed gets its index.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,21 @@ pub async fn tidy(bridge: &Bridge, now: Timestamp) -> Result<(), StoreError> {
     let days = bridge.landscape().config.store.journal_days;
     let before = earlier(now, Duration::from_secs(u64::from(days) * 24 * 60 * 60));
     while bridge.store.write(move |tx| tx.prune(before)).await?.more {}
-    give_up_rejected(bridge, now).await
+    give_up_rejected(bridge, now).await?;
+    index(bridge).await
+}
+
+/// Goes through the resources of before, where the configuration names a further attribute to index.
+async fn index(bridge: &Bridge) -> Result<(), StoreError> {
+    for tenant in bridge.landscape().tenants() {
+        for resource_type in tenant.catalog.resource_types() {
+            let resources = bridge.store.reindex(&tenant.name, resource_type).await?;
+            if resources > 0 {
+                info!(tenant = %tenant.name, resources, "Attributes that are newly indexed can be searched fast now");
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn give_up_rejected(bridge: &Bridge, now: Timestamp) -> Result<(), StoreError> {

@@ -23,6 +23,22 @@ async fn what_was_not_done_before_a_restart_is_done_after_it() {
 }
 
 #[tokio::test]
+async fn an_attribute_that_is_newly_indexed_is_indexed_for_users_of_before_too() {
+    let bridge = Bridge::start().await;
+    bridge.post("/Users", ann()).await.has_status(201);
+    let setup = Setup { store: r#"index = ["name.familyName"]"#.to_owned(), ..Setup::default() };
+    let bridge = bridge.restart_with(setup).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while bridge.running.bridge.store.read(|db| db.meta("index/default/User")).await.unwrap().is_none() {
+        assert!(Instant::now() < deadline, "the index is made in the background");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let found = bridge.get("/Users?filter=name.familyName+eq+%22roe%22").await.has_status(200);
+    assert_eq!(found.body["totalResults"], 1);
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_target_that_holds_accounts_cannot_vanish_from_the_configuration() {
     let bridge = Bridge::start().await;
     let id = bridge.post("/Users", ann()).await.has_status(201).id();

@@ -11,6 +11,7 @@ use tracing::info;
 use crate::alerts::Alerts;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Mode, StoreUrl};
+use crate::connections::{self, Connections};
 use crate::housekeeping;
 use crate::landscape::{Landscape, LandscapeError, Target, Tenant};
 use crate::provisioning::{self, OpenRequests, ResourceLocks, Unanswered};
@@ -31,6 +32,8 @@ pub struct Bridge {
     pub(crate) open_requests: OpenRequests,
     pub(crate) locks: ResourceLocks,
     pub(crate) unanswered: Unanswered,
+    /// Who speaks at the other end of each connection.
+    pub connections: Connections,
     /// Rung when a group changed.
     pub(crate) regroup: Notify,
     landscape: RwLock<Arc<Landscape>>,
@@ -109,6 +112,7 @@ impl Bridge {
         if left > 0 {
             info!(accounts = left, "Took up accounts that were being worked on when the bridge stopped");
         }
+        let connections = store.scan(|db| Connections::read(db)).await?;
         let bridge = Arc::new(Self {
             store,
             clock,
@@ -118,6 +122,7 @@ impl Bridge {
             open_requests: OpenRequests::default(),
             locks: ResourceLocks::default(),
             unanswered: Unanswered::default(),
+            connections,
             regroup: Notify::new(),
             landscape: RwLock::new(Arc::new(landscape)),
             lanes,
@@ -132,6 +137,7 @@ impl Bridge {
         let mut tasks = bridge.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.spawn(housekeeping::run(bridge.clone()));
         tasks.spawn(provisioning::regroup(bridge.clone()));
+        tasks.spawn(connections::run(bridge.clone()));
         drop(tasks);
         Ok(bridge)
     }

@@ -11,7 +11,7 @@ use bridge_store::Range as PoolRange;
 use scim_model::{Catalog, ResourceType};
 
 use crate::clock::Clock;
-use crate::config::{Config, ConnectorConfig, Mode, PoolConfig, TargetConfig, TenantConfig};
+use crate::config::{Config, ConnectorConfig, Mode, PoolConfig, Profile, TargetConfig, TenantConfig};
 use crate::worker::Lane;
 use crate::worker::waves;
 
@@ -36,6 +36,7 @@ pub struct Tenant {
     pub users: ResourceType,
     /// Its targets that are not retired, by name.
     pub targets: BTreeMap<String, Arc<Target>>,
+    profiles: BTreeMap<String, Profile>,
 }
 
 /// A pool of scarce values.
@@ -183,7 +184,13 @@ impl Tenant {
                 Target { tenant: name.to_owned(), name: target.clone(), settings, rules, connector, after, lane };
             targets.insert(target, Arc::new(built));
         }
-        Ok(Self { name: name.to_owned(), base_url: base_url(public_url, name), catalog, pools, targets, users })
+        let (name, base_url, profiles) = (name.to_owned(), base_url(public_url, name), config.profiles.clone());
+        Ok(Self { name, base_url, catalog, pools, users, targets, profiles })
+    }
+
+    /// What a connection is forgiven.
+    pub fn profile(&self, connection: &str) -> Profile {
+        self.profiles.get(connection).copied().unwrap_or_default()
     }
 
     /// A resource type by its name, `User`, with the extensions that are advertised.

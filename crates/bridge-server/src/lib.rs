@@ -12,6 +12,7 @@ pub mod bridge;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connections;
 pub mod error;
 pub mod housekeeping;
 pub mod landscape;

@@ -125,6 +125,35 @@ impl Quirk {
     }
 }
 
+impl Quirk {
+    /// Whether the RFCs themselves want it taken: attributes that the client cannot write are ignored (RFC 7644 section
+    /// 3.5.1), letter case in names does not count (RFC 7643 section 2.1), and what nobody knows may be ignored.
+    pub fn is_by_the_rfc(self) -> bool {
+        match self {
+            Self::UnknownAttribute | Self::UnknownSchema | Self::ReadOnlyAttribute | Self::OtherCase => true,
+            Self::Schemas
+            | Self::LegacyUrn
+            | Self::OperationCase
+            | Self::OtherName
+            | Self::TextForBoolean
+            | Self::TextForNumber
+            | Self::NumberForText
+            | Self::SingleForList
+            | Self::ListForSingle
+            | Self::TextForComplex
+            | Self::ObjectInText
+            | Self::DottedKey
+            | Self::UrnKey
+            | Self::PathKey
+            | Self::BareEnterpriseAttribute
+            | Self::ElementMade
+            | Self::NothingSelected
+            | Self::RemoveWithValue
+            | Self::NotUnassigned => false,
+        }
+    }
+}
+
 impl fmt::Display for Quirk {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())

@@ -18,6 +18,7 @@
 //! Errors are `application/problem+json` (RFC 9457).
 
 mod accounts;
+mod connections;
 mod gauges;
 mod guard;
 mod health;
@@ -80,6 +81,7 @@ fn admin_routes(config: &mut ServiceConfig) {
         .route(&format!("/accounts{ACCOUNT}/drop"), web::post().to(accounts::drop))
         .route("/tasks", web::get().to(accounts::tasks))
         .route(&format!("/tasks{ACCOUNT}/done"), web::post().to(accounts::task_done))
+        .route("/connections", web::get().to(connections::list))
         .route("/requests", web::get().to(journal::list))
         .route("/requests/{id}", web::get().to(journal::show))
         .route("/links", web::get().to(links::list))

@@ -58,6 +58,9 @@ enum Command {
     /// Which remote account belongs to which resource.
     #[command(subcommand)]
     Link(remote::Link),
+    /// Who speaks at the other end of each connection, in which dialect, what was forgiven.
+    #[command(subcommand)]
+    Connection(remote::Connection),
     /// The database.
     #[command(subcommand)]
     Store(remote::Store),
@@ -128,6 +131,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Task(task) => task.run().await,
         Command::Request(request) => request.run().await,
         Command::Link(link) => link.run().await,
+        Command::Connection(connection) => connection.run().await,
         Command::Store(store) => store.run().await,
     }
 }

@@ -1,4 +1,4 @@
-//! Commands that speak to the admin API of a running bridge: `account`, `task`, `request`, `link`, `store`.
+//! Commands that speak to the admin API of a running bridge: `account`, `task`, `request`, `link`, `connection`, `store`.
 
 use std::path::{Path, PathBuf};
 
@@ -159,6 +159,29 @@ pub(super) enum Link {
     },
 }
 
+/// Who speaks at the other end, in which dialect, what was forgiven.
+#[derive(Debug, Subcommand)]
+pub(super) enum Connection {
+    /// The connections that wrote something.
+    List {
+        #[command(flatten)]
+        remote: Remote,
+        /// Only of this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// One connection, with everything that it was forgiven.
+    Show {
+        #[command(flatten)]
+        remote: Remote,
+        /// The name of the connection, as its tokens have it.
+        connection: String,
+        /// The tenant.
+        #[arg(long, default_value = DEFAULT_TENANT)]
+        tenant: String,
+    },
+}
+
 /// The database.
 #[derive(Debug, Subcommand)]
 pub(super) enum Store {
@@ -235,6 +258,28 @@ impl Link {
                 let path = ["links", &name.tenant, &name.resource, &name.target];
                 let answer = remote.ask(Method::PUT, &path, &[], Some(json!({ "remoteId": remote_id }))).await?;
                 remote.done(&answer)
+            }
+        }
+    }
+}
+
+impl Connection {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::List { remote, tenant } => {
+                let query: Vec<_> = tenant.map(|tenant| ("tenant", tenant)).into_iter().collect();
+                let answer = remote.ask(Method::GET, &["connections"], &query, None).await?;
+                let columns = ["tenant", "connection", "profile", "client", "dialects", "writes", "last"];
+                remote.show(&answer, "connections", &columns)
+            }
+            Self::Show { remote, connection, tenant } => {
+                let query = [("tenant", tenant), ("connection", connection)];
+                let answer = remote.ask(Method::GET, &["connections"], &query, None).await?;
+                let connection = &answer["connections"][0];
+                let out = remote.output();
+                out.json(connection)?;
+                out.line(format_args!("{connection:#}"))?;
+                Ok(Exit::Done)
             }
         }
     }

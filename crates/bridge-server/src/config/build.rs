@@ -103,8 +103,11 @@ impl<'text> Reader<'text> {
         let extensions = self.table::<Vec<TargetKind>>(&table, "extensions").map(Option::unwrap_or_default);
         let pools =
             self.named_tables(&table, path, "pools", |reader, path, value| reader.value::<file::Pool>(path, value));
+        let connections = self.named_tables(&table, path, "connections", |reader, path, value| {
+            reader.value::<file::ConnectionKeys>(path, value)
+        });
         let targets = self.named_tables(&table, path, "targets", Self::target);
-        Some(file::Tenant { extensions: extensions?, pools: pools?, targets: targets? })
+        Some(file::Tenant { extensions: extensions?, pools: pools?, connections: connections?, targets: targets? })
     }
 
     fn target(&mut self, path: &str, target: &Spanned<DeValue<'text>>) -> Option<file::Target> {
@@ -297,7 +300,9 @@ impl<'text> Reader<'text> {
             .collect();
         let targets =
             targets.into_iter().map(|(target, config)| Some((target, config?))).collect::<Option<BTreeMap<_, _>>>()?;
-        let config = TenantConfig { extensions: tenant.extensions, pools: pools.into_iter().collect(), targets };
+        let profiles = tenant.connections.into_iter().map(|(name, keys)| (name, keys.profile)).collect();
+        let pools = pools.into_iter().collect();
+        let config = TenantConfig { extensions: tenant.extensions, pools, profiles, targets };
         Some((name, config))
     }
 

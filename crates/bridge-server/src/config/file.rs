@@ -15,7 +15,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    Adopt, Deprovision, Mode, Rekey,
+    Adopt, Deprovision, Mode, Profile, Rekey,
     secret::SecretSource,
     values::{Period, RangeText, Size},
 };
@@ -123,9 +123,21 @@ pub(super) struct Tenant {
     /// Pools of scarce values; rules use them as `assigned.NAME`.
     #[schemars(default)]
     pub(super) pools: BTreeMap<String, Pool>,
+    /// What is special about connections, by the name that their tokens have. A connection needs no entry.
+    #[schemars(default)]
+    pub(super) connections: BTreeMap<String, ConnectionKeys>,
     /// The downstream systems, by name. A target's name is its identity.
     #[schemars(default)]
     pub(super) targets: BTreeMap<String, Target>,
+}
+
+/// One identity provider's connection.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConnectionKeys {
+    /// "lenient" takes what real clients send, "strict" refuses what the RFCs do not allow.
+    #[serde(default)]
+    pub(super) profile: Profile,
 }
 
 /// The kind of a target.

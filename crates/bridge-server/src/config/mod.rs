@@ -126,8 +126,21 @@ pub struct TenantConfig {
     pub extensions: Vec<TargetKind>,
     /// Pools of scarce values by name; rules use them as `assigned.NAME`.
     pub pools: BTreeMap<String, PoolConfig>,
+    /// What the connections are forgiven, by name; who is not named is lenient.
+    pub profiles: BTreeMap<String, Profile>,
     /// The targets by name.
     pub targets: BTreeMap<String, TargetConfig>,
+}
+
+/// What a connection is forgiven.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// What real clients send is understood.
+    #[default]
+    Lenient,
+    /// What the RFCs do not allow is refused, so that a client's faults show.
+    Strict,
 }
 
 /// `[tenants.NAME.pools.NAME]`: values that are handed out one per resource.

@@ -13,7 +13,7 @@ use super::open::{CreateKey, Place};
 use super::transaction::{Consequences, Failure, audit, taken_error};
 use super::view::show;
 use super::wait::{self, Waited};
-use super::{Ask, Shown, group_refs, groups, journal, resource_type_of, tenant};
+use super::{Ask, Shown, group_refs, groups, journal, resource_type_of, tenant, understood};
 use crate::bridge::Bridge;
 use crate::error::ApiError;
 use crate::landscape::{Target, Tenant};
@@ -32,10 +32,10 @@ pub async fn create(bridge: &Bridge, ask: &Ask<'_>, body: Value) -> Result<Shown
         return groups::create(bridge, ask, &tenant, kind, body).await;
     }
     let masked = journal::mask_secrets(&tenant.users, &body);
-    let draft = match accept(kind, body, Context::Create) {
+    let draft = accept(kind, body, Context::Create).map_err(ApiError::Scim);
+    let draft = match draft.and_then(|draft| understood(bridge, ask, &tenant, draft)) {
         Ok(draft) => draft,
         Err(why) => {
-            let why = ApiError::Scim(why);
             journal::denied(bridge, ask.caller, ask.received, Some(masked), &why).await;
             return Err(why);
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bridge_store::{Member, NewResource, RequestEntry, Resource, ResourceState, Tx};
 use jiff::Timestamp;
-use scim_model::{Context, Document, Draft, MemberChange, Note, ResourceType, accept, split_members};
+use scim_model::{Context, Document, Draft, MemberChange, Note, ResourceType, ScimError, accept, split_members};
 use serde_json::Value;
 
 use super::create::new_id;
@@ -18,7 +18,7 @@ use super::regroup::{self, Touched};
 use super::transaction::{Failure, audit};
 use super::update::{Change, TRIES, too_busy};
 use super::view::{all_members, member_value, show};
-use super::{Ask, Shown, check_version, journal, live};
+use super::{Ask, Shown, check_version, journal, live, understood};
 use crate::bridge::Bridge;
 use crate::error::ApiError;
 use crate::landscape::Tenant;
@@ -118,7 +118,8 @@ impl Write<'_> {
     }
 
     async fn create(&self, body: Value) -> Result<Resource, ApiError> {
-        let Draft { mut document, notes, .. } = accept(self.kind, body, Context::Create).map_err(ApiError::Scim)?;
+        let draft = self.understood(accept(self.kind, body, Context::Create))?;
+        let Draft { mut document, notes, .. } = draft;
         let members = take_members(&mut document);
         let now = self.bridge.clock.now();
         let new = NewResource {
@@ -163,7 +164,7 @@ impl Write<'_> {
             Change::Delete => self.delete(group).await,
             Change::Replace(body) => {
                 let context = Context::Replace { current: &group.document, id };
-                let draft = accept(self.kind, body.clone(), context).map_err(ApiError::Scim)?;
+                let draft = self.understood(accept(self.kind, body.clone(), context))?;
                 self.store(&group, replacement(draft), if_match.is_some()).await
             }
             Change::Patch(body) => {
@@ -176,17 +177,19 @@ impl Write<'_> {
     /// A PATCH as changes of single members and of the other attributes; if it cannot be taken apart, all members are read.
     async fn patch(&self, group: &Resource, body: &Value) -> Result<Edit, ApiError> {
         if let Some(split) = split_members(self.kind, body).map_err(ApiError::Scim)? {
-            let draft =
-                scim_model::patch(self.kind, &group.document, &group.id, &split.rest).map_err(ApiError::Scim)?;
-            let notes = split.notes.into_iter().chain(draft.notes).collect();
+            let mut draft = scim_model::patch(self.kind, &group.document, &group.id, &split.rest);
+            if let Ok(draft) = &mut draft {
+                draft.notes.extend(split.notes);
+            }
+            let Draft { document, notes, .. } = self.understood(draft)?;
             let members = split.changes.into_iter().map(member_edit).collect();
-            return Ok(Edit { document: draft.document, members, notes, needs_version: false });
+            return Ok(Edit { document, members, notes, needs_version: false });
         }
         let (key, tenant) = (group.key, self.tenant.clone());
         let members = self.bridge.store.scan(move |db| all_members(db, key)).await?;
         let mut document = group.document.clone();
         document.insert(MEMBERS, members.into_iter().map(|member| member_value(&tenant, member)).collect());
-        let draft = scim_model::patch(self.kind, &document, &group.id, body).map_err(ApiError::Scim)?;
+        let draft = self.understood(scim_model::patch(self.kind, &document, &group.id, body))?;
         let mut document = draft.document;
         let members = vec![MemberEdit::Replace(take_members(&mut document))];
         Ok(Edit { document, members, notes: draft.notes, needs_version: true })
@@ -238,6 +241,10 @@ impl Write<'_> {
             Ok(group)
         });
         stored.await
+    }
+
+    fn understood(&self, draft: Result<Draft, ScimError>) -> Result<Draft, ApiError> {
+        understood(self.bridge, self.ask, self.tenant, draft.map_err(ApiError::Scim)?)
     }
 
     fn traces(&self, action: &'static str, notes: &[Note], status: u16, now: Timestamp) -> Traces {

@@ -22,10 +22,11 @@ use bridge_store::{Account as Row, Db, Doubt, GroupOf, ListQuery as StoreQuery, 
 use bridge_store::{StoreError, is_pointed};
 use jiff::Timestamp;
 use scim_filter::Filter;
-use scim_model::{ResourceType, ScimError};
+use scim_model::{Draft, ResourceType, ScimError};
 use serde_json::Value;
 
 use crate::bridge::Bridge;
+use crate::connections::judge_strictly;
 use crate::error::ApiError;
 use crate::landscape::Tenant;
 
@@ -176,6 +177,13 @@ fn tenant(bridge: &Bridge, caller: &Caller) -> Result<Arc<Tenant>, ApiError> {
 
 fn resource_type_of<'a>(tenant: &'a Tenant, name: &str) -> Result<&'a ResourceType, ApiError> {
     tenant.resource_type(name).ok_or_else(|| ApiError::NotFound(format!("There is no resource type {name}")))
+}
+
+/// Takes note of how a client spoke; a strict connection is forgiven nothing.
+fn understood(bridge: &Bridge, ask: &Ask<'_>, tenant: &Tenant, draft: Draft) -> Result<Draft, ApiError> {
+    bridge.connections.heard(ask.caller, ask.received, &draft.notes);
+    judge_strictly(tenant, ask.caller, &draft.notes)?;
+    Ok(draft)
 }
 
 /// Only live resources are there for a client.

@@ -13,7 +13,7 @@ use super::open::Answered;
 use super::transaction::{Consequences, Failure};
 use super::view::show;
 use super::wait::{self, Waited};
-use super::{Ask, Shown, check_version, groups, journal, live, resource_type_of, surroundings, tenant};
+use super::{Ask, Shown, check_version, groups, journal, live, resource_type_of, surroundings, tenant, understood};
 use crate::bridge::Bridge;
 use crate::error::ApiError;
 use crate::landscape::{Target, Tenant};
@@ -194,7 +194,8 @@ impl Update<'_> {
             Change::Replace(body) => accept(kind, body.clone(), Context::Replace { current, id: self.id }),
             Change::Patch(body) => scim_model::patch(kind, current, self.id, body),
         };
-        self.store_draft(basis, draft.map_err(ApiError::Scim)?).await
+        let draft = understood(self.bridge, self.ask, self.tenant, draft.map_err(ApiError::Scim)?)?;
+        self.store_draft(basis, draft).await
     }
 
     async fn store_draft(&self, basis: Basis, draft: Draft) -> Result<Stored, Failure> {

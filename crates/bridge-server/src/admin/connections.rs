@@ -1,0 +1,41 @@
+//! Connections: who speaks at the other end, in which dialect, what was forgiven.
+
+use actix_web::web::{Data, Json, Query};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Problem;
+use crate::bridge::Bridge;
+use crate::config::Profile;
+use crate::connections::Known;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Selection {
+    tenant: Option<String>,
+    connection: Option<String>,
+}
+
+pub(super) async fn list(bridge: Data<Bridge>, Query(selection): Query<Selection>) -> Result<Json<Value>, Problem> {
+    let Selection { tenant, connection } = selection;
+    let mut known = bridge.connections.of(tenant.as_deref());
+    if let Some(connection) = connection {
+        known.retain(|((_, name), _)| *name == connection);
+        if known.is_empty() {
+            return Err(Problem::not_found("nothing was written over a connection of that name"));
+        }
+    }
+    let view = |((tenant, connection), known): ((String, String), Known)| {
+        let profile = bridge.tenant(&tenant).map(|tenant| tenant.profile(&connection)).unwrap_or_default();
+        let profile = match profile {
+            Profile::Lenient => "lenient",
+            Profile::Strict => "strict",
+        };
+        let mut view = json!({ "tenant": tenant, "connection": connection, "profile": profile });
+        if let (Value::Object(view), Ok(Value::Object(known))) = (&mut view, serde_json::to_value(known)) {
+            view.extend(known);
+        }
+        view
+    };
+    Ok(Json(json!({ "connections": known.into_iter().map(view).collect::<Vec<Value>>() })))
+}

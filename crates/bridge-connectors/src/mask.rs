@@ -1,6 +1,7 @@
 //! Keeps secrets and the person's values out of what a target says, before it becomes the reason of an error.
 
 use crate::error::shorten;
+use crate::http::encode;
 use crate::plan::MASK;
 
 /// Longest reason that is taken over from a target, in characters.
@@ -29,17 +30,29 @@ impl Known {
 
 /// What a target said, fit for an error's reason: one short line without the known values and without e-mail addresses.
 pub(crate) fn clean(said: &str, known: &[Known]) -> String {
-    let mut text: String = said.chars().take(READ).collect();
-    let mut known: Vec<&Known> = known.iter().filter(|known| worth_hiding(known)).collect();
-    known.sort_by_key(|known| std::cmp::Reverse(known.value.len()));
-    for Known { value, name } in known {
-        text = replace(&text, value.trim(), name);
-    }
+    let text: String = said.chars().take(READ).collect();
+    let text = hide(&text, known);
     let words =
         text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty());
     let words: Vec<&str> = words.map(|word| if is_address(word) { "[address]" } else { word }).collect();
     let line = words.join(" ");
     if line.is_empty() { "no reason given".to_owned() } else { shorten(&line, LONGEST) }
+}
+
+/// The text without the known values.
+pub(crate) fn hide(text: &str, known: &[Known]) -> String {
+    let mut known: Vec<&Known> = known.iter().filter(|known| worth_hiding(known)).collect();
+    known.sort_by_key(|known| std::cmp::Reverse(known.value.len()));
+    let mut text = text.to_owned();
+    for known in known {
+        text = replace(&text, known.value.trim(), &known.name);
+        // A target that quotes the address or the form that it was sent, quotes a secret as it travels.
+        let travels = encode(known.value.trim());
+        if known.name == MASK && travels != known.value.trim() {
+            text = replace(&text, &travels, &known.name);
+        }
+    }
+    text
 }
 
 /// Short words such as `no` and `1` are nobody's, and hiding them would make the reason unreadable.
@@ -100,6 +113,7 @@ mod tests {
                 Known::field("UserLast", "Ortiz"),
                 Known::field("voicemail-enabled", "no"),
                 Known::secret("s3c"),
+                Known::secret("$1$99$k-Y"),
             ];
             assert_eq!(clean(said, &known), expected);
         };
@@ -107,6 +121,7 @@ mod tests {
         check("ORTIZ, there is no role", "[UserLast], there is no role");
         check("write to\n admin@acme.example  now", "write to [address] now");
         check("password s3c is too short", "password *** is too short");
+        check("PartnerAuth=%241%2499%24k-Y is wrong", "PartnerAuth=*** is wrong");
         check("", "no reason given");
         check("  \r\n\t\u{0}", "no reason given");
     }

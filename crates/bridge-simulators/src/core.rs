@@ -9,7 +9,7 @@ use crate::call_log::{CallEntry, CallLog};
 use crate::clock::Clock;
 use crate::fault::{Fault, Faults, Order, operations_named};
 use crate::vendor::Vendor;
-use crate::wire::{Reply, Request};
+use crate::wire::{MASK, Reply, Request};
 
 /// How a call ends at the socket.
 #[derive(Debug)]
@@ -76,6 +76,11 @@ impl Core {
                 (Some(state.vendor.answer(request, now)), None)
             }
             Some(Fault::Refuse(reason)) => (Some(state.vendor.refuse(reason)), None),
+            Some(Fault::Echo) => {
+                let mut reply = state.vendor.refuse(&format!("Refused to {}", request.credentials().join(" ")));
+                reply.outcome = MASK.to_owned();
+                (Some(reply), None)
+            }
         };
         let verdict = verdict.or_else(|| ending.as_ref().map(|reply| reply.outcome.clone()));
         let outcome = match (&fault, verdict) {

@@ -28,11 +28,13 @@ pub enum Fault {
     /// NetSapiens answers 400, unless the text starts with a status: `409 UID already exists.`. CRM.COM answers a code of
     /// its own, unless the text starts with one: `COM.CRM.EXCEPTION.USERS.USERNOTFOUNDEXCEPTION No such user`.
     Refuse(String),
+    /// Nothing is done; the API's own business refusal quotes the credentials that the call carried, as careless servers do.
+    Echo,
 }
 
 /// The forms of a fault in a control call, for error texts.
 pub(crate) const FORMS: &str = "status:CODE (400 to 599), drop-after-apply, drop-before-apply, timeout, \
-                                timeout-after-apply, garbage, html, slow:MILLISECONDS, refuse:TEXT";
+                                timeout-after-apply, garbage, html, slow:MILLISECONDS, refuse:TEXT, echo";
 
 impl Fault {
     /// Reads the form of the control call, such as `status:503` or `refuse:address taken`.
@@ -50,6 +52,7 @@ impl Fault {
             ("garbage", None) => Self::Garbage,
             ("html", None) => Self::Html,
             ("slow", Some(wait)) => Self::Slow(Duration::from_millis(wait.trim().parse().ok()?)),
+            ("echo", None) => Self::Echo,
             ("refuse", Some(reason)) => Self::Refuse(reason.trim().to_owned()),
             _ => return None,
         };
@@ -68,6 +71,7 @@ impl Fault {
             Self::Html => "html".to_owned(),
             Self::Slow(wait) => format!("slow:{}", wait.as_millis()),
             Self::Refuse(reason) => format!("refuse:{reason}"),
+            Self::Echo => "echo".to_owned(),
         }
     }
 }
@@ -218,6 +222,8 @@ mod tests {
         check("HTML", Some(Fault::Html));
         check("slow:500", Some(Fault::Slow(Duration::from_millis(500))));
         check("slow:soon", None);
+        check("echo", Some(Fault::Echo));
+        check("echo:all", None);
         check("refuse:Address taken: choose another", Some(Fault::Refuse("Address taken: choose another".to_owned())));
         check("explode", None);
     }

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 /// What stands in the calls log in place of a credential or password.
 pub(crate) const MASK: &str = "***";
 
+/// The parameters that sign a call, as the three APIs name them.
+const CREDENTIALS: &[&str] = &["PartnerPW", "PartnerAuth", "token"];
+
 /// A call as it arrived.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
@@ -35,6 +38,16 @@ impl Request {
     pub(crate) fn has_content_type(&self, media_type: &str) -> bool {
         let declared = self.content_type.as_deref().unwrap_or_default();
         declared.split(';').next().is_some_and(|declared| declared.trim().eq_ignore_ascii_case(media_type))
+    }
+
+    /// What the call was signed with, as sent.
+    pub(crate) fn credentials(&self) -> Vec<String> {
+        let header = self.authorization.iter().filter_map(|value| value.split_whitespace().last()).map(str::to_owned);
+        let body: Map<String, Value> = serde_json::from_slice(&self.body).unwrap_or_default();
+        let members = body.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
+        let pairs = self.query_pairs().into_iter().chain(self.form_pairs()).chain(members);
+        let signs = |name: &str| CREDENTIALS.iter().any(|known| known.eq_ignore_ascii_case(name));
+        header.chain(pairs.filter(|(name, _)| signs(name)).map(|(_, value)| value)).collect()
     }
 
     /// The body as JSON.

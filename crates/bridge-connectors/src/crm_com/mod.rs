@@ -253,7 +253,7 @@ impl CrmCom {
             }
             Answer::Failure(failure) => {
                 let mut known = call.known();
-                known.extend(sign_in::known(&self.config.credential));
+                known.extend(self.known());
                 Err(wire::error(&failure, &known))
             }
         }
@@ -323,12 +323,12 @@ impl CrmCom {
 
     /// What a business error of a read means.
     fn error(&self, failure: &Failure, asked: &[Known]) -> TargetError {
-        let mut known = sign_in::known(&self.config.credential);
+        let mut known = self.known();
         known.extend_from_slice(asked);
         match wire::error(failure, &known) {
             // A filter that is not there is a matter of configuration.
             TargetError::Missing => TargetError::Refused {
-                code: clean(&failure.code, &[]),
+                code: clean(&failure.code, &known),
                 field: None,
                 reason: "what list_by names is not there".to_owned(),
                 retry_helps: false,
@@ -338,7 +338,14 @@ impl CrmCom {
     }
 
     async fn token(&self) -> Result<SecretString, TargetError> {
-        self.tokens.current(self.http.now(), sign_in::fetch(&self.http, &self.config)).await
+        self.tokens.current(self.http.now(), sign_in::fetch(&self.http, &self.config, self.known())).await
+    }
+
+    /// What must not appear in an error's reason: the credential, and what it was exchanged for.
+    fn known(&self) -> Vec<Known> {
+        let mut known = sign_in::known(&self.config.credential);
+        known.extend(self.tokens.known());
+        known
     }
 
     /// A read. The token travels in the query, so addresses are never logged (section 11).

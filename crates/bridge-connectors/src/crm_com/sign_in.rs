@@ -20,12 +20,12 @@ const OPAQUE_LIFE: SignedDuration = SignedDuration::from_hours(1);
 const MARGIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// Fetches a token.
-pub(super) async fn fetch(http: &Http, config: &Config) -> Result<Token, TargetError> {
+pub(super) async fn fetch(http: &Http, config: &Config, known: Vec<Known>) -> Result<Token, TargetError> {
     let mut body = Map::new();
     let (path, authorization) = match &config.credential {
         Credential::WebApiKey(key) => {
             // The key is the user name of HTTP Basic, the password is empty.
-            let basic = format!("Basic {}", STANDARD.encode(format!("{}:", key.expose_secret())));
+            let basic = format!("Basic {}", basic(key));
             ("authentication/web_api_key/token", Some(SecretString::from(basic)))
         }
         Credential::Password { username, password, organisation } => {
@@ -53,7 +53,7 @@ pub(super) async fn fetch(http: &Http, config: &Config) -> Result<Token, TargetE
         // Whatever is wrong with a sign-in, it is not one account's fault.
         wire::Answer::Failure(failure) => {
             let said = if failure.message.is_empty() { &failure.code } else { &failure.message };
-            return Err(TargetError::Unauthorized { reason: crate::mask::clean(said, &known(&config.credential)) });
+            return Err(TargetError::Unauthorized { reason: crate::mask::clean(said, &known) });
         }
     };
     match data.get("token").and_then(Value::as_str).filter(|token| !token.is_empty()) {
@@ -62,10 +62,15 @@ pub(super) async fn fetch(http: &Http, config: &Config) -> Result<Token, TargetE
     }
 }
 
+/// A Web API key as HTTP Basic carries it.
+fn basic(key: &SecretString) -> String {
+    STANDARD.encode(format!("{}:", key.expose_secret()))
+}
+
 /// What must not appear in an error's reason.
 pub(super) fn known(credential: &Credential) -> Vec<Known> {
     match credential {
-        Credential::WebApiKey(key) => vec![Known::secret(key.expose_secret())],
+        Credential::WebApiKey(key) => vec![Known::secret(key.expose_secret()), Known::secret(&basic(key))],
         Credential::Password { password, .. } => vec![Known::secret(password.expose_secret())],
     }
 }

@@ -15,7 +15,7 @@ use tracing::warn;
 use url::Url;
 
 use crate::http::{Body, Http, Request};
-use crate::mask::{Known, clean};
+use crate::mask::{Known, clean, hide};
 use crate::{
     AccountKeys, Call, Clock, CommonConfig, ConfigError, Connector, Effect, Method, Observed, PageToken, Plan,
     ProbeReport, TargetError, Traits, Wanted,
@@ -236,7 +236,7 @@ impl Glance {
     }
 
     async fn post(&self, path: &str, form: &[(String, String)], writes: bool) -> Result<Answer, TargetError> {
-        let mut fields = self.sign_in();
+        let (mut fields, secret) = self.sign_in();
         fields.extend_from_slice(form);
         let request = Request {
             method: Method::Post,
@@ -246,11 +246,15 @@ impl Glance {
             body: Body::Form(&fields),
             writes,
         };
-        wire::answer(&self.http.send(request).await?)
+        match wire::answer(&self.http.send(request).await?)? {
+            // A key is signed for one request, so this is the last place that knows it.
+            Answer::Failure(said) => Ok(Answer::Failure(hide(&said, &[Known::secret(secret.expose_secret())]))),
+            answer @ Answer::Ok(_) => Ok(answer),
+        }
     }
 
-    /// The fields that sign a request (section 2).
-    fn sign_in(&self) -> Vec<(String, String)> {
+    /// The fields that sign a request (section 2), and the secret among them.
+    fn sign_in(&self) -> (Vec<(String, String)>, SecretString) {
         let config = &self.config;
         let partner_id = config.partner_id.as_deref().unwrap_or_default();
         let (field, secret) = match &config.credential {
@@ -266,7 +270,7 @@ impl Glance {
         if !partner_id.is_empty() {
             fields.push(("PartnerID".to_owned(), partner_id.to_owned()));
         }
-        fields
+        (fields, secret)
     }
 
     fn credentials(&self) -> Vec<Known> {

@@ -15,7 +15,7 @@ use tracing::warn;
 use url::Url;
 
 use crate::http::{Body, Http, Reply, Request, encode};
-use crate::mask::clean;
+use crate::mask::{Known, clean};
 use crate::reading::text;
 use crate::token::Tokens;
 use crate::{
@@ -216,7 +216,7 @@ impl Netsapiens {
     /// What a refused write means. A 403 of the platform is the account's fault only if the credential is well.
     async fn refusal(&self, reply: &Reply, call: &Call) -> TargetError {
         let mut known = call.known();
-        known.extend(sign_in::known(&self.config.credential));
+        known.extend(self.known());
         let is_update = call.operation == wire::UPDATE;
         match wire::error(reply, is_update, &known) {
             TargetError::Unauthorized { reason } if reply.status == 403 => match self.probe().await {
@@ -255,7 +255,7 @@ impl Netsapiens {
         if reply.is_success() {
             return wire::json(&reply).map(|_| ());
         }
-        match wire::error(&reply, false, &sign_in::known(&self.config.credential)) {
+        match wire::error(&reply, false, &self.known()) {
             TargetError::Missing => Ok(()),
             error => Err(error),
         }
@@ -319,7 +319,7 @@ impl Netsapiens {
         let reply = self.ask(Method::Get, "apikeys/~", None, false).await?;
         if !reply.is_success() {
             // Describing the key is a courtesy of newer releases; what the key may do is proven by the next call.
-            return match wire::error(&reply, false, &sign_in::known(&self.config.credential)) {
+            return match wire::error(&reply, false, &self.known()) {
                 error @ (TargetError::Unavailable { .. } | TargetError::Throttled { .. }) => Err(error),
                 error @ TargetError::Unauthorized { .. } if reply.status == 401 => Err(error),
                 _ => Ok("API key".to_owned()),
@@ -330,7 +330,14 @@ impl Netsapiens {
             return Err(TargetError::Unauthorized { reason: "the API key is read-only".to_owned() });
         }
         let scope = key.get("user-scope").and_then(text).unwrap_or_else(|| "unknown".to_owned());
-        Ok(format!("API key of scope {}", clean(&scope, &[])))
+        Ok(format!("API key of scope {}", clean(&scope, &self.known())))
+    }
+
+    /// What must not appear in an error's reason: the credential, and what it was exchanged for.
+    fn known(&self) -> Vec<Known> {
+        let mut known = sign_in::known(&self.config.credential);
+        known.extend(self.tokens.known());
+        known
     }
 
     fn known_release(&self) -> Option<Release> {
@@ -350,11 +357,11 @@ impl Netsapiens {
         let reply = self.http.send(request(Method::Get, "version", None, None, false)).await?;
         self.notice_block(&reply)?;
         if !reply.is_success() {
-            return Err(wire::error(&reply, false, &[]));
+            return Err(wire::error(&reply, false, &self.known()));
         }
         let version = wire::json(&reply)?.get("apiversion").and_then(text).unwrap_or_default();
         *lock(&self.release) = Some(Release::parse(&version).unwrap_or(Release::ASSUMED));
-        Ok(clean(&version, &[]))
+        Ok(clean(&version, &self.known()))
     }
 
     async fn get(&self, path: &str) -> Result<Value, TargetError> {
@@ -366,7 +373,7 @@ impl Netsapiens {
         if reply.is_success() {
             return wire::json(&reply).map(Some);
         }
-        match wire::error(&reply, false, &sign_in::known(&self.config.credential)) {
+        match wire::error(&reply, false, &self.known()) {
             TargetError::Missing => Ok(None),
             error => Err(error),
         }

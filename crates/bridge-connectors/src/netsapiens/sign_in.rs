@@ -26,7 +26,7 @@ pub(super) async fn bearer(http: &Http, tokens: &Tokens, credential: &Credential
                 ("username", username),
                 ("password", password.expose_secret()),
             ];
-            tokens.current(http.now(), fetch(http, &fields)).await
+            tokens.current(http.now(), fetch(http, &fields, tokens.known())).await
         }
     }
 }
@@ -41,7 +41,7 @@ pub(super) fn known(credential: &Credential) -> Vec<Known> {
     }
 }
 
-async fn fetch(http: &Http, fields: &[(&str, &str)]) -> Result<Token, TargetError> {
+async fn fetch(http: &Http, fields: &[(&str, &str)], mut known: Vec<Known>) -> Result<Token, TargetError> {
     let body: Value = fields.iter().map(|&(name, value)| (name.to_owned(), json!(value))).collect();
     let mut reply = http.send(post("tokens", Body::Json(&body))).await?;
     if reply.status == 404 {
@@ -50,8 +50,8 @@ async fn fetch(http: &Http, fields: &[(&str, &str)]) -> Result<Token, TargetErro
             fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         reply = http.send(post("../oauth2/token/", Body::Form(&form))).await?;
     }
-    let secrets: Vec<Known> = fields.iter().skip(2).map(|(_, value)| Known::secret(value)).collect();
-    token(&reply, http.now(), &secrets)
+    known.extend(fields.iter().skip(2).map(|(_, value)| Known::secret(value)));
+    token(&reply, http.now(), &known)
 }
 
 fn post<'a>(path: &'a str, body: Body<'a>) -> Request<'a> {

@@ -45,6 +45,7 @@ for_every_kind! {
     a_reply_that_never_comes_leaves_doubt,
     a_target_that_is_not_there_leaves_no_doubt,
     a_refusal_carries_the_targets_reason_without_the_persons_values,
+    a_credential_that_the_target_quotes_is_masked,
     a_probe_proves_address_and_credential,
     no_secret_is_ever_shown,
 }
@@ -343,6 +344,17 @@ async fn a_refusal_carries_the_targets_reason_without_the_persons_values(subject
     assert!(!shown.contains("dana.ortiz") && !shown.contains(secret), "{shown}");
     assert!(error.to_string().chars().count() < 200);
     assert_eq!(subject.observe().await.existence, Existence::Absent);
+}
+
+async fn a_credential_that_the_target_quotes_is_masked(subject: Subject) {
+    // What signs a call may be exchanged or signed at run time: the configuration does not know it.
+    subject.simulator.fail_next(1, Fault::Echo, Some(subject.create));
+    let error = subject.send(&subject.create_call()).await.unwrap_err();
+    assert!(format!("{error:?}").contains("Refused to ***\""), "{error:?}");
+    subject.simulator.fail_next(1, Fault::Echo, Some(subject.read));
+    if let Err(error) = subject.connector.observe(&subject.keys()).await {
+        assert!(format!("{error:?}").contains("Refused to ***\""), "{error:?}");
+    }
 }
 
 async fn a_probe_proves_address_and_credential(subject: Subject) {

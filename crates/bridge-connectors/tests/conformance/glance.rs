@@ -26,6 +26,18 @@ async fn a_login_key_signs_every_call() {
 }
 
 #[tokio::test]
+async fn a_login_key_that_glance_quotes_is_masked() {
+    let subject = Subject::glance_with(login_key(credentials::glance::API_KEY), PATIENCE).await;
+    // Signed twice, and each key is good for one call only.
+    subject.simulator.fail_next(2, Fault::Echo, Some("NewUser"));
+    let error = subject.send(&subject.create_call()).await.unwrap_err();
+    assert!(matches!(&error, TargetError::Refused { reason, .. } if reason == "Failed: Refused to ***"), "{error:?}");
+    subject.simulator.fail_next(1, Fault::Echo, Some("ShowUsers"));
+    let error = subject.connector.probe().await.unwrap_err();
+    assert!(matches!(&error, TargetError::Unauthorized { reason } if reason == "Failed: Refused to ***"), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_failure_under_a_login_key_is_signed_again_once() {
     let subject = Subject::glance_with(login_key(credentials::glance::API_KEY), PATIENCE).await;
     subject.simulator.fail_next(1, Fault::Refuse("expired".into()), Some("NewUser"));

@@ -10,7 +10,7 @@ use bridge_connectors::{
     AccountKeys, Clock, CommonConfig, Connector, Existence, Observed, Presence, TargetError, netsapiens,
 };
 use bridge_mapping::TargetKind;
-use bridge_simulators::{NetsapiensOptions, PbxVersion, credentials};
+use bridge_simulators::{Fault, NetsapiensOptions, PbxVersion, credentials};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use url::Url;
@@ -31,6 +31,20 @@ async fn outside(subject: &Subject, method: reqwest::Method, path: &str, body: V
     let request = reqwest::Client::new().request(method, url).bearer_auth(credentials::netsapiens::API_KEY);
     let request = if body.is_null() { request } else { request.json(&body) };
     request.send().await.unwrap().json().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_token_that_the_platform_quotes_is_masked() {
+    let config = netsapiens::Config { credential: netsapiens_password(), ..netsapiens_config() };
+    let subject = pbx(config, NetsapiensOptions::default()).await;
+    for operation in [subject.create, subject.read] {
+        subject.simulator.fail_next(1, Fault::Echo, Some(operation));
+        let error = match operation == subject.create {
+            true => subject.send(&subject.create_call()).await.map(|_| ()).unwrap_err(),
+            false => subject.connector.observe(&subject.keys()).await.map(|_| ()).unwrap_err(),
+        };
+        assert!(matches!(&error, TargetError::Refused { reason, .. } if reason == "Refused to ***"), "{error:?}");
+    }
 }
 
 #[tokio::test]

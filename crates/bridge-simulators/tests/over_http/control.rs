@@ -78,6 +78,7 @@ async fn each_fault_shows_itself_and_does_the_work_or_leaves_it() {
             ("garbage", true, Some(200)),
             ("html", false, Some(200)),
             ("slow:1", true, Some(if target == "netsapiens" { 202 } else { 200 })),
+            ("echo", false, Some(if target == "netsapiens" { 400 } else { 200 })),
             ("refuse:Not today", false, Some(if target == "netsapiens" { 400 } else { 200 })),
         ];
         for (number, (fault, is_done, status)) in table.into_iter().enumerate() {

@@ -69,8 +69,12 @@ pub struct Alert {
     pub target: String,
     /// The SCIM id of the resource, when it is about one account.
     pub resource: Option<String>,
+    /// The target's own handle of that account, if there is one.
+    pub remote_id: Option<String>,
     /// Stable code.
     pub code: String,
+    /// Names of the account's fields that it is about, never their values.
+    pub fields: Vec<String>,
     /// What happened and what to do, without anybody's data.
     pub text: String,
     /// When.
@@ -112,7 +116,8 @@ impl Alerts {
         alert.text = alert.text.chars().take(LONGEST_TEXT).collect();
         warn!(
             alert.kind = alert.kind.name(), tenant = %alert.tenant, target.name = %alert.target,
-            resource.id = alert.resource.as_deref(), code = %alert.code,
+            resource.id = alert.resource.as_deref(), remote.id = alert.remote_id.as_deref(), code = %alert.code,
+            fields = %alert.fields.join(","),
             "{}: {}", alert.target, alert.text
         );
         let Some(outbox) = &self.outbox else { return count(alert.kind, "logged") };
@@ -290,7 +295,9 @@ mod tests {
             tenant: "acme".to_owned(),
             target: "glance".to_owned(),
             resource: resource.map(str::to_owned),
+            remote_id: resource.map(|_| "1042".to_owned()),
             code: code.to_owned(),
+            fields: vec!["UserAddress".to_owned()],
             text: "the address is taken".to_owned(),
             at,
         }
@@ -307,8 +314,8 @@ mod tests {
         assert_eq!(
             body,
             serde_json::json!({
-                "kind": "parked", "tenant": "acme", "target": "glance", "resource": "u1", "code": "taken",
-                "text": "the address is taken", "at": "1970-01-01T00:00:00Z"
+                "kind": "parked", "tenant": "acme", "target": "glance", "resource": "u1", "remote_id": "1042",
+                "code": "taken", "fields": ["UserAddress"], "text": "the address is taken", "at": "1970-01-01T00:00:00Z"
             })
         );
         alerts.stop().await;

@@ -1,11 +1,15 @@
 //! No secret appears in a journal row, an answer, or the database; no personal data in a log line.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::mpsc;
 
-use bridge_simulators::credentials;
+use bridge_simulators::{Fault, credentials};
+use bridge_store::AccountState;
 use bridge_tests::samples::ann;
 use bridge_tests::{Bridge, Setup, write_secrets};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A password as an identity provider sends it.
 const SUPPLIED: &str = "kJ8!random";
@@ -107,4 +111,66 @@ async fn neither_secrets_nor_names_are_in_the_log_or_in_what_plan_prints() {
     }
     assert!(!printed.is_empty());
     simulators.stop().await;
+}
+
+/// A webhook that takes every alert: its address, and what it was sent.
+fn webhook() -> (String, mpsc::Receiver<Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/hook", listener.local_addr().unwrap());
+    let (sender, alerts) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut read) = (stream.unwrap(), Vec::new());
+            // An alert is small: it has arrived whole once the body is JSON.
+            let alert = loop {
+                let mut bytes = [0; 4096];
+                let count = stream.read(&mut bytes).unwrap();
+                read.extend_from_slice(&bytes[..count]);
+                let text = String::from_utf8_lossy(&read).into_owned();
+                let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+                if let Ok(alert) = serde_json::from_str(body) {
+                    break alert;
+                }
+                assert!(count > 0, "an alert is cut off: {text}");
+            };
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
+            if sender.send(alert).is_err() {
+                return;
+            }
+        }
+    });
+    (address, alerts)
+}
+
+#[tokio::test]
+async fn an_alert_carries_ids_and_field_names_and_the_row_carries_what_to_do() {
+    let (address, alerts) = webhook();
+    let next = || alerts.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+    let setup = Setup { more: format!("[alerts]\nwebhook = \"{address}\""), ..Setup::default() };
+    let bridge = Bridge::with(setup).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let operations = json!([{"op": "replace", "path": "name.familyName", "value": "Otero-Planted"}]);
+    bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+    let row = bridge.until_state(&id, "crm", AccountState::Task).await;
+    let text = row.reason.unwrap().text;
+    assert!(text.contains("Otero-Planted") && text.contains("ann"), "{text}");
+    let alert = next();
+    assert_eq!(
+        (alert["kind"].as_str(), alert["code"].as_str(), alert["resource"].as_str()),
+        (Some("task"), Some("cannot-update"), Some(id.as_str()))
+    );
+    assert_eq!((alert["target"].as_str(), alert["remote_id"].as_str()), (Some("crm"), row.remote_id.as_deref()));
+    assert_eq!(alert["fields"], json!(["last_name"]));
+    let shown = alert.to_string().to_lowercase();
+    assert!(!shown.contains("planted") && !shown.contains("ann@") && !shown.contains("user ann"), "{shown}");
+    // What a target says may name anybody.
+    bridge.pbx().fail_next(1, Fault::Refuse("Bob Planted has the seat".to_owned()), Some("PUT users/{user}"));
+    let off = json!([{"op": "replace", "value": {"active": false}}]);
+    bridge.patch(&format!("/Users/{id}"), off).await.has_status(200);
+    let row = bridge.until_state(&id, "pbx", AccountState::Parked).await;
+    assert!(row.reason.unwrap().text.contains("Bob Planted"));
+    let alert = std::iter::repeat_with(next).find(|alert| alert["target"] == "pbx").unwrap();
+    assert_eq!((alert["kind"].as_str(), alert["code"].as_str()), (Some("parked"), Some("http-400")));
+    assert!(!alert.to_string().contains("Planted"), "{alert}");
+    bridge.stop().await;
 }

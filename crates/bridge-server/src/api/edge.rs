@@ -27,7 +27,7 @@ use futures_util::FutureExt;
 use metrics::histogram;
 use percent_encoding::percent_decode_str;
 use scim_model::ScimError;
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::{Instrument, Span, debug, error, field, info, info_span, warn};
 use uuid::Uuid;
 
 use super::unread::{Keeping, Rest};
@@ -100,7 +100,7 @@ pub(super) async fn answer_in_scim(
     let method = name_of(request.method());
     request.extensions_mut().insert(id);
     let rest = Rest::of(&mut request);
-    let span = info_span!("request", request.id = %id, method, path = request.path());
+    let span = span_of(&request, id, method);
     let outcome = go_through(request, next).instrument(span.clone()).await;
     let _entered = span.enter();
     let took = began.elapsed();
@@ -119,6 +119,22 @@ pub(super) async fn answer_in_scim(
             Err(Unanswered { error, id }.into())
         }
     }
+}
+
+/// What the log lines of a request have in common. A client may write anything into an address, a name or a token too: only
+/// the route that it takes is told, and an id that can be one of ours.
+fn span_of(request: &ServiceRequest, id: RequestId, method: &'static str) -> Span {
+    let span = info_span!("request", request.id = %id, method, route = field::Empty, resource.id = field::Empty);
+    if span.is_disabled() {
+        return span;
+    }
+    if let Some(route) = request.resource_map().match_pattern(request.path().trim_end_matches('/')) {
+        span.record("route", route.as_str());
+    }
+    if let Some(resource) = request.path().rsplit('/').find_map(|part| Uuid::try_parse(part).ok()) {
+        span.record("resource.id", field::display(resource));
+    }
+    span
 }
 
 /// Lets the request through. Gives the answer, with the error to answer instead if it is not SCIM; or only an error, when
@@ -284,6 +300,7 @@ mod tests {
             .route("/foreign", web::get().to(foreign))
             .route("/refused", web::get().to(refused))
             .service(web::resource("/fine").get(fine).put(fine))
+            .service(web::resource("/users/{id}").put(fine))
             .service(
                 web::scope("/shut")
                     .wrap(from_fn(|_: ServiceRequest, _: Next<actix_web::body::BoxBody>| async {
@@ -333,6 +350,38 @@ mod tests {
             let id = headers.get("x-request-id").unwrap().to_str().unwrap();
             assert!(body["detail"].as_str().unwrap().contains(id), "{body}");
         }
+    }
+
+    /// Keeps what is logged.
+    #[derive(Clone, Default)]
+    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_log_line_tells_the_route_and_our_id_and_nothing_else_of_an_address() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let logging = tracing::subscriber::set_default(subscriber);
+        ask(Method::PUT, "/users/ann@acme.example?token=s3cret").await;
+        ask(Method::PUT, "/users/0192f0c1-2b3a-7c4d-8e5f-60718293a4b5/").await;
+        ask(Method::GET, "/ann@acme.example").await;
+        drop(logging);
+        let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(log.lines().count(), 3, "{log}");
+        assert!(!log.contains("acme.example") && !log.contains("s3cret"), "{log}");
+        assert_eq!(log.matches(r#"route="/users/{id}""#).count(), 2, "{log}");
+        assert!(log.contains("resource.id=0192f0c1-2b3a-7c4d-8e5f-60718293a4b5"), "{log}");
     }
 
     #[actix_web::test]

@@ -240,7 +240,9 @@ impl Bridge {
             tenant: target.tenant.clone(),
             target: target.name.clone(),
             resource: None,
+            remote_id: None,
             code: code.to_owned(),
+            fields: Vec::new(),
             text,
             at: self.clock.now(),
         });

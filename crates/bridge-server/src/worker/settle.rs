@@ -123,10 +123,30 @@ impl Work<'_> {
             tenant: self.tenant.name.clone(),
             target: self.target.name.clone(),
             resource: Some(self.resource.id.clone()),
+            remote_id: settlement.remote_id.clone(),
             code: reason.code.clone(),
-            text: reason.text.clone(),
+            fields: self.fields_in_question(reason),
+            text: self.without_data(kind, reason),
             at: now,
         });
+    }
+
+    /// The fields that a person must look at, by name.
+    fn fields_in_question(&self, reason: &Reason) -> Vec<String> {
+        let mut fields = self.task_fields.clone();
+        fields.extend(reason.field.clone().filter(|field| !self.task_fields.contains(field)));
+        fields
+    }
+
+    /// What an alert says. A task's text names the person and the values, and a target's words may; both stay on the row.
+    fn without_data(&self, kind: AlertKind, reason: &Reason) -> String {
+        if kind == AlertKind::Task {
+            return "a person must act in the target; `scim-bridge task list` says what to do".to_owned();
+        }
+        if self.quotes_target {
+            return "the target refuses the account; `scim-bridge account list` says why".to_owned();
+        }
+        reason.text.clone()
     }
 
     fn settlement(&self, end: End, now: Timestamp) -> Result<Settlement, StoreError> {

@@ -54,6 +54,10 @@ pub(super) struct Work<'a> {
     pub(super) foreign: usize,
     /// Pools whose value for this resource changed: other targets may use it.
     pub(super) changed_pools: BTreeSet<String>,
+    /// Names of the fields that a person must change at the target.
+    pub(super) task_fields: Vec<String>,
+    /// The reason of a parked row repeats what the target said.
+    pub(super) quotes_target: bool,
 }
 
 /// How the work on an account ended.
@@ -117,6 +121,8 @@ impl<'a> Work<'a> {
             was_missing: false,
             foreign: 0,
             changed_pools: BTreeSet::new(),
+            task_fields: Vec::new(),
+            quotes_target: false,
             row,
         })
     }
@@ -393,6 +399,7 @@ impl<'a> Work<'a> {
             text: plan.tasks.iter().map(|task| task.text.as_str()).collect::<Vec<_>>().join("; "),
             retry_helps: false,
         });
+        self.task_fields = plan.tasks.iter().flat_map(|task| task.fields.iter().cloned()).collect();
         let reason = reason.or_else(|| plan.rekey.as_ref().map(|rekey| self.rekey_reason(rekey)));
         let state = match (&reason, &self.resource.state) {
             (Some(_), _) => AccountState::Task,
@@ -489,6 +496,7 @@ impl<'a> Work<'a> {
     /// A call failed: the error says what comes next.
     pub(super) fn failed(&mut self, error: &TargetError, creates: bool) -> End {
         let now = self.bridge.clock.now();
+        self.quotes_target = true;
         if error.leaves_doubt() {
             self.doubt = if creates { Doubt::Create } else { self.doubt.max(Doubt::Read) };
         }

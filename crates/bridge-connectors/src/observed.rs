@@ -64,6 +64,8 @@ pub struct Effect {
     pub active: Option<bool>,
     /// Fields whose value is now known.
     pub fields: BTreeMap<String, Value>,
+    /// What was kept of a suspension ([`crate::Plan::keep`]) and is to be remembered otherwise from now on.
+    pub kept: BTreeMap<String, Value>,
 }
 
 impl Observed {

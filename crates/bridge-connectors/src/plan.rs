@@ -121,6 +121,8 @@ pub struct Call {
     pub creates: bool,
     /// What success means.
     pub effect: Effect,
+    /// The call may be refused without leaving anything undone; then this is its effect, and work goes on.
+    pub if_refused: Option<Effect>,
 }
 
 /// A field's value in a call.

@@ -1,5 +1,6 @@
 //! A user's life, as each target sees it.
 
+use bridge_simulators::Fault;
 use bridge_store::AccountState;
 use bridge_tests::samples::{ann, entra_user, okta_user};
 use bridge_tests::{Bridge, account_where, calls_of};
@@ -295,6 +296,44 @@ async fn a_soft_lock_out_changes_the_crm_password_and_gives_it_back() {
     assert_eq!(outcomes, ["OK", "OK"], "{changes:#?}");
     assert_eq!(bridge.account(&id, "crm").await.state, AccountState::Settled);
     bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_whose_soft_lock_out_was_refused_comes_back() {
+    let bridge = Bridge::with(bridge_tests::Setup::default().crm("soft_lock_out = true")).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let refused = "COM.CRM.EXCEPTION.SECURITY.INVALIDCREDENTIALSEXCEPTION the old password is wrong";
+    bridge.crm().fail_next(1, Fault::Refuse(refused.to_owned()), Some("users/change_password"));
+    for active in [false, true] {
+        let operations = json!([{"op": "replace", "value": {"active": active}}]);
+        bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+        bridge.until_at_rest(&id).await;
+        let expected = if active { AccountState::Settled } else { AccountState::Task };
+        assert_eq!(bridge.account(&id, "crm").await.state, expected);
+    }
+    assert_eq!(calls_of(bridge.crm(), "change_password").len(), 1, "nothing was rotated, so nothing is given back");
+    assert_eq!(bridge.account(&id, "crm").await.kept.unwrap().get("suspension"), None);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_soft_lock_out_whose_reply_is_lost_is_asked_for_again_and_given_back() {
+    for fault in [Fault::DropBefore, Fault::DropAfterApply] {
+        let bridge = Bridge::with(bridge_tests::Setup::default().wait("0s").crm("soft_lock_out = true")).await;
+        let id = bridge.post("/Users", ann()).await.has_status(201).id();
+        bridge.until_at_rest(&id).await;
+        bridge.crm().fail_next(1, fault.clone(), Some("users/change_password"));
+        for active in [false, true] {
+            let operations = json!([{"op": "replace", "value": {"active": active}}]);
+            bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+            let expected = if active { AccountState::Settled } else { AccountState::Task };
+            bridge.until_state(&id, "crm", expected).await;
+        }
+        let changes = calls_of(bridge.crm(), "change_password");
+        assert_eq!(changes.len(), 3, "{fault:?}: lost, again, back: {changes:#?}");
+        assert_eq!(changes[2]["outcome"], "OK", "{fault:?}");
+        bridge.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use bridge_mapping::TargetKind;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
-use tracing::warn;
 use url::Url;
 
 use crate::http::{Body, Http, Request, encode};
@@ -232,14 +231,7 @@ impl Connector for CrmCom {
 
 impl CrmCom {
     async fn carry_out(&self, call: &Call) -> Result<Effect, TargetError> {
-        let fields = match call.body() {
-            Some(fields) => fields,
-            None if wire::is_soft_lock_out(call) => {
-                warn!("The password for the soft lock-out is no longer known; the task for a person remains");
-                return Ok(Effect::default());
-            }
-            None => return Err(crate::plan::secret_missing(call)),
-        };
+        let Some(fields) = call.body() else { return Err(crate::plan::secret_missing(call)) };
         match self.ask(&Question { path: &call.path, fields: Some(fields), writes: true }).await? {
             Answer::Absent => {
                 self.create_is_absent.fetch_or(call.creates, Ordering::Relaxed);
@@ -247,14 +239,10 @@ impl CrmCom {
             }
             Answer::Ok(data) if call.creates => self.created(call, &data).await,
             Answer::Ok(_) => Ok(call.effect.clone()),
-            Answer::Failure(failure) if wire::is_soft_lock_out(call) && !failure.is_sign_in() => {
-                warn!(code = %failure.code, "CRM.COM did not take the soft lock-out; the task for a person remains");
-                Ok(Effect::default())
-            }
             Answer::Failure(failure) => {
                 let mut known = call.known();
                 known.extend(self.known());
-                Err(wire::error(&failure, &known))
+                Err(wire::error_of(call, &failure, &known))
             }
         }
     }

@@ -26,7 +26,7 @@ const LAST_NAME: &str = "last_name";
 const PERSON_NAME: &str = "person_name";
 /// The secret that a soft lock-out puts in the password's place; by this name the engine keeps it.
 pub(super) const LOCKED_PASSWORD: &str = "password_while_locked_out";
-/// In a snapshot, and among the known fields: this suspension has rotated the password.
+/// In a snapshot: what became of the password in this suspension, one [`Rotation`].
 const ROTATED: &str = "soft_lock_out";
 
 pub(super) const CREATE: &str = "users/create";
@@ -78,7 +78,7 @@ fn create(config: &Config, keys: &AccountKeys, account: &Account) -> Plan {
         fields.push((config.marker_field.clone(), CallValue::Plain(json!(keys.marker))));
     }
     fields.extend(steering(schema(), account).into_iter().map(|(name, value)| (name, CallValue::Plain(value))));
-    let effect = Effect { existence: Some(Existence::Present), remote_id: None, active: Some(true), fields: known };
+    let effect = Effect { existence: Some(Existence::Present), active: Some(true), fields: known, ..Effect::default() };
     Plan { calls: vec![Call { creates: true, ..call(CREATE, fields, effect) }], ..Plan::default() }
 }
 
@@ -130,10 +130,12 @@ fn bring_back(config: &Config, wanted: &Wanted<'_>, account: Option<&Account>, o
     if !drift.is_empty() {
         plan.tasks.push(drift_task(wanted, observed, &drift));
     }
-    if is_rotated(wanted) {
-        let own = own_password(wanted.account);
-        let locked = CallValue::Secret(SecretSource::Generated, LOCKED_PASSWORD.to_owned());
-        plan.calls.push(change_password(wanted, observed, locked, own, false));
+    let rotation = Rotation::of(wanted);
+    if matches!(rotation, Rotation::Asked | Rotation::Done | Rotation::Unclear) {
+        let back = change_password(wanted, observed, locked_password(), own_password(wanted.account));
+        // Only a password that was surely rotated must surely come back; else the person's own one is still there.
+        let if_refused = (rotation != Rotation::Done).then(Effect::default);
+        plan.calls.push(Call { if_refused, ..back });
     }
     if wanted.secrets_changed {
         plan.tasks.push(by_hand("cannot-set-password", "Set the new password of", wanted, observed));
@@ -180,17 +182,63 @@ fn lock_out(config: &Config, wanted: &Wanted<'_>, observed: &Observed) -> Plan {
             plan.tasks.push(by_hand(code, "Deactivate", wanted, observed));
         }
     }
-    // Once per suspension: the snapshot remembers it, for a second rotation would need the first one's password.
-    if config.soft_lock_out && !is_rotated(wanted) {
-        let locked = CallValue::Secret(SecretSource::Generated, LOCKED_PASSWORD.to_owned());
-        plan.calls.push(change_password(wanted, observed, own_password(wanted.account), locked, true));
-        plan.keep = Some(BTreeMap::from([(ROTATED.to_owned(), json!(true))]));
+    // Once per suspension: the snapshot remembers it, for a second rotation would need the first one's password. The lock is
+    // an extra on a user whom a person must deactivate, so a refusal (the person has changed the password, section 7) leaves
+    // nothing undone.
+    let rotation = Rotation::of(wanted);
+    if config.soft_lock_out && matches!(rotation, Rotation::None | Rotation::Asked) {
+        let lock = change_password(wanted, observed, own_password(wanted.account), locked_password());
+        let refused = if rotation == Rotation::None { Rotation::Refused } else { Rotation::Unclear };
+        let effect = Effect { kept: Rotation::Done.kept(), ..lock.effect };
+        let if_refused = Some(Effect { kept: refused.kept(), ..Effect::default() });
+        plan.calls.push(Call { effect, if_refused, ..lock });
+        plan.keep = Some(Rotation::Asked.kept());
     }
     plan
 }
 
-fn is_rotated(wanted: &Wanted<'_>) -> bool {
-    wanted.kept.is_some_and(|kept| kept.contains_key(ROTATED))
+/// What became of the password in this suspension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rotation {
+    /// Nothing was asked for.
+    None,
+    /// Asked for, and the reply was not seen.
+    Asked,
+    /// The random password is in place.
+    Done,
+    /// Refused: the password is the person's own.
+    Refused,
+    /// Refused when it was asked for again: either the first call had its effect, or none had.
+    Unclear,
+}
+
+impl Rotation {
+    /// As the snapshot remembers it.
+    fn of(wanted: &Wanted<'_>) -> Self {
+        match wanted.kept.and_then(|kept| kept.get(ROTATED)) {
+            None => Self::None,
+            Some(Value::Bool(false)) => Self::Refused,
+            Some(Value::String(word)) if word == "done" => Self::Done,
+            Some(Value::String(word)) if word == "unclear" => Self::Unclear,
+            Some(_) => Self::Asked,
+        }
+    }
+
+    fn kept(self) -> BTreeMap<String, Value> {
+        let value = match self {
+            Self::None => return BTreeMap::new(),
+            Self::Asked => json!(true),
+            Self::Done => json!("done"),
+            Self::Refused => json!(false),
+            Self::Unclear => json!("unclear"),
+        };
+        BTreeMap::from([(ROTATED.to_owned(), value)])
+    }
+}
+
+/// The random password of a locked-out user.
+fn locked_password() -> CallValue {
+    CallValue::Secret(SecretSource::Generated, LOCKED_PASSWORD.to_owned())
 }
 
 /// The password that the bridge set when it made the account.
@@ -203,21 +251,14 @@ fn own_password(account: Option<&Account>) -> CallValue {
     CallValue::Secret(source, PASSWORD.to_owned())
 }
 
-fn change_password(wanted: &Wanted<'_>, observed: &Observed, old: CallValue, new: CallValue, locks: bool) -> Call {
+fn change_password(wanted: &Wanted<'_>, observed: &Observed, old: CallValue, new: CallValue) -> Call {
     let fields = vec![
         ("user_identifier".to_owned(), CallValue::Plain(identifier(wanted, observed))),
         ("old_password".to_owned(), old),
         (PASSWORD.to_owned(), new.clone()),
         ("password_confirmation".to_owned(), new),
     ];
-    let known = BTreeMap::from([(ROTATED.to_owned(), json!(locks))]);
-    call(CHANGE_PASSWORD, fields, Effect { fields: known, ..Effect::default() })
-}
-
-/// The call is the extra lock on a user whom a person must deactivate. It may fail (the person has changed the password,
-/// section 7) without leaving anything undone: the task stands beside it. Its counterpart on return may not.
-pub(super) fn is_soft_lock_out(call: &Call) -> bool {
-    call.operation == CHANGE_PASSWORD && call.effect.fields.get(ROTATED) == Some(&json!(true))
+    call(CHANGE_PASSWORD, fields, Effect::default())
 }
 
 fn update(
@@ -262,6 +303,7 @@ fn call(method: &str, fields: Vec<(String, CallValue)>, effect: Effect) -> Call 
         encoding: Encoding::Json,
         fields,
         creates: false,
+        if_refused: None,
         effect,
     }
 }
@@ -314,19 +356,29 @@ pub(super) enum Answer {
     Absent,
 }
 
+/// What the failure of a call means. A wrong password in a change of password is the person's, not ours.
+pub(super) fn error_of(call: &Call, failure: &Failure, known: &[Known]) -> TargetError {
+    match error(failure, known) {
+        TargetError::Unauthorized { reason }
+            if call.operation == CHANGE_PASSWORD && failure.class == ErrorClass::Credentials =>
+        {
+            TargetError::Refused {
+                code: clean(&failure.code, known),
+                field: Some(PASSWORD.to_owned()),
+                reason,
+                retry_helps: false,
+            }
+        }
+        error => error,
+    }
+}
+
 /// A business error.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Failure {
     pub(super) code: String,
     pub(super) message: String,
     pub(super) class: ErrorClass,
-}
-
-impl Failure {
-    /// The token, the credential or its rights, and not the call.
-    pub(super) fn is_sign_in(&self) -> bool {
-        matches!(self.class, ErrorClass::Token | ErrorClass::Rights)
-    }
 }
 
 /// Reads the envelope, whatever the HTTP status: business errors arrive with 200, and may with another (section 13).

@@ -213,12 +213,27 @@ fn a_soft_lock_out_rotates_the_password_once_and_back() {
         |plan: &Plan| -> Vec<String> { plan.calls[0].needs_secrets().into_iter().map(|(field, _)| field).collect() };
     let plan = planned(&with_lock_out(), Suspended, &dana(), &active, None);
     assert_eq!(secrets(&plan), ["password", LOCKED_PASSWORD]);
-    let kept = json!({"soft_lock_out": true});
-    let again = planned(&with_lock_out(), Suspended, &dana(), &active, Some(kept.clone()));
-    assert_eq!(lines(&again), ["task cannot-suspend"]);
-    let back = planned(&with_lock_out(), Active, &dana(), &active, Some(kept));
-    assert_eq!(lines(&back), [rotate]);
-    assert_eq!(secrets(&back), [LOCKED_PASSWORD, "password"]);
+    let done = plan.calls[0].effect.kept.clone();
+    let refused = plan.calls[0].if_refused.clone().unwrap().kept;
+    let asked = plan.keep.unwrap();
+    let again = planned(&with_lock_out(), Suspended, &dana(), &active, Some(json!(asked)));
+    let unclear = again.calls[0].if_refused.clone().unwrap().kept;
+    // What became of it, what a further look at the suspension sends, what the return sends, and whether that may fail.
+    for (kept, further, back, may_fail) in [
+        (asked, vec![rotate, "task cannot-suspend", r#"keep {"soft_lock_out":true}"#], vec![rotate], true),
+        (done, vec!["task cannot-suspend"], vec![rotate], false),
+        (refused, vec!["task cannot-suspend"], vec![], true),
+        (unclear, vec!["task cannot-suspend"], vec![rotate], true),
+    ] {
+        let again = planned(&with_lock_out(), Suspended, &dana(), &active, Some(json!(kept)));
+        assert_eq!(lines(&again), further, "{kept:?}");
+        let plan = planned(&with_lock_out(), Active, &dana(), &active, Some(json!(kept)));
+        assert_eq!(lines(&plan), back, "{kept:?}");
+        for call in &plan.calls {
+            assert_eq!(call.if_refused.is_some(), may_fail, "{kept:?}");
+            assert_eq!(secrets(&plan), [LOCKED_PASSWORD, "password"]);
+        }
+    }
 }
 
 #[test]

@@ -96,6 +96,7 @@ fn create(keys: &AccountKeys, account: &Account) -> Plan {
         remote_id: Some(handle.clone()),
         active: Some(true),
         fields: known,
+        ..Effect::default()
     };
     let mut calls = vec![Call { creates: true, ..call(NEW_USER, fields, effect) }];
     if suspends_itself(account) {
@@ -170,6 +171,7 @@ fn call(operation: &str, fields: Vec<(String, CallValue)>, effect: Effect) -> Ca
         encoding: Encoding::Form,
         fields,
         creates: false,
+        if_refused: None,
         effect,
     }
 }

@@ -156,6 +156,7 @@ fn create(config: &Config, account: &Account) -> Plan {
         remote_id: Some(extension.to_owned()),
         active: Some(true),
         fields: known,
+        ..Effect::default()
     };
     let call = call(CREATE, Method::Post, users_path(config, &[]), fields, effect);
     Plan { calls: vec![Call { creates: true, ..call }], ..Plan::default() }
@@ -363,6 +364,7 @@ fn bare(operation: &str, method: Method, path: String, effect: Effect) -> Call {
         encoding: Encoding::None,
         fields: Vec::new(),
         creates: false,
+        if_refused: None,
         effect,
     }
 }

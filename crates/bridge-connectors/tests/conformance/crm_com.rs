@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bridge_connectors::{AccountKeys, Effect, Existence, Presence, TargetError, crm_com};
+use bridge_connectors::{AccountKeys, Existence, Presence, TargetError, crm_com};
 use bridge_simulators::{CrmComOptions, Fault, credentials};
 use serde_json::json;
 
@@ -136,18 +136,30 @@ async fn a_soft_lock_out_rotates_the_password_and_back() {
     assert_eq!(subject.operations().last().unwrap(), "users/change_password");
     assert!(subject.plan(Presence::Suspended, &found, kept.as_ref()).calls.is_empty());
     subject.converge(Presence::Active, &found, kept.as_ref()).await;
-    // Somebody has changed the password meanwhile: the task stands, nothing fails.
-    subject.simulator.fail_next(1, Fault::Refuse("old password is wrong".into()), Some("users/change_password"));
-    let (after, kept) = subject.converge(Presence::Suspended, &made, None).await;
-    assert!(kept.is_some());
-    assert!(!after.fields.contains_key("soft_lock_out"));
-    // The bridge no longer holds the password that it set.
-    let plan = subject.plan(Presence::Suspended, &made, None);
-    assert_eq!(subject.connector.send(&plan.calls[0]).await, Ok(Effect::default()));
-    // Giving the password back is not done by halves.
+    // Giving back a password that was surely rotated is not done by halves.
     let back = subject.plan(Presence::Active, &made, kept.as_ref()).calls.remove(0);
     subject.simulator.fail_next(1, Fault::Refuse("old password is wrong".into()), Some("users/change_password"));
     let error = subject.send(&back).await.unwrap_err();
+    assert!(matches!(error, TargetError::Refused { .. }), "{error:?}");
+    assert!(back.if_refused.is_none());
+}
+
+#[tokio::test]
+async fn a_soft_lock_out_that_is_refused_changes_nothing_and_nothing_is_given_back() {
+    let config = crm_com::Config { soft_lock_out: true, ..as_sold() };
+    let subject = crm(config, CrmComOptions::default()).await;
+    let made = subject.created().await;
+    // However the refusal is worded, it is about the person's password, not about our credential.
+    for said in ["old password is wrong", "COM.CRM.EXCEPTION.SECURITY.INVALIDCREDENTIALSEXCEPTION wrong password"] {
+        subject.simulator.fail_next(1, Fault::Refuse(said.into()), Some("users/change_password"));
+        let (found, kept) = subject.converge(Presence::Suspended, &made, None).await;
+        let plan = subject.plan(Presence::Suspended, &found, kept.as_ref());
+        assert!(plan.calls.is_empty() && plan.tasks[0].code == "cannot-suspend", "{plan:?}");
+        assert!(subject.plan(Presence::Active, &found, kept.as_ref()).is_empty());
+    }
+    // The bridge no longer holds the password that it set.
+    let plan = subject.plan(Presence::Suspended, &made, None);
+    let error = subject.connector.send(&plan.calls[0]).await.unwrap_err();
     assert!(matches!(error, TargetError::Refused { .. }), "{error:?}");
 }
 

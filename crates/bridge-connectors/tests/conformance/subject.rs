@@ -278,10 +278,16 @@ impl Subject {
     ) -> (Observed, Option<BTreeMap<String, Value>>) {
         let plan = self.plan(presence, observed, kept);
         let mut observed = observed.clone();
+        let mut kept = plan.keep;
         for call in &plan.calls {
-            observed.apply(&self.send(call).await.unwrap());
+            let effect = match (self.send(call).await, &call.if_refused) {
+                (Err(TargetError::Refused { .. }), Some(effect)) => effect.clone(),
+                (reply, _) => reply.unwrap(),
+            };
+            observed.apply(&effect);
+            kept.iter_mut().for_each(|kept| kept.extend(effect.kept.clone()));
         }
-        (observed, plan.keep)
+        (observed, kept)
     }
 
     /// Makes the account.

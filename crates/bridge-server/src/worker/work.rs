@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bridge_connectors::{Call, CallValue, Observed, Plan, Presence, TargetError, Wanted};
+use bridge_connectors::{Call, CallValue, Effect, Observed, Plan, Presence, TargetError, Wanted};
 use bridge_mapping::{Account, GroupRef, Mapping, Subject};
 use bridge_store::{Account as Row, AccountState, CallEntry, Change, Doubt, Reason, Resource, StoreError};
 use jiff::Timestamp;
@@ -317,10 +317,7 @@ impl<'a> Work<'a> {
         let error = match reply {
             Ok(effect) => {
                 self.answered();
-                self.observed.apply(&effect);
-                if self.observed.remote_id.is_some() {
-                    self.row.remote_id.clone_from(&self.observed.remote_id);
-                }
+                self.take_effect(&effect);
                 return Ok(None);
             }
             Err(error) => error,
@@ -328,6 +325,11 @@ impl<'a> Work<'a> {
         if matches!(error, TargetError::Conflict { .. } | TargetError::Refused { .. }) {
             // A definite no changed nothing: there is no write to wait for.
             self.last_write_at = written_before;
+            if let Some(effect) = &call.if_refused {
+                self.answered();
+                self.take_effect(effect);
+                return Ok(None);
+            }
         }
         match &error {
             // A replica may lag behind: look before believing that the account is gone.
@@ -353,6 +355,17 @@ impl<'a> Work<'a> {
                 self.look_after_refusal(&error).await
             }
             _ => Ok(Some(Step::from(self.failed(&error, call.creates)))),
+        }
+    }
+
+    /// What a call means for the account is known now, as if it had been read back.
+    fn take_effect(&mut self, effect: &Effect) {
+        self.observed.apply(effect);
+        if self.observed.remote_id.is_some() {
+            self.row.remote_id.clone_from(&self.observed.remote_id);
+        }
+        if let Some(suspension) = &mut self.memory.suspension {
+            suspension.extend(effect.kept.clone());
         }
     }
 

@@ -3,8 +3,41 @@
 use bridge_simulators::Fault;
 use bridge_store::{AccountState, ResourceState};
 use bridge_tests::samples::{ann, okta_user};
-use bridge_tests::{Bridge, Setup, account_where};
+use bridge_tests::{Bridge, Setup, account_where, calls_of};
 use serde_json::{Value, json};
+
+/// A bridge before a CRM.COM that asks so much of a password.
+async fn with_password_policy(length: usize, digits: usize) -> Bridge {
+    let mut simulators = bridge_simulators::Options::default();
+    simulators.crm_com.password_policy = bridge_simulators::PasswordPolicy { length, letters: 2, digits, others: 1 };
+    Bridge::with(Setup { simulators, ..Setup::default().wait("0s") }).await
+}
+
+#[tokio::test]
+async fn a_password_that_the_policy_refuses_is_made_again_stronger() {
+    let bridge = with_password_policy(20, 6).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_state(&id, "crm", AccountState::Settled).await;
+    assert_eq!(calls_of(bridge.crm(), "users/create").len(), 2);
+    assert_eq!(bridge.crm().accounts().iter().filter(|account| account["username"] == "ann").count(), 1);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_password_that_no_policy_of_ours_meets_is_made_twice_and_parked_with_the_reason() {
+    let bridge = with_password_policy(40, 6).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let row = bridge.until_state(&id, "crm", AccountState::Parked).await;
+    let reason = row.reason.unwrap();
+    assert_eq!(
+        (reason.field.as_deref(), reason.code.as_str()),
+        (Some("password"), "COM.CRM.EXCEPTION.USERS.PASSWORDPOLICYEXCEPTION")
+    );
+    assert!(reason.text.contains("password policy"), "{}", reason.text);
+    assert_eq!(calls_of(bridge.crm(), "users/create").len(), 2);
+    assert_eq!(row.secret, None, "what was refused is not kept");
+    bridge.stop().await;
+}
 
 #[tokio::test]
 async fn a_value_that_breaks_a_targets_rule_is_refused_with_target_field_limit_and_attribute() {

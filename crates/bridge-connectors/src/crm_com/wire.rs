@@ -418,7 +418,11 @@ pub(super) fn method_absent(path: &str) -> TargetError {
 /// What a business error of a write means.
 pub(super) fn error(failure: &Failure, known: &[Known]) -> TargetError {
     let Failure { code, message, class } = failure;
-    let field = named_field(code, message).map(str::to_owned);
+    let field = match class {
+        // A policy may speak of the user name too, which a password must not contain.
+        ErrorClass::Password => Some(PASSWORD.to_owned()),
+        _ => named_field(code, message).map(str::to_owned),
+    };
     let said = if message.is_empty() { code } else { message };
     let reason = clean(said, known);
     let is_email = field.as_deref() == Some(EMAIL);

@@ -20,6 +20,8 @@ pub struct Secrets {
     made: BTreeMap<String, SecretString>,
     /// By SCIM attribute, as received.
     supplied: BTreeMap<String, SecretString>,
+    /// The target has refused what was made; what is made now is longer and has every class of characters.
+    stronger: bool,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ struct AtRest {
     made: BTreeMap<String, String>,
     #[serde(default)]
     supplied: BTreeMap<String, String>,
+    #[serde(default)]
+    stronger: bool,
 }
 
 impl Secrets {
@@ -53,7 +57,7 @@ impl Secrets {
         let secret = |values: BTreeMap<String, String>| {
             values.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect()
         };
-        Ok(Self { made: secret(at_rest.made), supplied: secret(at_rest.supplied) })
+        Ok(Self { made: secret(at_rest.made), supplied: secret(at_rest.supplied), stronger: at_rest.stronger })
     }
 
     /// Seals them for a row; nothing to seal is no value.
@@ -68,7 +72,7 @@ impl Secrets {
         let bare = |values: &BTreeMap<String, SecretString>| {
             values.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
         };
-        let at_rest = AtRest { made: bare(&self.made), supplied: bare(&self.supplied) };
+        let at_rest = AtRest { made: bare(&self.made), supplied: bare(&self.supplied), stronger: self.stronger };
         let plain = serde_json::to_vec(&at_rest).map_err(|error| StoreError::Internal(error.to_string()))?;
         sealer.seal(owner, &plain).map(Some).map_err(|error| StoreError::Internal(error.to_string()))
     }
@@ -104,11 +108,23 @@ impl Secrets {
                 let twin = schema.field(field).and_then(|field| field.same_as.clone());
                 let origin = twin.as_deref().unwrap_or(field);
                 let generator = schema.field(origin).and_then(|field| field.generator);
-                let value = self.made.entry(origin.to_owned()).or_insert_with(|| make(generator)).clone();
+                let stronger = self.stronger;
+                let value = self.made.entry(origin.to_owned()).or_insert_with(|| make(generator, stronger)).clone();
                 self.made.insert(field.to_owned(), value);
                 true
             }
         }
+    }
+
+    /// The target has refused the secret that was made for `field`: another one is made, once. False: that was done before.
+    pub fn make_another(&mut self, field: &str, schema: &AccountSchema) -> bool {
+        if self.stronger || self.made.remove(field).is_none() {
+            return false;
+        }
+        self.stronger = true;
+        let is_twin = |name: &String| schema.field(name).is_some_and(|twin| twin.same_as.as_deref() == Some(field));
+        self.made.retain(|name, _| !is_twin(name));
+        true
     }
 }
 
@@ -133,17 +149,25 @@ fn owner(tenant: &str, resource: i64, target: &str) -> String {
 
 /// CRM.COM's policy asks for a minimum of letters, digits and other characters (crmcom.md, section 8).
 const LETTERS: &[u8] = b"abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ";
+const SMALL_LETTERS: &[u8] = b"abcdefghijkmnopqrstuvwxyz";
+const CAPITALS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ";
 const DIGITS: &[u8] = b"23456789";
 const OTHERS: &[u8] = b"!#%+-_";
 
-fn make(generator: Option<Generator>) -> SecretString {
+/// How many of each class a made password has, and one that must be stronger: a policy may ask for more, or for both cases
+/// of letters.
+const USUAL: [(&[u8], usize); 3] = [(LETTERS, 9), (DIGITS, 4), (OTHERS, 3)];
+const STRONGER: [(&[u8], usize); 4] = [(SMALL_LETTERS, 8), (CAPITALS, 6), (DIGITS, 6), (OTHERS, 4)];
+
+fn make(generator: Option<Generator>, stronger: bool) -> SecretString {
     let mut rng = rand::rng();
     let text: String = match generator {
         Some(Generator::Pin) => (0..6).map(|_| char::from(rng.random_range(b'0'..=b'9'))).collect(),
         Some(Generator::Password) | None => {
-            let mut characters: Vec<u8> = [(LETTERS, 9), (DIGITS, 4), (OTHERS, 3)]
-                .into_iter()
-                .flat_map(|(set, count)| std::iter::repeat_n(set, count))
+            let classes: &[(&[u8], usize)] = if stronger { &STRONGER } else { &USUAL };
+            let mut characters: Vec<u8> = classes
+                .iter()
+                .flat_map(|&(set, count)| std::iter::repeat_n(set, count))
                 .filter_map(|set| set.choose(&mut rng).copied())
                 .collect();
             characters.shuffle(&mut rng);
@@ -161,10 +185,13 @@ mod tests {
     #[test]
     fn a_made_password_meets_the_policy() {
         for _ in 0..200 {
-            let password = make(Some(Generator::Password));
-            let text = password.expose_secret();
-            let count = |set: &[u8]| text.bytes().filter(|byte| set.contains(byte)).count();
-            assert_eq!((count(LETTERS), count(DIGITS), count(OTHERS), text.len()), (9, 4, 3, 16));
+            for (stronger, expected) in [(false, (9, 4, 3, 16)), (true, (14, 6, 4, 24))] {
+                let password = make(Some(Generator::Password), stronger);
+                let text = password.expose_secret();
+                let count = |set: &[u8]| text.bytes().filter(|byte| set.contains(byte)).count();
+                assert_eq!((count(LETTERS), count(DIGITS), count(OTHERS), text.len()), expected);
+                assert!(!stronger || (count(CAPITALS), count(SMALL_LETTERS)) == (6, 8));
+            }
         }
     }
 
@@ -177,6 +204,28 @@ mod tests {
         assert!(!secrets.ensure("password", SecretSource::Generated, None, schema));
         let text = |field| secrets.get(field).unwrap().expose_secret().to_owned();
         assert_eq!(text("password"), text("password_confirmation"));
+    }
+
+    #[test]
+    fn a_refused_password_is_made_again_once() {
+        let schema = AccountSchema::embedded(TargetKind::CrmCom);
+        let mut secrets = Secrets::default();
+        assert!(!secrets.make_another("password", schema), "none was made");
+        let text = |secrets: &Secrets, field| secrets.get(field).unwrap().expose_secret().to_owned();
+        secrets.ensure("password_confirmation", SecretSource::Generated, None, schema);
+        let first = text(&secrets, "password");
+        assert!(secrets.make_another("password", schema));
+        for field in ["password", "password_confirmation"] {
+            assert!(
+                secrets.ensure(field, SecretSource::Generated, None, schema),
+                "it is to be stored before it is sent"
+            );
+        }
+        assert_ne!(text(&secrets, "password"), first);
+        assert_eq!(text(&secrets, "password"), text(&secrets, "password_confirmation"));
+        let sealer = Sealer::new([&[3; 32]]);
+        let sealed = secrets.seal_for(&sealer, "acme/7/crm").unwrap().unwrap();
+        assert!(!Secrets::unseal(&sealer, "acme/7/crm", &sealed).unwrap().make_another("password", schema));
     }
 
     #[test]

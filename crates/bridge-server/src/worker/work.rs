@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bridge_connectors::{Call, CallValue, Effect, Observed, Plan, Presence, TargetError, Wanted};
-use bridge_mapping::{Account, GroupRef, Mapping, Subject};
+use bridge_mapping::{Account, GroupRef, Mapping, SecretSource, Subject};
 use bridge_store::{Account as Row, AccountState, CallEntry, Change, Doubt, Reason, Resource, StoreError};
 use jiff::Timestamp;
 use scim_model::ResourceType;
@@ -330,6 +330,14 @@ impl<'a> Work<'a> {
                 self.take_effect(effect);
                 return Ok(None);
             }
+        }
+        if let TargetError::Refused { field: Some(field), .. } = &error
+            && call.needs_secrets().contains(&(field.clone(), SecretSource::Generated))
+            && self.secrets.make_another(field, self.target.rules.schema())
+        {
+            // What the bridge made up does not meet the target's policy: another one, once (DESIGN, section 7, "Passwords").
+            self.answered();
+            return Ok(Some(Step::NextRound));
         }
         match &error {
             // A replica may lag behind: look before believing that the account is gone.

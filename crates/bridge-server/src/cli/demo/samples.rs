@@ -29,6 +29,8 @@ pub(super) struct Person {
     pub(super) given_name: &'static str,
     pub(super) family_name: &'static str,
     pub(super) end: End,
+    /// What CRM.COM as sold cannot do of it, by the code of the task that a person gets.
+    pub(super) crm_task: Option<&'static str>,
 }
 
 /// What the identity provider said last.
@@ -62,12 +64,19 @@ impl Sent {
 
 /// Everybody, as they are at the end.
 pub(super) fn people() -> Vec<Person> {
-    let person = |key, user_name, given_name, family_name, end| Person { key, user_name, given_name, family_name, end };
+    let person = |key, user_name, (given_name, family_name), end, crm_task| Person {
+        key,
+        user_name,
+        given_name,
+        family_name,
+        end,
+        crm_task,
+    };
     vec![
-        person("ann", "ann.lee@acme.example", "Ann", "Lee-Park", End::Active),
-        person("ben", "ben.ito@acme.example", "Benjamin", "Ito", End::Inactive),
-        person("cleo", "cleo.roy@acme.example", "Cleo", "Roy", End::Deleted),
-        person("dan", "dan.wu@acme.example", "Dan", "Wu", End::Active),
+        person("ann", "ann.lee@acme.example", ("Ann", "Lee-Park"), End::Active, Some("cannot-update")),
+        person("ben", "ben.ito@acme.example", ("Benjamin", "Ito"), End::Inactive, Some("cannot-suspend")),
+        person("cleo", "cleo.roy@acme.example", ("Cleo", "Roy"), End::Deleted, Some("cannot-suspend")),
+        person("dan", "dan.wu@acme.example", ("Dan", "Wu"), End::Active, None),
     ]
 }
 

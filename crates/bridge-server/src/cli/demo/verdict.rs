@@ -25,26 +25,37 @@ pub(super) async fn judge(stage: &Stage, people: &[Person], sent: &Sent) -> anyh
     let mut verdicts = Vec::new();
     for person in people {
         let id = sent.id(person.key).unwrap_or_default();
-        let state = |target: &str| {
-            let row = rows.iter().find(|row| row.id == id && row.account.target == target);
-            row.map(|row| row.account.state)
-        };
         let targets = [
             ("glance", at_glance(person, find(&glance, "PartnerUserID", id))),
             ("netsapiens", at_pbx(person, find(&pbx, "login-username", person.user_name))),
             ("crm_com", at_crm(person, find(&crm, "udf_string_1", id))),
         ];
         for (target, (holds, is_right)) in targets {
-            let state = state(target);
-            // A task is how the bridge says that this API cannot do it; the person must be told.
-            let is_settled = matches!(state, Some(AccountState::Settled | AccountState::Task));
-            let state = state.map_or("unknown", AccountState::as_str);
+            let row = rows.iter().find(|row| row.id == id && row.account.target == target);
+            let task = person.crm_task.filter(|_| target == "crm_com");
+            let (state, is_expected) = row.map_or(("unknown".to_owned(), false), |row| {
+                let code = row.account.reason.as_ref().map(|reason| reason.code.as_str());
+                standing(row.account.state, code, task)
+            });
             let wrong =
-                (!is_right || !is_settled).then(|| format!("{target}, {}: {holds} ({state})", person.user_name));
+                (!is_right || !is_expected).then(|| format!("{target}, {}: {holds} ({state})", person.user_name));
             verdicts.push(Verdict { person: person.key, holds: format!("{holds} ({state})"), wrong });
         }
     }
     Ok(verdicts)
+}
+
+/// The state of an account for the table, and whether it is the one that must come of this sample: settled, or the very task
+/// by which the bridge says that this API cannot do it.
+fn standing(state: AccountState, code: Option<&str>, task: Option<&str>) -> (String, bool) {
+    let code = code.unwrap_or_default();
+    match (state, task) {
+        (AccountState::Task, Some(task)) if code == task => (format!("task {code}, as expected"), true),
+        (AccountState::Task, _) => (format!("task {code}"), false),
+        (AccountState::Settled, None) => (state.to_string(), true),
+        (state, Some(task)) => (format!("{state}, expected the task {task}"), false),
+        (state, None) => (state.to_string(), false),
+    }
 }
 
 /// The verdicts as a table, one line per person.
@@ -97,4 +108,22 @@ fn at_crm(person: &Person, account: Option<&Value>) -> (String, bool) {
     let Some(account) = account else { return ("nothing".to_owned(), false) };
     let is_active = account["active"].as_bool() == Some(true);
     (text(account, "username").to_owned(), is_active || person.end != End::Active)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_expected_task_is_right() {
+        let check = |state: AccountState, code: Option<&str>, task: Option<&str>, expected: bool| {
+            assert_eq!(standing(state, code, task).1, expected, "{state} {code:?} {task:?}");
+        };
+        check(AccountState::Settled, None, None, true);
+        check(AccountState::Task, Some("cannot-update"), Some("cannot-update"), true);
+        check(AccountState::Task, Some("cannot-suspend"), Some("cannot-update"), false);
+        check(AccountState::Task, Some("cannot-update"), None, false);
+        check(AccountState::Settled, None, Some("cannot-update"), false);
+        check(AccountState::Parked, Some("conflict"), None, false);
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Exit, Output, table};
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigError, ConfigProblem};
+use crate::config::{self, Config, ConfigError, ConfigProblem, ConnectorConfig, Deprovision};
 use crate::landscape::{Landscape, LandscapeError, Target, Tenant};
 
 /// Is the configuration good?
@@ -51,9 +51,13 @@ impl Check {
             }
         }
         let is_ok = probes.iter().all(|probe| probe.error.is_none());
-        out.json(&json!({ "ok": is_ok, "file": path, "tenants": tenants(&landscape, &probes) }))?;
+        let warnings = warnings(&landscape);
+        out.json(&json!({ "ok": is_ok, "file": path, "warnings": warnings, "tenants": tenants(&landscape, &probes) }))?;
         for line in lines(&path, &landscape, &probes) {
             out.line(line)?;
+        }
+        for warning in warnings {
+            out.line(format_args!("warning: {warning}"))?;
         }
         Ok(if is_ok { Exit::Done } else { Exit::Failed })
     }
@@ -102,6 +106,27 @@ fn at(config: &Config, tenant: &str, target: &str, key: &str, message: String) -
     let mut path = vec!["tenants", tenant, "targets", target];
     path.extend(key.splitn(2, '.').filter(|part| !part.is_empty()));
     ConfigProblem { position: config.position(&path), key: path.join("."), message }
+}
+
+/// What is allowed and probably not meant.
+fn warnings(landscape: &Landscape) -> Vec<String> {
+    landscape.targets().filter_map(|target| phones_still_work(target)).collect()
+}
+
+/// A user of a PBX who is suspended without a dial policy that denies calls keeps phones that ring and dial: only the portal
+/// and voice mail are taken away (netsapiens.md section 7).
+fn phones_still_work(target: &Target) -> Option<String> {
+    let ConnectorConfig::Netsapiens(config) = &target.settings.connection else { return None };
+    let settings = &target.settings;
+    let suspends = [settings.on_deactivate, settings.on_delete, settings.on_unscoped].contains(&Deprovision::Suspend);
+    let is_open = config.suspend_dial_policy.is_none() && !config.delete_devices_on_suspend;
+    (suspends && is_open).then(|| {
+        format!(
+            "tenants.{}.targets.{}: the phones of a suspended user still work; set suspend_dial_policy to a policy of the \
+             provider that denies all calls, or delete_devices_on_suspend = true",
+            target.tenant, target.name
+        )
+    })
 }
 
 /// What a target answered.
@@ -256,6 +281,23 @@ mode = "hold"
              [tenants.acme.targets.glance.map]\nUserFirst = \"name.givenName\"\nUserLats = \"name.familyName\"\n"
         );
         insta::assert_snapshot!(refused(&text));
+    }
+
+    #[test]
+    fn a_pbx_whose_suspended_users_still_telephone_is_warned_of() {
+        let check = |lines: &str, expected: usize| {
+            let text = FILE.replace("mode = \"hold\"", lines);
+            let warnings = warnings(&compile(parse(&text)).unwrap());
+            assert_eq!(warnings.len(), expected, "{lines}: {warnings:?}");
+            for warning in warnings {
+                assert!(warning.contains("acme.targets.pbx") && warning.contains("suspend_dial_policy"), "{warning}");
+            }
+        };
+        check("", 1);
+        check("suspend_dial_policy = \"Deny All\"", 0);
+        check("delete_devices_on_suspend = true", 0);
+        check("delete_devices_on_suspend = false", 1);
+        check("on_deactivate = \"delete\"\non_unscoped = \"delete\"\non_delete = \"delete\"", 0);
     }
 
     #[test]

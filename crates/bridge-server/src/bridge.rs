@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Mode, StoreUrl};
 use crate::connections::{self, Connections};
 use crate::housekeeping;
-use crate::landscape::{Landscape, LandscapeError, Target, Tenant};
+use crate::landscape::{Landscape, LandscapeError, Target, Tenant, is_same_place, names_place_within};
 use crate::provisioning::{self, OpenRequests, ResourceLocks, Unanswered};
 use crate::seal::Sealer;
 use crate::worker::settle::Dependents;
@@ -225,7 +225,7 @@ impl Bridge {
         for known in self.store.scan(|db| db.target_places()).await? {
             let (tenant, target, place) = (known.tenant, known.target, known.fingerprint);
             let key = (tenant.clone(), target.clone());
-            if places.get(&key).is_some_and(|now| *now == place) || is_retired(landscape, &key) {
+            if places.get(&key).is_some_and(|now| is_same_place(now, &place)) || is_retired(landscape, &key) {
                 continue;
             }
             if let Some(new_name) = renamed.get(&key).cloned() {
@@ -254,7 +254,12 @@ impl Bridge {
                     tx.rename_target(tenant, old, new)?;
                 }
                 for ((tenant, target), place) in &places {
-                    if tx.fingerprint(tenant, target)?.as_ref() != Some(place) {
+                    let known = tx.fingerprint(tenant, target)?;
+                    // A credential that does not name the organisation does not make it unknown.
+                    let says_less = |known: &String| {
+                        is_same_place(known, place) && names_place_within(known) && !names_place_within(place)
+                    };
+                    if known.as_ref() != Some(place) && !known.as_ref().is_some_and(says_less) {
                         tx.put_target_place(tenant, target, place)?;
                     }
                 }

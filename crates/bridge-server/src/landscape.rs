@@ -205,7 +205,7 @@ impl Target {
         self.settings.mode == Mode::Send
     }
 
-    /// What must stay the same as long as the target holds accounts: where they are.
+    /// What must stay the same as long as the target holds accounts: where they are. Compared by [`is_same_place`].
     pub fn fingerprint(&self) -> String {
         let place = match &self.settings.connection {
             ConnectorConfig::Glance(config) => config.partner_id.clone().unwrap_or_default(),
@@ -217,6 +217,27 @@ impl Target {
         };
         format!("{} {} {place}", self.settings.kind, self.settings.base_url)
     }
+}
+
+/// Whether two fingerprints can be one place: kind and address are equal, and so is the domain, group or organisation, where
+/// both know it. A credential may or may not name it (a Web API key of CRM.COM does not), and another credential is not
+/// another place.
+pub fn is_same_place(one: &str, other: &str) -> bool {
+    let (one, other) = (parts(one), parts(other));
+    let is_same = |one: &str, other: &str| one.is_empty() || other.is_empty() || one.eq_ignore_ascii_case(other);
+    one.0 == other.0 && one.1 == other.1 && is_same(one.2, other.2)
+}
+
+/// Whether a fingerprint names a domain, group or organisation.
+pub fn names_place_within(fingerprint: &str) -> bool {
+    !parts(fingerprint).2.is_empty()
+}
+
+/// Kind, address, and the domain, group or organisation.
+fn parts(fingerprint: &str) -> (&str, &str, &str) {
+    let (kind, rest) = fingerprint.split_once(' ').unwrap_or((fingerprint, ""));
+    let (address, within) = rest.split_once(' ').unwrap_or((rest, ""));
+    (kind, address.trim_end_matches('/'), within)
 }
 
 fn base_url(public_url: &str, tenant: &str) -> String {
@@ -270,4 +291,25 @@ fn connect(target: &TargetConfig, clock: &Clock) -> Result<Arc<dyn Connector>, b
         ConnectorConfig::Netsapiens(config) => Arc::new(netsapiens::connect(&common, config.clone(), now)?),
         ConnectorConfig::CrmCom(config) => Arc::new(crm_com::connect(&common, config.clone(), now)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_credential_is_no_other_place() {
+        let check = |one: &str, other: &str, expected: bool| {
+            assert_eq!(is_same_place(one, other), expected, "{one} and {other}");
+            assert_eq!(is_same_place(other, one), expected, "{other} and {one}");
+        };
+        check("crm_com https://crm.example/ ", "crm_com https://crm.example/ ACME", true);
+        check("crm_com https://crm.example/ Acme", "crm_com https://crm.example/ ACME", true);
+        check("crm_com https://crm.example/ ACME", "crm_com https://crm.example/ OTHER", false);
+        check("glance https://g.example/PAPI 98765", "glance https://g.example/PAPI/ ", true);
+        check("glance https://g.example/PAPI 98765", "glance https://g.example/PAPI 98766", false);
+        check("netsapiens https://p.example/ acme.example", "netsapiens https://q.example/ acme.example", false);
+        check("glance https://p.example/ ", "netsapiens https://p.example/ ", false);
+        check("crm_com https://crm.example/ ACME Group", "crm_com https://crm.example/ ACME", false);
+    }
 }

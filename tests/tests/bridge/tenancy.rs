@@ -1,5 +1,6 @@
 //! Tenants see nothing of each other.
 
+use bridge_server::config::Config;
 use bridge_tests::samples::ann;
 use bridge_tests::{Answer, Bridge, Setup};
 use serde_json::json;
@@ -54,5 +55,28 @@ async fn a_tenant_that_is_not_configured_looks_like_a_wrong_token() {
     let url = format!("http://{}/t/nobody/scim/v2/Users", bridge.running.scim_addr);
     let answer = Answer::of(client.get(url).bearer_auth(&bridge.token)).await.has_status(401);
     assert_eq!(answer.body["schemas"], json!(["urn:ietf:params:scim:api:messages:2.0:Error"]));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn another_kind_of_credential_is_no_move_and_another_organisation_is_one() {
+    use bridge_simulators::credentials::crm_com::{ORGANISATION, PASSWORD, USERNAME};
+    let bridge = Bridge::start().await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    std::fs::write(bridge.folder().join("crm_password"), PASSWORD).unwrap();
+    let key = r#"web_api_key = { file = "crm_web_api_key" }"#;
+    let by_password = |organisation: &str| {
+        let password = r#"password = { file = "crm_password" }"#;
+        let lines = format!("username = \"{USERNAME}\"\n{password}\norganisation = \"{organisation}\"");
+        Config::parse(&bridge.file().replace(key, &lines), bridge.folder()).unwrap()
+    };
+    let by_key = || Config::parse(&bridge.file(), bridge.folder()).unwrap();
+    bridge.running.reload(by_password(ORGANISATION)).await.unwrap();
+    bridge.running.reload(by_key()).await.unwrap();
+    // The key does not name the organisation; that it is this one is still known.
+    let error = bridge.running.reload(by_password("ELSEWHERE")).await.unwrap_err();
+    assert!(error.to_string().contains("ELSEWHERE"), "{error}");
+    bridge.running.reload(by_password(ORGANISATION)).await.unwrap();
     bridge.stop().await;
 }

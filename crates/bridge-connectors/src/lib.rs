@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bridge_mapping::TargetKind;
+use bridge_mapping::{Account, TargetKind};
 use jiff::Timestamp;
 use url::Url;
 
@@ -54,6 +54,12 @@ pub trait Connector: Send + Sync {
     ///
     /// A field that `observed` does not know is sent, because sending is the only way to be sure of it.
     fn plan(&self, wanted: &Wanted<'_>, observed: &Observed) -> Plan;
+
+    /// The calls by which an account that is to be replaced gives up what only one account can have, so that `account` can
+    /// be made beside it. Pure.
+    fn make_way(&self, _replaced: &Observed, _account: &Account) -> Vec<Call> {
+        Vec::new()
+    }
 
     /// Reads the account, by remote id or else by its natural keys.
     async fn observe(&self, keys: &AccountKeys) -> Result<Observed, TargetError>;

@@ -10,6 +10,7 @@ mod life;
 mod parameters;
 mod pools;
 mod refusals;
+mod rekey;
 mod restart;
 mod secrets;
 mod tenancy;

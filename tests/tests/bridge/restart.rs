@@ -125,6 +125,10 @@ struct Stage {
 
 impl Stage {
     async fn set(latency: Duration) -> Self {
+        Self::set_with(latency, Setup::default().wait("100ms")).await
+    }
+
+    async fn set_with(latency: Duration, setup: Setup) -> Self {
         let simulators = bridge_simulators::start(Options { latency, ..Options::default() }).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         write_secrets(folder.path());
@@ -133,7 +137,7 @@ impl Stage {
         let listen = |text: &str, key: &str, port: u16| {
             text.replace(&format!("\n{key} = \"127.0.0.1:0\""), &format!("\n{key} = \"127.0.0.1:{port}\""))
         };
-        let file = Setup::default().wait("100ms").file(&simulators, &folder.path().join("bridge.db"));
+        let file = setup.file(&simulators, &folder.path().join("bridge.db"));
         let file = listen(&listen(&file, "listen", ports[0]), "admin_listen", ports[1]);
         std::fs::write(&config, file).unwrap();
         Self { simulators, folder, config, ports }
@@ -218,4 +222,53 @@ async fn kill_9_at_any_moment_and_every_user_that_got_a_2xx_has_exactly_one_acco
     }
     process.kill();
     simulators.stop().await;
+}
+
+/// Asks again and again until a condition holds.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not {what} in time");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_in_the_middle_of_a_replacement_leaves_one_account_at_the_end() {
+    for operation in ["PUT users/{user}", "POST users", "DELETE users/{user}"] {
+        let setup = Setup::default().wait("100ms").pbx("settle_lag = \"0s\"\non_rekey = \"recreate\"");
+        let Stage { simulators, folder: _folder, config, ports } = Stage::set_with(Duration::ZERO, setup).await;
+        let pbx = &simulators.netsapiens;
+        let extensions = || -> Vec<(Value, Value)> {
+            let account = |account: &Value| (account["user"].clone(), account["login-username"].clone());
+            pbx.accounts().iter().map(account).collect()
+        };
+        let token = new_token(&config);
+        let process = Process::start(&config, ports).await;
+        let client = reqwest::Client::new();
+        let send = |method: reqwest::Method, path: String, body: Value| {
+            let request = client.request(method, format!("{}{path}", process.scim_url)).bearer_auth(&token);
+            Answer::of(request.header("Content-Type", "application/scim+json").body(body.to_string()))
+        };
+        let id = send(reqwest::Method::POST, "/Users".to_owned(), ann()).await.has_status(201).id();
+        until("made everywhere", || accounts_of(&simulators, "ann") == [1, 1, 1]).await;
+        // Carried out, and no reply for as long as this process lives.
+        pbx.fail_next(1, Fault::TimeoutAfterApply, Some(operation));
+        let extension = "urn:ietf:params:scim:schemas:extension:bridgeTelephony:2.0:User:extension";
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "replace", "path": extension, "value": "1500"}]
+        });
+        send(reqwest::Method::PATCH, format!("/Users/{id}"), body).await.has_status(200);
+        let is_hanging =
+            |call: &Value| call["outcome"].as_str().is_some_and(|text| text.contains("timeout-after-apply"));
+        until("under way", || pbx.calls().iter().any(is_hanging)).await;
+        process.kill();
+        let process = Process::start(&config, ports).await;
+        until("moved", || extensions() == [(json!("1500"), json!("ann@acme.example"))]).await;
+        let posts = pbx.calls().iter().filter(|call| call["operation"] == "POST users").count();
+        assert_eq!(posts, 2, "{operation}: made once, and once more under the new key");
+        process.kill();
+        simulators.stop().await;
+    }
 }

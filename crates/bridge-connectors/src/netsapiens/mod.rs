@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bridge_mapping::TargetKind;
+use bridge_mapping::{Account, TargetKind};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -118,6 +118,10 @@ impl Connector for Netsapiens {
 
     fn plan(&self, wanted: &Wanted<'_>, observed: &Observed) -> Plan {
         wire::plan(&self.config, self.known_release().unwrap_or(Release::ASSUMED), wanted, observed)
+    }
+
+    fn make_way(&self, replaced: &Observed, account: &Account) -> Vec<Call> {
+        wire::make_way(&self.config, replaced, account)
     }
 
     async fn observe(&self, keys: &AccountKeys) -> Result<Observed, TargetError> {

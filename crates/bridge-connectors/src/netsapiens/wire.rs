@@ -198,6 +198,23 @@ fn update(
     plan
 }
 
+/// An extension cannot be renamed (section 6), and the login name is unique in the whole system: the old user takes the
+/// system's own login name, `extension@domain`, so that the new one can have the person's. Safer than deleting first: until
+/// the new user is there, the old one has its phones, voice mail and numbers, and a login that can be given back.
+pub(super) fn make_way(config: &Config, replaced: &Observed, account: &Account) -> Vec<Call> {
+    let (Some(extension), Some(wanted)) = (replaced.remote_id.as_deref(), account.text(LOGIN)) else {
+        return Vec::new();
+    };
+    let is_in_the_way = replaced.fields.get(LOGIN).and_then(text).is_some_and(|login| same_folded(&login, wanted));
+    if !is_in_the_way {
+        return Vec::new();
+    }
+    let own = format!("{extension}@{}", config.domain);
+    let free = if same_folded(&own, wanted) { format!("{extension}.replaced@{}", config.domain) } else { own };
+    let changes = BTreeMap::from([(LOGIN, CallValue::Plain(json!(free)))]);
+    vec![put(config, extension, changes, &[Some(replaced.fields.clone())], &replaced.fields)]
+}
+
 fn rekey(account: Option<&Account>, extension: &str) -> Option<Rekey> {
     let to = account?.text(USER)?;
     (to.trim() != extension).then(|| Rekey { field: USER.to_owned(), from: extension.to_owned(), to: to.to_owned() })

@@ -200,7 +200,7 @@ pub(super) struct Common {
     /// What a user who left this target's scope means here.
     #[serde(default = "suspend")]
     pub(super) on_unscoped: Deprovision,
-    /// A key changes that this target cannot rename: "keep" (the account keeps the old key, a task is raised) or "refuse".
+    /// A key changes that this target cannot rename: "keep" (the account keeps the old key, a task is raised), "recreate" (a new account, then the old one goes by `on_delete`) or "refuse".
     #[serde(default = "keep")]
     pub(super) on_rekey: Rekey,
     /// Targets whose account must be settled first. Default: follows from pools, and crm_com goes last.

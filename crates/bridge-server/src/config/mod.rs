@@ -269,6 +269,8 @@ pub enum Deprovision {
 pub enum Rekey {
     /// The old key stays and a task is raised.
     Keep,
+    /// A new account is made, then the old one goes by `on_delete`.
+    Recreate,
     /// The change is refused.
     Refuse,
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::group_refs;
 use super::judge::{Judged, Surroundings, judge, pool_empty};
-use crate::config::{Adopt, Mode};
+use crate::config::{Adopt, Mode, Rekey};
 use crate::error::{ApiError, Refusal};
 use crate::landscape::{Target, Tenant};
 use crate::seal::Sealer;
@@ -181,7 +181,8 @@ impl Consequences {
         let mut want = Want { urgent: is_leaving, ..Want::due(self.now) };
         if !is_leaving && let Scope::In = mapping.scope {
             let key = mapping.account.natural_key(target.rules.schema());
-            want.natural_key = key.filter(|_| !has_account || target.rules.schema().natural_key().update);
+            let follows = target.rules.schema().natural_key().update || target.settings.on_rekey == Rekey::Recreate;
+            want.natural_key = key.filter(|_| !has_account || follows);
         }
         if !is_leaving && !has_account {
             self.hold_back(&mut want, target, rows);

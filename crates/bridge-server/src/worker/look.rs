@@ -41,6 +41,12 @@ impl Work<'_> {
         };
         self.note("observe", &Value::Null, started, seen.as_ref().err());
         let seen = match seen {
+            // The account that is being replaced is not the one that takes its place.
+            Ok(seen)
+                if self.memory.replaced.as_ref().is_some_and(|old| seen.remote_id.as_ref() == Some(&old.remote_id)) =>
+            {
+                Observed::absent()
+            }
             Ok(seen) => seen,
             Err(error) => return Ok(Some(Step::from(self.failed(&error, false)))),
         };
@@ -108,7 +114,10 @@ impl Work<'_> {
     }
 
     /// Reads the account, however many pages that takes; the lease is renewed meanwhile. `None`: the lease is lost.
-    async fn observe(&mut self, keys: &AccountKeys) -> Result<Option<Result<Observed, TargetError>>, StoreError> {
+    pub(super) async fn observe(
+        &mut self,
+        keys: &AccountKeys,
+    ) -> Result<Option<Result<Observed, TargetError>>, StoreError> {
         let target = self.target;
         let mut reading = target.connector.observe(keys);
         loop {

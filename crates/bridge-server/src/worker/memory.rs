@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bridge_connectors::{Observed, Presence};
 use bridge_mapping::{Account, FieldValue, TargetKind};
-use bridge_store::{Resource, StoreError};
+use bridge_store::{Reason, Resource, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -26,9 +26,36 @@ pub struct Memory {
     /// The account at adoption, to be given back if the create is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Before>,
+    /// The account that has the old key, until it is gone (`on_rekey = "recreate"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Replaced>,
+    /// Why the account could not be replaced by one with the new key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_replaced: Option<NotReplaced>,
     /// The fields that were sent when the account was settled last. One that has no source any more is wanted empty.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub sent: BTreeSet<String>,
+}
+
+/// An account that another one takes the place of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// The target's own handle.
+    pub remote_id: String,
+    /// As last seen.
+    pub observed: Observed,
+    /// As [`Memory::suspension`], of this account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspension: Option<BTreeMap<String, Value>>,
+}
+
+/// A replacement that the target refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NotReplaced {
+    /// The cause that it was refused for: a later one tries again.
+    pub wanted: i64,
+    /// Why.
+    pub reason: Reason,
 }
 
 /// An account before we changed anything about it.

@@ -11,6 +11,7 @@ mod lane;
 mod look;
 pub mod memory;
 pub mod pool;
+mod replace;
 pub mod secrets;
 pub mod settle;
 mod waiters;

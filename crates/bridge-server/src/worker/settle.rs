@@ -157,7 +157,7 @@ impl Work<'_> {
         };
         let base = Settlement {
             doubt: self.doubt,
-            remote_id: self.row.remote_id.clone(),
+            remote_id: self.remote_id(),
             observed: serde_json::to_value(&self.observed).ok(),
             kept: self.memory.column()?,
             last_write_at: self.last_write_at,

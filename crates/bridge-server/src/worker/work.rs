@@ -24,7 +24,7 @@ const ROUNDS: usize = 32;
 /// So many pool values in a row may turn out to be somebody else's in one delivery.
 pub(super) const FOREIGN: usize = 20;
 /// So often a suspension or removal is sent that then cannot be read back.
-const UNAPPLIED: u32 = 5;
+pub(super) const UNAPPLIED: u32 = 5;
 /// A lease is renewed when less than this would be left of it after a call.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// How long a claim lasts.
@@ -100,7 +100,7 @@ impl<'a> Work<'a> {
         let memory = Memory::read(row.kept.as_ref())?;
         let secrets = Secrets::open(&bridge.sealer, &row);
         let lease_until = row.lease.map_or(row.updated, |lease| lease.until);
-        Ok(Self {
+        let mut work = Self {
             bridge,
             tenant,
             target,
@@ -124,7 +124,9 @@ impl<'a> Work<'a> {
             task_fields: Vec::new(),
             quotes_target: false,
             row,
-        })
+        };
+        work.take_up_replacement();
+        Ok(work)
     }
 
     /// Works until the account is right or cannot be made so now.
@@ -133,6 +135,9 @@ impl<'a> Work<'a> {
             let mapping = self.map();
             let duty =
                 duty::duty(&self.resource, &mapping, &self.row, &self.observed, &self.memory, &self.target.settings);
+            if self.leaves_with_old_account(&duty) {
+                continue;
+            }
             let step = match duty {
                 Duty::Rest(state, reason) => Step::from(End::Done {
                     state,
@@ -154,7 +159,14 @@ impl<'a> Work<'a> {
                 Duty::Deprovision(presence) => self.round(presence, None, &mapping).await?,
                 Duty::GiveBack(account, presence) => self.round(presence, Some(account), &mapping).await?,
             };
-            if let Step::End(end) = step {
+            let Step::End(end) = step else { continue };
+            if self.stays_with_old_account(&end) {
+                continue;
+            }
+            if self.memory.replaced.is_none() || !matches!(*end, End::Done { .. }) {
+                return Ok(*end);
+            }
+            if let Step::End(end) = self.retire_old(*end).await? {
                 return Ok(*end);
             }
         }
@@ -214,10 +226,17 @@ impl<'a> Work<'a> {
         if self.target.settings.mode == Mode::Plan {
             return Ok(Step::from(self.only_planned(&plan)));
         }
+        if plan.rekey.is_some() && self.is_to_be_replaced() {
+            return self.begin_replacing().await;
+        }
+        if plan.calls.iter().any(|call| call.creates)
+            && let Some(account) = &account
+            && let Some(step) = self.make_way(account).await?
+        {
+            return Ok(step);
+        }
         if !self.prepare(&plan, presence).await? {
-            // The lease is gone, or a newer secret came in: begin again with what is there.
-            let (at, reason) = (self.bridge.clock.now(), plain_reason("changed", "the account changed meanwhile"));
-            return Ok(Step::from(End::Again { at, state: AccountState::Due, reason, counts: false }));
+            return Ok(self.changed_meanwhile());
         }
         let has_calls = !plan.calls.is_empty();
         for call in &plan.calls {
@@ -240,12 +259,25 @@ impl<'a> Work<'a> {
             self.memory.suspension = Some(keep.clone());
             must_store = true;
         }
+        must_store |= self.make_secrets(plan);
+        must_store |= self.note_creation(plan);
+        if must_store { self.store_preparation().await } else { Ok(true) }
+    }
+
+    /// Sees to the secrets that a plan needs. True: they are to be stored before they are sent.
+    pub(super) fn make_secrets(&mut self, plan: &Plan) -> bool {
+        let mut must_store = false;
         for (field, source) in plan.calls.iter().flat_map(Call::needs_secrets) {
             let attribute = self.source_of(&field);
             must_store |= self.secrets.ensure(&field, source, attribute.as_deref(), self.target.rules.schema());
         }
-        must_store |= self.note_creation(plan);
-        if must_store { self.store_preparation().await } else { Ok(true) }
+        must_store
+    }
+
+    /// The lease is gone, or a newer secret came in: begin again with what is there.
+    pub(super) fn changed_meanwhile(&self) -> Step {
+        let (at, reason) = (self.bridge.clock.now(), plain_reason("changed", "the account changed meanwhile"));
+        Step::from(End::Again { at, state: AccountState::Due, reason, counts: false })
     }
 
     /// Where an account cannot carry our marker, the keys of its create are the only proof that it is ours.
@@ -262,7 +294,7 @@ impl<'a> Work<'a> {
         true
     }
 
-    async fn store_preparation(&mut self) -> Result<bool, StoreError> {
+    pub(super) async fn store_preparation(&mut self) -> Result<bool, StoreError> {
         let Some(lease) = self.row.lease else { return Ok(false) };
         let kept = self.memory.column()?;
         let secret = self.secrets.seal(&self.bridge.sealer, &self.row)?;
@@ -302,35 +334,19 @@ impl<'a> Work<'a> {
         if !self.keep_lease().await? {
             return Ok(Some(Step::from(End::LeaseLost)));
         }
-        let mut filled = call.clone();
-        for (field, _) in call.needs_secrets() {
-            if let Some(secret) = self.secrets.get(&field) {
-                filled.fill(&field, secret.clone());
-            }
-        }
-        let started = self.bridge.clock.now();
-        let written_before = self.last_write_at.replace(started);
-        let reply = self.target.connector.send(&filled).await;
-        let masked = serde_json::to_value(filled.masked(self.target.connector.base_url()))
-            .map_err(|error| StoreError::Internal(format!("a call for the journal: {error}")))?;
-        self.note(&call.operation, &masked, started, reply.as_ref().err());
-        let error = match reply {
-            Ok(effect) => {
+        let error = match (self.carry(call).await?, &call.if_refused) {
+            (Ok(effect), _) => {
                 self.answered();
                 self.take_effect(&effect);
                 return Ok(None);
             }
-            Err(error) => error,
-        };
-        if matches!(error, TargetError::Conflict { .. } | TargetError::Refused { .. }) {
-            // A definite no changed nothing: there is no write to wait for.
-            self.last_write_at = written_before;
-            if let Some(effect) = &call.if_refused {
+            (Err(TargetError::Conflict { .. } | TargetError::Refused { .. }), Some(effect)) => {
                 self.answered();
                 self.take_effect(effect);
                 return Ok(None);
             }
-        }
+            (Err(error), _) => error,
+        };
         if let TargetError::Refused { field: Some(field), .. } = &error
             && call.needs_secrets().contains(&(field.clone(), SecretSource::Generated))
             && self.secrets.make_another(field, self.target.rules.schema())
@@ -364,6 +380,27 @@ impl<'a> Work<'a> {
             }
             _ => Ok(Some(Step::from(self.failed(&error, call.creates)))),
         }
+    }
+
+    /// Fills in the secrets of a call, sends it and writes it into the journal.
+    pub(super) async fn carry(&mut self, call: &Call) -> Result<Result<Effect, TargetError>, StoreError> {
+        let mut filled = call.clone();
+        for (field, _) in call.needs_secrets() {
+            if let Some(secret) = self.secrets.get(&field) {
+                filled.fill(&field, secret.clone());
+            }
+        }
+        let started = self.bridge.clock.now();
+        let written_before = self.last_write_at.replace(started);
+        let reply = self.target.connector.send(&filled).await;
+        let masked = serde_json::to_value(filled.masked(self.target.connector.base_url()))
+            .map_err(|error| StoreError::Internal(format!("a call for the journal: {error}")))?;
+        self.note(&call.operation, &masked, started, reply.as_ref().err());
+        if matches!(reply, Err(TargetError::Conflict { .. } | TargetError::Refused { .. })) {
+            // A definite no changed nothing: there is no write to wait for.
+            self.last_write_at = written_before;
+        }
+        Ok(reply)
     }
 
     /// What a call means for the account is known now, as if it had been read back.
@@ -413,13 +450,13 @@ impl<'a> Work<'a> {
                 "readAt": self.bridge.clock.now().to_string(),
             }));
         }
-        let reason = plan.tasks.first().map(|task| Reason {
-            code: task.code.to_owned(),
-            field: task.fields.first().cloned(),
-            attribute: None,
-            text: plan.tasks.iter().map(|task| task.text.as_str()).collect::<Vec<_>>().join("; "),
-            retry_helps: false,
-        });
+        if plan.rekey.is_some()
+            && let Some(reason) = self.refused_replacement()
+        {
+            return Ok(Step::from(End::Parked { reason, candidate: None }));
+        }
+        self.memory.not_replaced = None;
+        let reason = task_reason(plan);
         self.task_fields = plan.tasks.iter().flat_map(|task| task.fields.iter().cloned()).collect();
         let reason = reason.or_else(|| plan.rekey.as_ref().map(|rekey| self.rekey_reason(rekey)));
         let state = match (&reason, &self.resource.state) {
@@ -450,7 +487,7 @@ impl<'a> Work<'a> {
     }
 
     /// A suspension or removal was sent; it counts as done once it has been read back.
-    fn verify_later(&self, lag: Duration) -> End {
+    pub(super) fn verify_later(&self, lag: Duration) -> End {
         End::Again {
             at: later(self.bridge.clock.now(), lag),
             state: AccountState::Due,
@@ -595,6 +632,17 @@ impl<'a> Work<'a> {
             duration: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
         }
     }
+}
+
+/// What a person must do by a plan, as the reason of a row.
+pub(super) fn task_reason(plan: &Plan) -> Option<Reason> {
+    plan.tasks.first().map(|task| Reason {
+        code: task.code.to_owned(),
+        field: task.fields.first().cloned(),
+        attribute: None,
+        text: plan.tasks.iter().map(|task| task.text.as_str()).collect::<Vec<_>>().join("; "),
+        retry_helps: false,
+    })
 }
 
 /// The code of a row whose suspension or removal was sent and is still to be read back.

@@ -1,0 +1,182 @@
+//! `on_rekey = "recreate"`: a key that cannot be renamed changes, and a new account takes the old one's place.
+
+use bridge_simulators::{Fault, Simulator};
+use bridge_store::{Account, AccountState};
+use bridge_tests::samples::ann;
+use bridge_tests::{Bridge, Setup, account_where, calls_of};
+use serde_json::{Value, json};
+
+const EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:bridgeTelephony:2.0:User:extension";
+const RECREATE: &str = "settle_lag = \"0s\"\non_rekey = \"recreate\"";
+
+/// A bridge whose PBX recreates, and Ann with the extension 1000 in it.
+async fn with_ann_in_the_pbx(lines: &str) -> (Bridge, String) {
+    let bridge = Bridge::with(Setup::default().wait("0s").pbx(&format!("{RECREATE}\n{lines}"))).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    assert_eq!(extensions(bridge.pbx()), ["1000"]);
+    (bridge, id)
+}
+
+/// The identity provider gives her another one.
+async fn move_to(bridge: &Bridge, id: &str, extension: &str) {
+    let operations = json!([{"op": "replace", "path": EXTENSION, "value": extension}]);
+    bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+}
+
+/// Ann's extensions, those of replaced accounts too.
+fn extensions(pbx: &Simulator) -> Vec<String> {
+    let accounts = pbx.accounts().into_iter().filter(|account| account["email-address"] == "ann@acme.example");
+    let mut extensions: Vec<String> = accounts.map(|account| account["user"].as_str().unwrap().to_owned()).collect();
+    extensions.sort_unstable();
+    extensions
+}
+
+fn user<'a>(accounts: &'a [Value], extension: &str) -> &'a Value {
+    account_where(accounts, "user", extension).unwrap_or_else(|| panic!("no {extension} in {accounts:#?}"))
+}
+
+fn is_settled_at(account: &Account, target: &str, remote_id: &str) -> bool {
+    account.target == target
+        && account.state == AccountState::Settled
+        && account.remote_id.as_deref() == Some(remote_id)
+}
+
+async fn until_moved(bridge: &Bridge, id: &str, extension: &str) {
+    let moved = |accounts: &[Account]| accounts.iter().any(|account| is_settled_at(account, "pbx", extension));
+    bridge.until(id, "moved", moved).await;
+}
+
+#[tokio::test]
+async fn another_extension_is_a_new_pbx_user_and_the_old_one_goes_after_it() {
+    let (bridge, id) = with_ann_in_the_pbx("").await;
+    move_to(&bridge, &id, "1500").await;
+    until_moved(&bridge, &id, "1500").await;
+    assert_eq!(extensions(bridge.pbx()), ["1500"]);
+    assert_eq!(user(&bridge.pbx().accounts(), "1500")["login-username"], "ann@acme.example");
+    let writes: Vec<String> = bridge
+        .pbx()
+        .calls()
+        .iter()
+        .filter(|call| call["method"] != "GET")
+        .map(|call| call["operation"].as_str().unwrap().to_owned())
+        .collect();
+    let position =
+        |name: &str| writes.iter().rposition(|write| write.contains(name)).unwrap_or_else(|| panic!("{writes:?}"));
+    assert!(position("PUT users") < position("POST users"), "the login is freed first: {writes:?}");
+    assert!(position("POST users") < position("DELETE users/{user}"), "the old one goes last: {writes:?}");
+    let account = bridge.account(&id, "pbx").await;
+    assert_eq!(account.natural_key.as_deref(), Some("1500"));
+    assert_eq!(account.kept.and_then(|kept| kept.get("replaced").cloned()), None);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_reply_is_lost_there_is_one_pbx_user_at_the_end() {
+    for operation in ["PUT users/{user}", "POST users", "DELETE users/{user}"] {
+        for fault in [Fault::DropAfterApply, Fault::DropBefore] {
+            let (bridge, id) = with_ann_in_the_pbx("").await;
+            bridge.pbx().fail_next(1, fault.clone(), Some(operation));
+            move_to(&bridge, &id, "1500").await;
+            until_moved(&bridge, &id, "1500").await;
+            assert_eq!(extensions(bridge.pbx()), ["1500"], "{operation} {fault:?}");
+            assert_eq!(user(&bridge.pbx().accounts(), "1500")["login-username"], "ann@acme.example");
+            let made = calls_of(bridge.pbx(), "POST users").iter().filter(|call| call["status"] == 200).count();
+            assert!(made <= 2, "{operation} {fault:?}: made {made} times");
+            bridge.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_taken_extension_changes_nothing_and_the_old_account_stays_as_it_was() {
+    let (bridge, id) = with_ann_in_the_pbx("adopt = \"never\"").await;
+    bridge.pbx().seed(json!({
+        "user": "1500", "name-first-name": "Other", "name-last-name": "Person", "email-address": "other@acme.example",
+        "login-username": "other@acme.example"
+    }));
+    move_to(&bridge, &id, "1500").await;
+    let parked = bridge.until_state(&id, "pbx", AccountState::Parked).await;
+    assert_eq!(parked.remote_id.as_deref(), Some("1000"));
+    assert_eq!(extensions(bridge.pbx()), ["1000"]);
+    assert_eq!(user(&bridge.pbx().accounts(), "1000")["login-username"], "ann@acme.example");
+    // Somebody makes room, and a person says so.
+    assert!(bridge.pbx().remove("1500"));
+    let name = bridge_server::operations::AccountName {
+        tenant: "default".to_owned(),
+        resource: id.clone(),
+        target: "pbx".to_owned(),
+    };
+    bridge_server::operations::retry(&bridge.running.bridge, &name, "test").await.unwrap();
+    until_moved(&bridge, &id, "1500").await;
+    assert_eq!(extensions(bridge.pbx()), ["1500"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_account_that_is_refused_gives_the_old_one_its_login_back() {
+    let (bridge, id) = with_ann_in_the_pbx("").await;
+    bridge.pbx().fail_next(1, Fault::Refuse("the domain is full".to_owned()), Some("POST users"));
+    move_to(&bridge, &id, "1500").await;
+    let parked = bridge.until_state(&id, "pbx", AccountState::Parked).await;
+    assert!(parked.reason.unwrap().text.contains("the domain is full"));
+    assert_eq!(parked.remote_id.as_deref(), Some("1000"));
+    assert_eq!(extensions(bridge.pbx()), ["1000"]);
+    assert_eq!(user(&bridge.pbx().accounts(), "1000")["login-username"], "ann@acme.example");
+    // She leaves: the old account is the one that goes.
+    bridge.delete(&format!("/Users/{id}")).await.has_status(204);
+    bridge.until(&id, "gone", |_| extensions(bridge.pbx()).is_empty()).await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn who_leaves_in_the_middle_leaves_with_every_account() {
+    let (bridge, id) = with_ann_in_the_pbx("").await;
+    bridge.pbx().fail_next(1, Fault::DropAfterApply, Some("POST users"));
+    move_to(&bridge, &id, "1500").await;
+    bridge.until(&id, "made", |_| extensions(bridge.pbx()).contains(&"1500".to_owned())).await;
+    bridge.delete(&format!("/Users/{id}")).await.has_status(204);
+    bridge.until(&id, "gone", |_| extensions(bridge.pbx()).is_empty()).await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn another_user_name_is_a_new_crm_user_and_a_task_to_deactivate_the_old_one() {
+    for fault in [None, Some(Fault::DropAfterApply), Some(Fault::DropBefore)] {
+        let bridge = Bridge::with(Setup::default().wait("0s").crm("on_rekey = \"recreate\"")).await;
+        let id = bridge.post("/Users", ann()).await.has_status(201).id();
+        bridge.until_at_rest(&id).await;
+        let old = bridge.account(&id, "crm").await.remote_id.unwrap();
+        if let Some(fault) = fault.clone() {
+            bridge.crm().fail_next(1, fault, Some("users/create"));
+        }
+        let operations = json!([{"op": "replace", "path": "userName", "value": "anna@acme.example"}]);
+        bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+        let row = bridge.until_state(&id, "crm", AccountState::Task).await;
+        let names: Vec<Value> = bridge
+            .crm()
+            .accounts()
+            .into_iter()
+            .filter(|account| account["udf_string_1"] == json!(id))
+            .map(|account| account["username"].clone())
+            .collect();
+        assert_eq!(names, ["ann", "anna"], "{fault:?}");
+        let reason = row.reason.unwrap();
+        assert_eq!(reason.code, "cannot-suspend");
+        assert!(reason.text.contains("user ann "), "the old one is meant: {}", reason.text);
+        let new = row.remote_id.unwrap();
+        assert_ne!(new, old);
+        // A person has done it.
+        bridge.crm().seed(json!({"username": "ann", "active": false}));
+        let name = bridge_server::operations::AccountName {
+            tenant: "default".to_owned(),
+            resource: id.clone(),
+            target: "crm".to_owned(),
+        };
+        bridge_server::operations::task_done(&bridge.running.bridge, &name, "test").await.unwrap();
+        let row = bridge.until_state(&id, "crm", AccountState::Settled).await;
+        assert_eq!(row.remote_id, Some(new));
+        assert_eq!(row.kept.and_then(|kept| kept.get("replaced").cloned()), None);
+        bridge.stop().await;
+    }
+}

@@ -33,7 +33,7 @@ fn extensions(pbx: &Simulator) -> Vec<String> {
 }
 
 fn user<'a>(accounts: &'a [Value], extension: &str) -> &'a Value {
-    account_where(accounts, "user", extension).unwrap_or_else(|| panic!("no {extension} in {accounts:#?}"))
+    account_where(accounts, "user", extension).unwrap()
 }
 
 fn is_settled_at(account: &Account, target: &str, remote_id: &str) -> bool {
@@ -86,6 +86,34 @@ async fn whatever_reply_is_lost_there_is_one_pbx_user_at_the_end() {
             bridge.stop().await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_slow_pbx_is_given_its_settle_lag_before_the_login_is_used_again() {
+    use bridge_server::clock::Clock;
+    let clock = Clock::hand_set(jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
+    let setup = Setup { clock: clock.clone(), ..Setup::default().wait("0s") };
+    let bridge = Bridge::with(setup.pbx("settle_lag = \"10s\"\non_rekey = \"recreate\"")).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    clock.advance(std::time::Duration::from_secs(60));
+    move_to(&bridge, &id, "1500").await;
+    let settling = |accounts: &[Account]| {
+        let reason =
+            accounts.iter().find(|account| account.target == "pbx").and_then(|account| account.reason.as_ref());
+        reason.is_some_and(|reason| reason.code == "settling")
+    };
+    bridge.until(&id, "settling", settling).await;
+    assert_eq!(user(&bridge.pbx().accounts(), "1000")["login-username"], "1000@acme.example");
+    assert_eq!(calls_of(bridge.pbx(), "POST users").len(), 1);
+    assert_eq!(bridge.account(&id, "pbx").await.remote_id.as_deref(), Some("1000"));
+    let moved = |accounts: &[Account]| {
+        clock.advance(std::time::Duration::from_millis(100));
+        accounts.iter().any(|account| is_settled_at(account, "pbx", "1500"))
+    };
+    bridge.until(&id, "moved", moved).await;
+    assert_eq!(extensions(bridge.pbx()), ["1500"]);
+    bridge.stop().await;
 }
 
 #[tokio::test]

@@ -28,6 +28,28 @@ fn dana() -> Value {
     })
 }
 
+#[test]
+fn a_user_who_is_replaced_gives_up_the_login_that_the_new_one_needs() {
+    let check = |login: &str, wanted: &Value, expected: Option<&str>| {
+        let old = present("1042", Some(true), &with(&json!({ "login-username": login })));
+        let calls = make_way(&config(), &old, &account(TargetKind::Netsapiens, wanted));
+        let sent = calls.first().map(|call| call.text(LOGIN).unwrap());
+        assert_eq!(sent.as_deref(), expected, "{login} {wanted}");
+        for call in calls {
+            assert!(REQUIRED.iter().all(|name| call.text(name).is_some()), "{call:?}");
+        }
+    };
+    let new = with(&json!({"user": "1043"}));
+    check("Dana@acme.example", &new, Some("1042@acme.example"));
+    check("somebody@acme.example", &new, None);
+    check(
+        "1042@acme.example",
+        &with(&json!({"login-username": "1042@acme.example"})),
+        Some("1042.replaced@acme.example"),
+    );
+    check("1042@acme.example", &json!({"user": "1043"}), None);
+}
+
 /// Dana as the server shows her.
 fn seen() -> Value {
     with(

@@ -4,6 +4,7 @@
 //! holds up another target or tenant. [`step`] is one turn of it.
 
 mod backoff;
+mod carry;
 mod condition;
 pub mod duty;
 pub mod found;

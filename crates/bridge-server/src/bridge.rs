@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use bridge_store::{Account, AccountQuery, AccountState, Doubt, Reason, StoreError, Tx, Want};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::alerts::Alerts;
 use crate::clock::Clock;
@@ -102,6 +102,9 @@ impl Bridge {
         let store = bridge_store::Store::open(&options)?;
         if let Some(path) = config.store.ensure_keys()? {
             info!("Made the key file {}: keep it with the database, it seals stored secrets", path.display());
+        }
+        for path in store.files_open_to_others() {
+            warn!("Other accounts of this machine can read or write {}: chmod 600 it", path.display());
         }
         let sealer = Arc::new(Sealer::new(config.store.keys.iter().map(|key| key.bytes())));
         let alerts = Alerts::start(config.alerts.clone(), clock.clone());

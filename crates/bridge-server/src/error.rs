@@ -291,7 +291,11 @@ impl From<StoreError> for ApiError {
             StoreError::Unavailable(reason) => {
                 Self::Unavailable { detail: format!("The store is unavailable: {reason}"), retry_after_s: 5 }
             }
-            error @ (StoreError::Corrupt(_) | StoreError::Internal(_)) => Self::internal(error),
+            // No request of an identity provider names a file.
+            error @ (StoreError::Corrupt(_)
+            | StoreError::Internal(_)
+            | StoreError::FileExists(_)
+            | StoreError::BadPlace(_)) => Self::internal(error),
         }
     }
 }

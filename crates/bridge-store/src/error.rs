@@ -1,6 +1,7 @@
 //! What can go wrong in the store, named by what the caller should do next (STYLE, habit 8).
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// A value that must be unique is held by somebody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,12 @@ pub enum StoreError {
     /// The scan would take longer than its deadline: answer 400 `tooMany`.
     #[error("the search would take too long, narrow the filter")]
     TooMany,
+    /// A file is in the way of the one that was asked for: answer 409.
+    #[error("{} is there already: name a file that is not, or move that one away", .0.display())]
+    FileExists(PathBuf),
+    /// A file cannot be made where it was asked for: answer 400. Says what to do.
+    #[error("{0}")]
+    BadPlace(String),
     /// The store cannot serve now: answer 503. After a failed commit it stays so until a restart.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),

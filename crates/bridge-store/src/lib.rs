@@ -40,7 +40,7 @@ pub use query::{Show, is_pointed};
 pub use rows::*;
 
 use driver::Session;
-use sqlite::{lock::Lock, readers::Readers, writer::Writer};
+use sqlite::{Role, lock::Lock, readers::Readers, writer::Writer};
 
 /// How long a scan may take.
 const SCAN_DEADLINE: Duration = Duration::from_secs(2);
@@ -102,11 +102,11 @@ pub(crate) struct Shared {
 }
 
 impl Store {
-    /// Opens the database, making and migrating it where needed.
+    /// Opens the database, making and migrating it where needed; a visitor does neither while somebody serves it.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if another process serves it or the file cannot be used; [`StoreError::Corrupt`] if it
-    /// is damaged or was made by a newer version.
+    /// [`StoreError::Unavailable`] if another process serves it (a visitor: with older tables) or the file cannot be used;
+    /// [`StoreError::Corrupt`] if it is damaged or was made by a newer version.
     pub fn open(options: &Options) -> Result<Self, StoreError> {
         Self::open_with(options, |_| Ok(()))
     }
@@ -125,12 +125,13 @@ impl Store {
             }
         };
         let lock = if options.lock { Some(Lock::take(&path)?) } else { None };
-        let mut connection = sqlite::open(&path)?;
+        let role = if options.lock || options.path.is_none() { Role::Serves } else { Role::Visits };
+        let mut connection = sqlite::open(&path, role)?;
         prepare(&mut connection)?;
         let shared = Arc::new(Shared { index: index::Index::new(&options.indexed), ..Shared::default() });
         Tx::new(Db::new(Session::new(&connection, None), Arc::clone(&shared))).load_index(options.lock)?;
         let readers = Readers::start(&path)?;
-        let writer = Writer::start(connection, Arc::clone(&shared))?;
+        let writer = Writer::start(connection, Arc::clone(&shared), role)?;
         let inner = Inner { writer, readers, shared, path, lock: Mutex::new(lock), _directory: directory };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -191,7 +192,8 @@ impl Store {
     /// Copies the database as it is now into a new file, while everything goes on.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if there is a file already, or it cannot be written.
+    /// [`StoreError::FileExists`] if there is a file already, [`StoreError::BadPlace`] if none can be made there,
+    /// [`StoreError::Unavailable`] if it cannot be written.
     pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let (from, to) = (self.inner.path.clone(), to.to_owned());
         let copy = tokio::task::spawn_blocking(move || sqlite::backup(&from, &to));
@@ -209,7 +211,7 @@ impl Store {
         self.inner.writer.failed()
     }
 
-    /// Writes what is queued, refuses what comes later, and moves the log into the database.
+    /// Writes what is queued and refuses what comes later. Whoever serves the database moves the log into it.
     pub async fn close(&self) {
         self.inner.writer.close().await;
         self.inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -223,6 +225,12 @@ impl Store {
             writes: counters.writes.load(Ordering::Relaxed),
             commits: counters.commits.load(Ordering::Relaxed),
         }
+    }
+
+    /// The files of the database, its key file among them, that other accounts of this machine can read or write.
+    #[must_use]
+    pub fn files_open_to_others(&self) -> Vec<PathBuf> {
+        sqlite::files::open_to_others(&self.inner.path)
     }
 
     /// The database file.

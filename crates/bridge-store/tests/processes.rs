@@ -164,10 +164,12 @@ async fn a_backup_is_made_while_the_store_is_written_to_and_never_overwrites() {
     note(&restored, "own", "life".into()).await.unwrap();
     drop(restored);
     let length = std::fs::metadata(&copy).unwrap().len();
-    assert!(matches!(store.backup(&copy).await, Err(StoreError::Unavailable(_))));
+    assert_eq!(store.backup(&copy).await, Err(StoreError::FileExists(copy.clone())));
     assert_eq!(std::fs::metadata(&copy).unwrap().len(), length, "the first copy is as it was");
     let nowhere = directory.path().join("no such directory").join("copy.db");
-    assert!(matches!(store.backup(&nowhere).await, Err(StoreError::Unavailable(_))));
+    assert!(
+        matches!(store.backup(&nowhere).await, Err(StoreError::BadPlace(what_to_do)) if what_to_do.contains("make it"))
+    );
 }
 
 #[tokio::test]

@@ -60,8 +60,11 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let status = match &error {
             StoreError::NotFound(_) => StatusCode::NOT_FOUND,
-            StoreError::Taken(_) | StoreError::Stale { .. } | StoreError::PoolEmpty { .. } => StatusCode::CONFLICT,
-            StoreError::TooMany => StatusCode::BAD_REQUEST,
+            StoreError::Taken(_)
+            | StoreError::Stale { .. }
+            | StoreError::PoolEmpty { .. }
+            | StoreError::FileExists(_) => StatusCode::CONFLICT,
+            StoreError::TooMany | StoreError::BadPlace(_) => StatusCode::BAD_REQUEST,
             StoreError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             StoreError::Corrupt(_) | StoreError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -106,7 +106,9 @@ async fn a_backup_is_a_new_file() {
     };
     started.check(backup(&copy), StatusCode::OK, "done").await;
     assert!(copy.metadata().unwrap().len() > 0);
-    started.check(backup(&copy), StatusCode::SERVICE_UNAVAILABLE, "").await;
+    started.check(backup(&copy), StatusCode::CONFLICT, "name a file that is not").await;
+    let nowhere = started.folder.path().join("no such folder").join("copy.db");
+    started.check(backup(&nowhere), StatusCode::BAD_REQUEST, "make it").await;
     started.check(backup(std::path::Path::new("copy.db")), StatusCode::BAD_REQUEST, "absolute").await;
     started.running.stop().await;
 }

@@ -5,8 +5,9 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::files;
 use crate::error::StoreError;
 
 /// Holds the lock until it is dropped.
@@ -18,13 +19,11 @@ pub(crate) struct Lock {
 impl Lock {
     /// Takes the lock of the database at `path`, or fails at once if another process has it.
     pub(crate) fn take(path: &Path) -> Result<Self, StoreError> {
-        let beside = lock_path(path);
+        // `bridge.db` is locked by `bridge.db.lock`.
+        let beside = files::beside(path, ".lock");
         let unavailable =
             |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("{}: {error}", beside.display()));
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
+        let mut file = files::private(OpenOptions::new().create(true).truncate(false).write(true))
             .open(&beside)
             .map_err(|error| unavailable(&error))?;
         match file.try_lock() {
@@ -44,11 +43,4 @@ impl Drop for Lock {
             tracing::warn!(%error, "The lock file could not be unlocked; it is free when the process ends");
         }
     }
-}
-
-/// `bridge.db` is locked by `bridge.db.lock`.
-fn lock_path(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".lock");
-    PathBuf::from(name)
 }

@@ -1,9 +1,11 @@
 //! SQLite: how it is opened, written to and read from (DESIGN section 5).
 
+pub(crate) mod files;
 pub(crate) mod lock;
 pub(crate) mod readers;
 pub(crate) mod writer;
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,8 +27,22 @@ mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
 }
 
-/// Opens the database for writing, making and migrating it where needed.
-pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
+/// In which role a process opens a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It has the database to itself, tables and log included.
+    Serves,
+    /// Another process may serve it: tables are changed only if none does, the log is left alone.
+    Visits,
+}
+
+/// Opens the database for writing, making and migrating it where the role allows it.
+pub(crate) fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
+    match files::create_private(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(StoreError::Unavailable(format!("{} cannot be made: {error}", path.display()))),
+    }
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -34,12 +50,51 @@ pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
         return Err(StoreError::Unavailable(format!("{} cannot be used with a write-ahead log", path.display())));
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
-    embedded::migrations::runner().run(&mut connection).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    let checkpoint_pages = match role {
+        Role::Serves => {
+            migrate(&mut connection)?;
+            CHECKPOINT_PAGES
+        }
+        Role::Visits => {
+            migrate_unless_served(&mut connection, path)?;
+            0
+        }
+    };
+    connection.pragma_update(None, "wal_autocheckpoint", checkpoint_pages)?;
     connection.pragma_update(None, "cache_size", -32_768)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     keep_statements(&connection)?;
     Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    embedded::migrations::runner().run(connection).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    Ok(())
+}
+
+/// For a process that only visits: changes tables under the lock of `serve`, and never under a running `serve`.
+fn migrate_unless_served(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let newest = embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
+    if made_by(connection)? >= newest {
+        // Tables of a newer version are refused here too, and nothing is changed.
+        return migrate(connection);
+    }
+    let _lock = lock::Lock::take(path).map_err(|error| {
+        StoreError::Unavailable(format!(
+            "the tables of {} are those of an older version, and a server is running on them: restart it with this \
+             version first ({error})",
+            path.display()
+        ))
+    })?;
+    migrate(connection)
+}
+
+/// The newest change to the tables that the database has seen.
+fn made_by(connection: &Connection) -> Result<Option<refinery::SchemaVersion>, StoreError> {
+    if !connection.table_exists(None, "refinery_schema_history")? {
+        return Ok(None);
+    }
+    Ok(connection.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))?)
 }
 
 /// Has statements prepared once. Without the planner's stability guarantee SQLite prepares those that touch a table with a
@@ -57,7 +112,7 @@ pub(crate) fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
     let unavailable =
         |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("no backup to {}: {error}", to.display()));
     // Making the file is the check that it was not there.
-    std::fs::File::create_new(to).map_err(|error| unavailable(&error))?;
+    files::create_private(to).map_err(|error| no_place(to, &error))?;
     let copy = || -> rusqlite::Result<rusqlite::backup::StepResult> {
         let source = Connection::open_with_flags(from, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         source.busy_timeout(BUSY_TIMEOUT)?;
@@ -73,4 +128,19 @@ pub(crate) fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
     };
     std::fs::remove_file(to).map_err(|error| unavailable(&error))?;
     Err(outcome)
+}
+
+/// Why no file can be made at the place that somebody asked for, and what to do.
+fn no_place(path: &Path, error: &std::io::Error) -> StoreError {
+    let shown = path.display();
+    match error.kind() {
+        ErrorKind::AlreadyExists => StoreError::FileExists(path.to_owned()),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => StoreError::BadPlace(format!(
+            "there is no folder for {shown}: make it on the machine of the bridge, or name another one"
+        )),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::BadPlace(format!(
+            "the bridge may not write {shown} ({error}): name a folder that the account it runs as may write to"
+        )),
+        _ => StoreError::Unavailable(format!("no backup to {shown}: {error}")),
+    }
 }

@@ -17,6 +17,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::Role;
 use crate::driver::Session;
 use crate::error::StoreError;
 use crate::{Db, Shared, Tx};
@@ -107,12 +108,13 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on a connection that is set up for writing.
-    pub(crate) fn start(connection: Connection, shared: Arc<Shared>) -> Result<Self, StoreError> {
+    /// Starts the thread on a connection that is set up for writing. Whoever only visits leaves the log as it is at
+    /// the end: it is the other process's.
+    pub(crate) fn start(connection: Connection, shared: Arc<Shared>, role: Role) -> Result<Self, StoreError> {
         let (queue, messages) = mpsc::channel(QUEUE_LIMIT);
         let (report, failure) = watch::channel(None);
         let counters = Arc::new(Counters::default());
-        let worker = Worker { connection, shared, messages, report, counters: Arc::clone(&counters) };
+        let worker = Worker { connection, shared, role, messages, report, counters: Arc::clone(&counters) };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || worker.work())
@@ -191,6 +193,7 @@ enum Course {
 struct Worker {
     connection: Connection,
     shared: Arc<Shared>,
+    role: Role,
     messages: mpsc::Receiver<Message>,
     report: watch::Sender<Option<String>>,
     counters: Arc<Counters>,
@@ -358,11 +361,12 @@ impl Worker {
         }
     }
 
-    /// Moves the log into the database, so that the next start has nothing to recover.
+    /// Moves the log into the database, if it is ours, so that the next start has nothing to recover.
     fn close(mut self, closed: Option<oneshot::Sender<()>>) {
         self.messages.close();
-        let checkpoint = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = checkpoint {
+        if self.role == Role::Serves
+            && let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        {
             tracing::warn!(%error, "The log could not be moved into the database; the next start does it");
         }
         drop(self.connection);

@@ -336,7 +336,7 @@ async fn a_write_goes_on_when_its_caller_no_longer_waits() {
 async fn closing_writes_what_is_queued_and_refuses_what_comes_later() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("bridge.db");
-    let store = Store::open(&Options::visit(&path)).unwrap();
+    let store = Store::open(&Options::serve(&path)).unwrap();
     let gate = Gate::close(&store).await;
     let queued = queue_note(&store, "queued").await;
     let closing = store.clone();
@@ -350,6 +350,40 @@ async fn closing_writes_what_is_queued_and_refuses_what_comes_later() {
     let log = std::fs::metadata(directory.path().join("bridge.db-wal")).unwrap();
     assert_eq!(log.len(), 0, "the log has been moved into the database");
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_visitor_leaves_the_log_to_the_process_that_serves() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bridge.db");
+    let server = Store::open(&Options::serve(&path)).unwrap();
+    let visitor = Store::open(&Options::visit(&path)).unwrap();
+    note(&visitor, "token", "made").await.unwrap();
+    let log = || std::fs::metadata(directory.path().join("bridge.db-wal")).unwrap().len();
+    let before = log();
+    assert!(before > 0);
+    visitor.close().await;
+    drop(visitor);
+    assert_eq!(log(), before);
+    server.close().await;
+    assert_eq!(log(), 0);
+}
+
+#[tokio::test]
+async fn a_visitor_changes_no_tables_under_a_running_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bridge.db");
+    // What a newer version finds: the tables of an older one, here none at all.
+    let server = crate::Lock::take(&path).unwrap();
+    let refusal = Store::open(&Options::visit(&path)).err().unwrap().to_string();
+    assert!(refusal.contains("restart it with this version first"), "{refusal}");
+    let tables = rusqlite::Connection::open(&path).unwrap();
+    assert!(!tables.table_exists(None, "resource").unwrap());
+    drop(server);
+    let visitor = Store::open(&Options::visit(&path)).unwrap();
+    note(&visitor, "token", "made").await.unwrap();
+    let server = Store::open(&Options::serve(&path)).unwrap();
+    assert_eq!(noted(&server, "token").await.as_deref(), Some("made"));
 }
 
 #[tokio::test]

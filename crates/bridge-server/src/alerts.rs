@@ -2,7 +2,7 @@
 //! (DESIGN.md section 7). Alerts carry ids, codes and our own words; no name, address or value of a person.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,6 +18,8 @@ use crate::config::AlertsConfig;
 
 /// Most alerts that wait for the webhook; the newest are dropped beyond it, and counted.
 const LONGEST_QUEUE: usize = 1_000;
+/// Most alerts of accounts that are remembered, so that they do not ring twice.
+const MOST_REMEMBERED: usize = 10_000;
 /// The same account and code ring once in this time.
 const QUIET: SignedDuration = SignedDuration::from_hours(1);
 /// How often one alert is posted before it is given up.
@@ -39,6 +41,8 @@ pub enum AlertKind {
     Parked,
     /// A person must act in the target.
     Task,
+    /// The brake of a target holds accounts that were to end.
+    Held,
     /// Calls to a target have stopped.
     TargetPaused,
     /// Calls to a target go on.
@@ -52,6 +56,7 @@ impl AlertKind {
         match self {
             Self::Parked => "parked",
             Self::Task => "task",
+            Self::Held => "held",
             Self::TargetPaused => "target_paused",
             Self::TargetRecovered => "target_recovered",
         }
@@ -96,6 +101,16 @@ struct Outbox {
     filled: Notify,
 }
 
+impl Outbox {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Alert>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_all(&self) -> VecDeque<Alert> {
+        std::mem::take(&mut *self.lock())
+    }
+}
+
 impl Alerts {
     /// Starts posting to the configured webhook; without one, alerts are only logged. Needs a running tokio.
     #[must_use]
@@ -121,7 +136,7 @@ impl Alerts {
             "{}: {}", alert.target, alert.text
         );
         let Some(outbox) = &self.outbox else { return count(alert.kind, "logged") };
-        let mut queue = outbox.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = outbox.lock();
         if queue.len() >= LONGEST_QUEUE {
             drop(queue);
             count(alert.kind, "dropped");
@@ -141,16 +156,20 @@ impl Alerts {
             && tokio::time::timeout(LAST_CHANCE, &mut task).await.is_err()
         {
             task.abort();
-            warn!("The alert webhook does not answer, what was left for it is only in the log");
+            let left = self.outbox.as_ref().map(|outbox| outbox.take_all()).unwrap_or_default();
+            left.iter().for_each(|alert| count(alert.kind, "given_up"));
+            warn!(alerts = left.len(), "The alert webhook does not answer, what was left for it is only in the log");
         }
     }
 }
 
-/// What rang lately.
+/// What rang lately. What rang longest ago is forgotten first, so that each alert costs the same however many there were.
 #[derive(Default)]
 struct Recent {
     /// Account and code, by when.
-    accounts: HashMap<[String; 4], Timestamp>,
+    accounts: HashMap<Arc<[String; 4]>, Timestamp>,
+    /// The same in the order in which they rang.
+    order: VecDeque<(Arc<[String; 4]>, Timestamp)>,
     /// What a target rang last.
     targets: HashMap<[String; 2], (AlertKind, String, Timestamp)>,
 }
@@ -158,7 +177,8 @@ struct Recent {
 impl Recent {
     /// Remembers the alert; whether it must be heard.
     fn is_news(&mut self, alert: &Alert) -> bool {
-        let is_fresh = |at: &Timestamp| alert.at.duration_since(*at) < QUIET;
+        // A clock that was set back must not silence anything for longer than that.
+        let is_fresh = |at: &Timestamp| alert.at.duration_since(*at).abs() < QUIET;
         let Some(resource) = &alert.resource else {
             // A target that recovers and fails again is news each time; only the repetition is not.
             let key = [alert.tenant.clone(), alert.target.clone()];
@@ -171,14 +191,19 @@ impl Recent {
             }
             return !is_same;
         };
-        let key = [alert.tenant.clone(), alert.target.clone(), resource.clone(), alert.code.clone()];
+        let key = Arc::new([alert.tenant.clone(), alert.target.clone(), resource.clone(), alert.code.clone()]);
         if self.accounts.get(&key).is_some_and(is_fresh) {
             return false;
         }
-        if self.accounts.len() >= 10 * LONGEST_QUEUE {
-            self.accounts.retain(|_, at| is_fresh(at));
+        // Beyond the limit something rings again within the hour, which is better than not at all.
+        while self.order.len() >= MOST_REMEMBERED || self.order.front().is_some_and(|(_, at)| !is_fresh(at)) {
+            let Some((oldest, at)) = self.order.pop_front() else { break };
+            if self.accounts.get(&oldest) == Some(&at) {
+                self.accounts.remove(&oldest);
+            }
         }
-        self.accounts.insert(key, alert.at);
+        self.accounts.insert(key.clone(), alert.at);
+        self.order.push_back((key, alert.at));
         true
     }
 }
@@ -199,7 +224,7 @@ async fn post_all(config: AlertsConfig, clock: Clock, outbox: Arc<Outbox>, mut s
         Err(error) => return error!(%error, "Alerts are only logged: the HTTP client cannot be made"),
     };
     loop {
-        let next = outbox.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let next = outbox.lock().pop_front();
         match next {
             Some(alert) => post(&client, &config, &clock, &alert, &mut stops).await,
             None if *stops.borrow() => return,
@@ -382,6 +407,30 @@ mod tests {
         check("u2", "taken", 59, true);
         check("u1", "taken", 60, true);
         check("u1", "taken", 61, false);
+    }
+
+    #[test]
+    fn what_rang_long_ago_is_forgotten_however_much_rings() {
+        let mut recent = Recent::default();
+        let second = |seconds: usize| Timestamp::from_second(seconds.try_into().unwrap()).unwrap();
+        for number in 0..3 * MOST_REMEMBERED {
+            assert!(recent.is_news(&alert(Some(&number.to_string()), "taken", second(number / 10_000))));
+            assert!(recent.accounts.len() <= MOST_REMEMBERED && recent.order.len() == recent.accounts.len());
+        }
+        let last = (3 * MOST_REMEMBERED - 1).to_string();
+        assert!(!recent.is_news(&alert(Some(&last), "taken", second(60))), "the latest are remembered");
+        assert!(recent.is_news(&alert(Some("0"), "taken", second(60))), "the oldest rings again");
+        assert!(recent.is_news(&alert(Some("1"), "taken", second(2 * 3600))));
+        assert_eq!((recent.accounts.len(), recent.order.len()), (1, 1), "an hour later nothing else is left");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_silences_nobody_for_long() {
+        let mut recent = Recent::default();
+        let day = Timestamp::from_second(86_400).unwrap();
+        assert!(recent.is_news(&alert(Some("u1"), "taken", day)));
+        assert!(recent.is_news(&alert(Some("u1"), "taken", Timestamp::UNIX_EPOCH)));
+        assert!(!recent.is_news(&alert(Some("u1"), "taken", Timestamp::UNIX_EPOCH)));
     }
 
     #[test]

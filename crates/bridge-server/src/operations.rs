@@ -90,7 +90,8 @@ pub async fn retry(bridge: &Bridge, name: &AccountName, actor: &str) -> Result<(
     want(bridge, name, actor, "retry", |now| Want { release: true, ..Want::due(now) }).await
 }
 
-/// Says that the account under review, found at the target, is ours: it becomes the account of this resource.
+/// Lets an account go that is held; by the brake, too, which then begins to count anew. Or says that the account under
+/// review, found at the target, is ours: it becomes the account of this resource.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] if there is no such account, or none was found that waits for a decision.
@@ -99,6 +100,7 @@ pub async fn release(bridge: &Bridge, name: &AccountName, actor: &str) -> Result
         let found = account.candidate.as_ref().and_then(|candidate| candidate.get("remote_id")?.as_str());
         match (account.state, found) {
             (AccountState::Held, _) => {
+                tx.release_brake(account.resource, target)?;
                 let want = Want { release: true, ..Want::due(now) };
                 tx.want(account.resource, target, &want, now).map(|_| ())
             }
@@ -107,6 +109,65 @@ pub async fn release(bridge: &Bridge, name: &AccountName, actor: &str) -> Result
         }
     })
     .await
+}
+
+/// Accounts that one write lets go.
+const SLICE: usize = 100;
+
+/// Lets all accounts of a target go that its brake holds. Returns how many.
+///
+/// # Errors
+/// [`StoreError::NotFound`] if there is no such target.
+pub async fn release_held(bridge: &Bridge, tenant: &str, target: &str, actor: &str) -> Result<usize, StoreError> {
+    let Some(lane) = bridge.tenant(tenant).and_then(|tenant| tenant.targets.get(target).cloned()) else {
+        return Err(StoreError::NotFound("target"));
+    };
+    let now = bridge.clock.now();
+    let mut query = AccountQuery {
+        tenant: Some(tenant.to_owned()),
+        target: Some(target.to_owned()),
+        state: Some(AccountState::Held),
+        limit: SLICE,
+        ..AccountQuery::default()
+    };
+    let mut released = 0;
+    loop {
+        let page = list_accounts(bridge, query.clone()).await?;
+        let Some(last) = page.last() else { break };
+        query.after = Some((last.account.resource, last.account.target.clone()));
+        let actor = actor.to_owned();
+        released += bridge.store.write(move |tx| release_page(tx, &page, &actor, now)).await?;
+    }
+    lane.lane.ring();
+    Ok(released)
+}
+
+/// Lets those accounts go that the brake holds still.
+fn release_page(tx: &mut Tx<'_>, page: &[NamedAccount], actor: &str, now: Timestamp) -> Result<usize, StoreError> {
+    let mut released = 0;
+    for NamedAccount { id, account } in page {
+        let Account { resource, target, tenant, .. } = account;
+        let is_held = tx.account(*resource, target)?.is_some_and(|row| row.state == AccountState::Held);
+        if is_held && tx.release_brake(*resource, target)? {
+            tx.want(*resource, target, &Want { release: true, ..Want::due(now) }, now)?;
+            tx.add_audit(&entry(tenant, actor, "release", format!("{id}/{target}"), now))?;
+            released += 1;
+        }
+    }
+    Ok(released)
+}
+
+fn entry(tenant: &str, actor: &str, action: &str, subject: String, now: Timestamp) -> AuditEntry {
+    AuditEntry {
+        number: 0,
+        tenant: tenant.to_owned(),
+        at: now,
+        actor: actor.to_owned(),
+        action: action.to_owned(),
+        subject,
+        detail: None,
+        hash: String::new(),
+    }
 }
 
 /// Forgets an account without touching the target.
@@ -232,16 +293,7 @@ async fn change(
             if let Some(dependents) = &dependents {
                 dependents.release(tx, resource.key, now)?;
             }
-            tx.add_audit(&AuditEntry {
-                number: 0,
-                tenant: name.tenant.clone(),
-                at: now,
-                actor: actor.clone(),
-                action: action.clone(),
-                subject: format!("{}/{}", name.resource, name.target),
-                detail: None,
-                hash: String::new(),
-            })?;
+            tx.add_audit(&entry(&name.tenant, &actor, &action, format!("{}/{}", name.resource, name.target), now))?;
             Ok::<_, StoreError>(())
         })
         .await?;

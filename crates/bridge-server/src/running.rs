@@ -33,6 +33,7 @@ pub struct Running {
     pub admin_addr: SocketAddr,
     /// The bridge itself.
     pub bridge: Arc<Bridge>,
+    reloader: Arc<Reloader>,
     scim: ServerHandle,
     admin: ServerHandle,
     chores: [JoinHandle<()>; 2],
@@ -49,6 +50,7 @@ pub async fn start(mut config: Config, clock: Clock) -> Result<Running, StartErr
     let (admin_listener, admin_addr) = listen(config.server.admin_listen)?;
     follow_address(&mut config, scim_addr);
     let bridge = Bridge::start(config, clock).await?;
+    let reloader = Arc::new(Reloader::new(bridge.clone(), scim_addr));
     let scim = run(api::serve(bridge.clone(), scim_listener)?);
     let admin = run(admin::serve(bridge.clone(), metrics.clone(), admin_listener)?);
     let chores = [
@@ -58,10 +60,10 @@ pub async fn start(mut config: Config, clock: Clock) -> Result<Running, StartErr
                 metrics.run_upkeep();
             }
         }),
-        tokio::spawn(watch_secrets(bridge.clone(), scim_addr)),
+        tokio::spawn(watch_secrets(reloader.clone())),
     ];
     info!("SCIM at {scim_addr}, administration at {admin_addr}");
-    Ok(Running { scim_addr, admin_addr, bridge, scim, admin, chores })
+    Ok(Running { scim_addr, admin_addr, bridge, reloader, scim, admin, chores })
 }
 
 impl Running {
@@ -99,17 +101,14 @@ impl Running {
         Ok(token.expose().to_owned())
     }
 
-    /// Takes another configuration; if it cannot be used, the present one stays. Addresses, threads, the database and the
-    /// alert webhook stay as they are until a restart, which is said in the log.
+    /// Takes another configuration; if it cannot be used, the present one stays. Addresses, threads, the database, its keys
+    /// and the alert webhook stay as they are until a restart, which is said in the log; and with the admin API's address
+    /// stays its token.
     ///
     /// # Errors
     /// Why the configuration cannot be used.
-    pub async fn reload(&self, mut config: Config) -> Result<(), StartError> {
-        for setting in needs_restart(&self.bridge.landscape().config, &config) {
-            warn!("{setting} has changed, which takes effect at the next start");
-        }
-        follow_address(&mut config, self.scim_addr);
-        self.bridge.reload(config).await
+    pub async fn reload(&self, config: Config) -> Result<(), StartError> {
+        self.reloader.take(config).await
     }
 
     /// Takes no more requests, answers those under way, finishes or gives back the calls in flight, closes the database.
@@ -129,17 +128,58 @@ impl Drop for Running {
     }
 }
 
-/// Fetches secrets again while a target refuses the ones we have, once a minute: a password that was changed where it is
-/// kept needs no restart.
-async fn watch_secrets(bridge: Arc<Bridge>, scim_addr: SocketAddr) {
-    loop {
-        bridge.clock.sleep_until(later(bridge.clock.now(), SECRETS_EVERY)).await;
-        let Some(mut config) = changed_secrets(&bridge.landscape()) else { continue };
-        follow_address(&mut config, scim_addr);
-        match bridge.reload(config).await {
+/// Replaces the configuration of a running bridge, one replacement after another: a person's new file, and secrets that were
+/// fetched again for the present one.
+struct Reloader {
+    bridge: Arc<Bridge>,
+    scim_addr: SocketAddr,
+    /// What the bridge was started with: the parts that it cannot follow stay so.
+    started: Config,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Reloader {
+    fn new(bridge: Arc<Bridge>, scim_addr: SocketAddr) -> Self {
+        let started = bridge.landscape().config.clone();
+        Self { bridge, scim_addr, started, turn: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Takes a new configuration, once it is its turn.
+    async fn take(&self, config: Config) -> Result<(), StartError> {
+        let _turn = self.turn.lock().await;
+        self.replace(config).await
+    }
+
+    /// Takes the present configuration with fresh secrets, if a target that refuses its secret has another one now.
+    async fn fetch_secrets(&self) {
+        let _turn = self.turn.lock().await;
+        let Some(config) = changed_secrets(&self.bridge.landscape()) else { return };
+        match self.replace(config).await {
             Ok(()) => info!("A target's secret has changed and was fetched again"),
             Err(error) => warn!("A target's secret has changed and cannot be used: {error}"),
         }
+    }
+
+    async fn replace(&self, mut config: Config) -> Result<(), StartError> {
+        for setting in needs_restart(&self.started, &config) {
+            warn!("{setting} has changed, which takes effect at the next start");
+        }
+        if config.server.admin_listen != self.started.server.admin_listen {
+            // The token that the file has now is the one for the new address; the old one is still listened on.
+            config.server.admin_token.clone_from(&self.bridge.landscape().config.server.admin_token);
+        }
+        follow_address(&mut config, self.scim_addr);
+        self.bridge.reload(config).await
+    }
+}
+
+/// Fetches secrets again while a target refuses the ones we have, once a minute: a password that was changed where it is
+/// kept needs no restart.
+async fn watch_secrets(reloader: Arc<Reloader>) {
+    let clock = &reloader.bridge.clock;
+    loop {
+        clock.sleep_until(later(clock.now(), SECRETS_EVERY)).await;
+        reloader.fetch_secrets().await;
     }
 }
 
@@ -197,6 +237,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server.workers", server.workers != next.workers),
         ("server.shutdown_grace", server.shutdown_grace != next.shutdown_grace),
         ("store", old.store.url != new.store.url || old.store.index != new.store.index),
+        ("store.keys", old.store.has_other_keys(&new.store)),
         ("alerts.webhook", webhook(old) != webhook(new)),
     ];
     changes.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
@@ -234,6 +275,67 @@ mod tests {
         assert!(target().connector.probe().await.is_ok());
         running.stop().await;
         simulator.stop().await;
+    }
+
+    /// A bridge without targets, with these lines in `[server]`, and what makes further configurations of its folder.
+    async fn started(lines: &str) -> (Running, impl Fn(&str) -> Config) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), "t0ken").unwrap();
+        std::fs::write(folder.path().join("key"), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
+        let config = move |lines: &str| {
+            let text = format!("[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n{lines}\n[tenants.default]\n");
+            Config::parse(&text, folder.path()).unwrap()
+        };
+        (start(config(lines), Clock::system()).await.unwrap(), config)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_admin_api_keeps_its_token_as_long_as_its_address() {
+        let with_token = "admin_listen = \"127.0.0.1:0\"\nadmin_token = { file = \"token\" }";
+        let (running, config) = started(with_token).await;
+        let asks_for_token = async || {
+            let answer = reqwest::get(format!("{}/admin/v1/accounts", running.admin_url())).await.unwrap();
+            answer.status() == reqwest::StatusCode::UNAUTHORIZED
+        };
+        assert!(asks_for_token().await);
+        // The second reload finds no difference to the first, and the old address is still the one that is served.
+        for _ in 0..2 {
+            running.reload(config("admin_listen = \"127.0.0.1:9\"")).await.unwrap();
+            assert!(asks_for_token().await);
+        }
+        running.reload(config("admin_listen = \"127.0.0.1:0\"")).await.unwrap();
+        assert!(!asks_for_token().await, "where the address is the same, the token follows the file");
+        running.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_changed_store_key_is_named_as_what_needs_a_restart() {
+        let (running, config) = started("admin_listen = \"127.0.0.1:0\"").await;
+        let named = |lines: &str| needs_restart(&running.reloader.started, &config(lines));
+        assert_eq!(named("admin_listen = \"127.0.0.1:0\""), Vec::<&str>::new(), "the key file beside the database");
+        let other = named("admin_listen = \"127.0.0.1:0\"\n[store]\nkeys = [{ file = \"key\" }]");
+        assert_eq!(other, ["store.keys"]);
+        running.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_new_file_is_not_undone_by_secrets_that_were_being_fetched() {
+        let (running, config) = started("admin_listen = \"127.0.0.1:0\"").await;
+        let waits = "admin_listen = \"127.0.0.1:0\"\nwait = \"7s\"";
+        // As if secrets were being fetched for the configuration before: nothing else is taken until they are.
+        let turn = running.reloader.turn.lock().await;
+        let mut reload = Box::pin(running.reload(config(waits)));
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut reload).await;
+        assert!(early.is_err(), "a reload waits for its turn");
+        drop(turn);
+        reload.await.unwrap();
+        running.reloader.fetch_secrets().await;
+        assert_eq!(running.bridge.landscape().config.server.wait, Duration::from_secs(7));
+        let turn = running.reloader.turn.lock().await;
+        let fetching = running.reloader.fetch_secrets();
+        assert!(tokio::time::timeout(Duration::from_millis(50), fetching).await.is_err(), "so does a look for secrets");
+        drop(turn);
+        running.stop().await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,15 +7,12 @@ use jiff::Timestamp;
 
 use crate::driver::{Parameter, Row, parameters};
 use crate::{
-    Account, AccountCount, AccountQuery, AccountState, Change, Db, Doubt, Lease, Settlement, StoreError, Tx, Want,
-    Wanted,
+    Account, AccountCount, AccountQuery, AccountState, BRAKE, Change, Db, Doubt, Lease, Reason, Settlement, StoreError,
+    Tx, Want, Wanted,
 };
 
 /// More queued accounts than this are not counted.
 const QUEUE_COUNTED: u64 = 10_000;
-
-/// How many accounts one statement moves.
-const SLICE: usize = 2000;
 
 /// Accounts per page if the caller does not say.
 const PAGE: usize = 100;
@@ -175,7 +172,7 @@ impl Db<'_> {
 impl Tx<'_> {
     /// Raises `wanted` of an account, making it if there is none, and sets where it goes from here.
     ///
-    /// A handed-over row keeps its state. So does a held one, unless `want.release` is true. Attempts begin again at 0.
+    /// A handed-over row keeps its state. So does a held one, unless `want.release` is true or the brake holds it. Attempts begin again at 0.
     /// A lease stays with its holder, whose settling then leaves the new course alone.
     ///
     /// # Errors
@@ -184,14 +181,13 @@ impl Tx<'_> {
     pub fn want(&mut self, resource: i64, target: &str, want: &Want, now: Timestamp) -> Result<Wanted, StoreError> {
         let before = self.before_want(resource, target)?;
         let takes = want.natural_key.as_ref().filter(|key| before.natural_key.as_ref() != Some(*key));
-        let Some((wanted, state)) = before.row else {
+        let Some((wanted, state, stays)) = before.row.map(|row| (row.wanted, row.state, row.stays(want))) else {
             self.first_want(&before.tenant, resource, target, want, now)?;
             return Ok(Wanted { wanted: 1, state: want.state });
         };
         if let Some(key) = takes {
             self.check_free(&before.tenant, target, Unique::NaturalKey, key, resource)?;
         }
-        let stays = state == AccountState::HandedOver || (state == AccountState::Held && !want.release);
         let sql = "UPDATE account SET wanted = wanted + 1, state = CASE WHEN ?3 = 1 THEN state ELSE ?4 END, \
                    reason = CASE WHEN ?3 = 1 THEN reason ELSE ?5 END, \
                    urgent = CASE WHEN ?6 = 1 THEN 1 ELSE urgent END, attempts = 0, due_at = ?7, \
@@ -360,6 +356,12 @@ impl Tx<'_> {
         } else {
             (current.state, current.urgent, current.attempts, current.due_at)
         };
+        // What raised `wanted` may have raised a doubt with it, which this work has not looked into.
+        let (doubt, digest) = if is_last_word || current.doubt == Doubt::None {
+            (settlement.doubt, settlement.digest.as_ref())
+        } else {
+            (settlement.doubt.max(current.doubt), None)
+        };
         let sql = "UPDATE account SET applied = ?4, state = ?5, reason = ?6, urgent = ?7, attempts = ?8, due_at = ?9, \
                    lease_token = NULL, lease_until = NULL, doubt = ?10, remote_id = ?11, natural_key = ?12, \
                    digest = ?13, observed = ?14, kept = ?15, secret = ?16, secret_pending = ?17, last_write_at = ?18, \
@@ -377,10 +379,10 @@ impl Tx<'_> {
                 urgent,
                 attempts,
                 due_at,
-                settlement.doubt.as_str(),
+                doubt.as_str(),
                 settlement.remote_id.as_ref(),
                 natural_key,
-                settlement.digest.as_ref(),
+                digest,
                 settlement.observed.as_ref(),
                 settlement.kept.as_ref(),
                 secret,
@@ -392,6 +394,12 @@ impl Tx<'_> {
                 settlement.now,
             ],
         )?;
+        match settlement.state {
+            AccountState::Settled | AccountState::OutOfScope | AccountState::Task | AccountState::HandedOver => {
+                self.forget_brake(resource, target)?;
+            }
+            AccountState::Waiting | AccountState::Due | AccountState::Parked | AccountState::Held => {}
+        }
         Ok(changed > 0)
     }
 
@@ -474,73 +482,6 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    /// Points an account to another remote account (or to none) by hand, in doubt and due at once.
-    ///
-    /// # Errors
-    /// [`StoreError::Taken`] (`remote id`) if another account of the target has it; [`StoreError::NotFound`].
-    pub fn link(
-        &mut self,
-        resource: i64,
-        target: &str,
-        remote_id: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let account = self.account(resource, target)?.ok_or(StoreError::NotFound("account"))?;
-        if let Some(id) = remote_id {
-            self.check_free(&account.tenant, target, Unique::RemoteId, id, resource)?;
-        }
-        let sql = "UPDATE account SET wanted = wanted + 1, state = 'due', reason = NULL, attempts = 0, due_at = ?4, \
-                   lease_token = NULL, lease_until = NULL, doubt = 'read', remote_id = ?3, digest = NULL, \
-                   observed = NULL, candidate = NULL, updated = ?4 WHERE resource = ?1 AND target = ?2";
-        self.session().execute(sql, &parameters![resource, target, remote_id, now])?;
-        Ok(())
-    }
-
-    /// Makes an account due at once and in doubt, so that it is read and compared whatever was sent last. False if there is
-    /// none, or it was handed over.
-    pub fn look_again(&mut self, resource: i64, target: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let sql = "UPDATE account SET wanted = wanted + 1, state = 'due', reason = NULL, attempts = 0, due_at = ?3, \
-                   doubt = CASE WHEN doubt = 'none' THEN 'read' ELSE doubt END, digest = NULL, updated = ?3 \
-                   WHERE resource = ?1 AND target = ?2 AND state <> 'handed_over'";
-        Ok(self.session().execute(sql, &parameters![resource, target, now])? > 0)
-    }
-
-    /// Moves accounts of a target from one state to another, at most 2,000; returns how many. Repeat until it is 0.
-    ///
-    /// Moved to `due` they are due at once.
-    pub fn move_state(
-        &mut self,
-        tenant: &str,
-        target: &str,
-        from: AccountState,
-        to: AccountState,
-        now: Timestamp,
-    ) -> Result<usize, StoreError> {
-        if from == to {
-            return Ok(0);
-        }
-        let page = AccountQuery {
-            tenant: Some(tenant.to_owned()),
-            target: Some(target.to_owned()),
-            state: Some(from),
-            after: None,
-            limit: SLICE,
-        };
-        let sql = "UPDATE account SET wanted = wanted + 1, state = ?3, reason = NULL, attempts = 0, due_at = ?4, \
-                   updated = ?4 WHERE resource = ?1 AND target = ?2";
-        let found = self.keys_where(&page)?;
-        for resource in &found {
-            self.session().execute(sql, &parameters![*resource, target, to.as_str(), now])?;
-        }
-        Ok(found.len())
-    }
-
-    /// Forgets an account, whatever the target has; false if there was none.
-    pub fn drop_account(&mut self, resource: i64, target: &str) -> Result<bool, StoreError> {
-        let sql = "DELETE FROM account WHERE resource = ?1 AND target = ?2";
-        Ok(self.session().execute(sql, &parameters![resource, target])? > 0)
-    }
-
     /// Fails if another account of the target than that of `resource` has this value.
     fn check_free(
         &self,
@@ -567,11 +508,15 @@ impl Tx<'_> {
 
     /// What `want` has to know.
     fn before_want(&self, resource: i64, target: &str) -> Result<BeforeWant, StoreError> {
-        let sql = "SELECT r.tenant, a.wanted, a.state, a.natural_key FROM resource AS r LEFT JOIN account AS a \
+        let sql = "SELECT r.tenant, a.wanted, a.state, a.natural_key, a.reason FROM resource AS r LEFT JOIN account AS a \
                    ON a.resource = r.key AND a.target = ?2 WHERE r.key = ?1";
         let before = self.session().query_one(sql, &parameters![resource, target], |row| {
             let row_there = match row.optional_integer(1)? {
-                Some(wanted) => Some((wanted, row.word(2)?)),
+                Some(wanted) => {
+                    let state = row.word(2)?;
+                    let reason: Option<Reason> = if state == AccountState::Held { row.optional_json(4)? } else { None };
+                    Some(RowThere { wanted, state, is_braked: reason.is_some_and(|reason| reason.code == BRAKE) })
+                }
                 None => None,
             };
             Ok(BeforeWant { tenant: row.text(0)?, row: row_there, natural_key: row.optional_text(3)? })
@@ -583,8 +528,24 @@ impl Tx<'_> {
 /// What is there when an account is wanted.
 struct BeforeWant {
     tenant: String,
-    row: Option<(i64, AccountState)>,
+    row: Option<RowThere>,
     natural_key: Option<String>,
+}
+
+/// The row that is there.
+struct RowThere {
+    wanted: i64,
+    state: AccountState,
+    /// Whether it is the brake that holds it.
+    is_braked: bool,
+}
+
+impl RowThere {
+    /// Whether the row keeps its state. The brake decides again about what is wanted now, which may be that nothing ends.
+    fn stays(&self, want: &Want) -> bool {
+        let is_held = self.state == AccountState::Held && !self.is_braked;
+        self.state == AccountState::HandedOver || (is_held && !want.release)
+    }
 }
 
 /// The doubt about an account whose lease ran out unsettled.
@@ -610,5 +571,6 @@ fn json<T: serde::Serialize>(value: Option<&T>) -> Result<Parameter<'static>, St
     Ok(Parameter::from(text))
 }
 
+mod by_hand;
 #[cfg(test)]
 mod tests;

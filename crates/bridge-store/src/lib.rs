@@ -12,6 +12,7 @@
 mod accounts;
 mod assignments;
 mod audit;
+mod brake;
 mod credentials;
 mod driver;
 mod error;
@@ -34,6 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use audit::AuditBreak;
+pub use brake::{BRAKE, BrakeLimit, Braked, SHARE_FROM};
 pub use error::{StoreError, Taken};
 pub use journal::Pruned;
 pub use query::{Show, is_pointed};

@@ -87,6 +87,7 @@ impl Tx<'_> {
         for sql in [
             "UPDATE account SET target = ?3 WHERE tenant = ?1 AND target = ?2",
             "UPDATE call SET target = ?3 WHERE tenant = ?1 AND target = ?2",
+            "UPDATE brake SET target = ?3 WHERE tenant = ?1 AND target = ?2",
         ] {
             self.session().execute(sql, &parameters![tenant, old, new])?;
         }

@@ -1,10 +1,14 @@
 //! Leavers are out everywhere, whatever their data.
 
+use bridge_server::clock::Clock;
+use bridge_server::operations::{self, AccountName};
 use bridge_simulators::Fault;
 use bridge_store::AccountState;
 use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Bridge, Setup, calls_of};
 use serde_json::{Value, json};
+
+const STATUS: &str = "urn:ietf:params:scim:schemas:extension:bridgeProvisioning:2.0:User";
 
 #[tokio::test]
 async fn a_leaver_with_bad_data_is_still_out() {
@@ -84,7 +88,6 @@ async fn a_user_who_leaves_while_the_account_is_being_made_ends_suspended() {
 
 #[tokio::test]
 async fn a_suspension_in_a_slow_pbx_is_read_back_after_its_settle_lag() {
-    use bridge_server::clock::Clock;
     let clock = Clock::hand_set(jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
     let setup = Setup { clock: clock.clone(), ..Setup::default() }.pbx(r#"settle_lag = "10s""#);
     let bridge = Bridge::with(setup).await;
@@ -97,5 +100,81 @@ async fn a_suspension_in_a_slow_pbx_is_read_back_after_its_settle_lag() {
     clock.advance(std::time::Duration::from_secs(11));
     let account = bridge.until_state(&id, "pbx", AccountState::Settled).await;
     assert_eq!(account.proof.unwrap()["presence"], "suspended");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn more_leavers_than_the_brake_lets_go_wait_for_a_person() {
+    let clock = Clock::hand_set(jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
+    let setup = Setup { clock: clock.clone(), ..Setup::default() }.glance("brake = { count = 3 }");
+    let bridge = Bridge::with(setup).await;
+    let mut ids = Vec::new();
+    for number in 0..6 {
+        let id = bridge.post("/Users", okta_user(&format!("user{number}"))).await.has_status(201).id();
+        bridge.until_at_rest(&id).await;
+        ids.push(id);
+    }
+    let off = json!([{"op": "replace", "value": {"active": false}}]);
+    for id in &ids[..4] {
+        bridge.patch(&format!("/Users/{id}"), off.clone()).await.has_status(200);
+    }
+    bridge.delete(&format!("/Users/{}", ids[4])).await.has_status(204);
+    let suspended = || bridge.glance().accounts().iter().filter(|account| account["UserSuspended"] == true).count();
+    assert_eq!(suspended(), 3);
+    for id in &ids[3..5] {
+        let account = bridge.account(id, "glance").await;
+        assert_eq!(account.state, AccountState::Held, "{account:#?}");
+        assert!(account.reason.unwrap().text.contains("at most 3 accounts end within 1h"));
+        assert_eq!(bridge.account(id, "pbx").await.state, AccountState::Settled, "each target has a brake of its own");
+    }
+    let shown = bridge.get(&format!("/Users/{}?attributes={STATUS}:targets", ids[3])).await.has_status(200).body;
+    let shown =
+        shown[STATUS]["targets"].as_array().unwrap().iter().find(|target| target["name"] == "glance").unwrap().clone();
+    assert_eq!(shown["state"], "held");
+    // Neither time, nor the same request again, nor a restart is a person's word.
+    clock.advance(std::time::Duration::from_secs(2 * 3_600));
+    bridge.patch(&format!("/Users/{}", ids[3]), off.clone()).await.has_status(200);
+    let bridge = bridge.restart().await;
+    for id in &ids[3..5] {
+        bridge.until_state(id, "glance", AccountState::Held).await;
+    }
+    let suspended = || bridge.glance().accounts().iter().filter(|account| account["UserSuspended"] == true).count();
+    assert_eq!(suspended(), 3);
+    for id in &ids[3..5] {
+        let name = AccountName { tenant: "default".to_owned(), resource: id.clone(), target: "glance".to_owned() };
+        operations::release(&bridge.running.bridge, &name, "test").await.unwrap();
+        bridge.until_state(id, "glance", AccountState::Settled).await;
+    }
+    assert_eq!(suspended(), 5);
+    bridge.patch(&format!("/Users/{}", ids[5]), off).await.has_status(200);
+    bridge.until_state(&ids[5], "glance", AccountState::Settled).await;
+    assert_eq!(suspended(), 6, "who leaves after that goes out");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn all_that_the_brake_holds_at_a_target_can_go_at_once() {
+    let bridge = Bridge::with(Setup::default().glance("brake = { count = 1 }")).await;
+    let off = json!([{"op": "replace", "value": {"active": false}}]);
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        let id = bridge.post("/Users", okta_user(&format!("user{number}"))).await.has_status(201).id();
+        bridge.until_at_rest(&id).await;
+        bridge.patch(&format!("/Users/{id}"), off.clone()).await.has_status(200);
+        ids.push(id);
+    }
+    let suspended = || bridge.glance().accounts().iter().filter(|account| account["UserSuspended"] == true).count();
+    assert_eq!(suspended(), 1);
+    // Who comes back meanwhile is held no more, and loses nothing.
+    let on = json!([{"op": "replace", "value": {"active": true}}]);
+    bridge.patch(&format!("/Users/{}", ids[1]), on).await.has_status(200);
+    bridge.until_state(&ids[1], "glance", AccountState::Settled).await;
+    let release = format!("{}/admin/v1/targets/default/glance/release", bridge.admin_url());
+    let answer = reqwest::Client::new().post(&release).send().await.unwrap();
+    assert_eq!(answer.json::<Value>().await.unwrap(), json!({"done": true, "released": 2}));
+    for id in &ids {
+        bridge.until_state(id, "glance", AccountState::Settled).await;
+    }
+    assert_eq!(suspended(), 3);
     bridge.stop().await;
 }

@@ -90,6 +90,13 @@ pub(super) async fn release(bridge: Data<Bridge>, path: AccountPath) -> Result<J
     done()
 }
 
+/// Everything that the brake of a target holds.
+pub(super) async fn release_held(bridge: Data<Bridge>, path: Path<(String, String)>) -> Result<Json<Value>, Problem> {
+    let (tenant, target) = path.into_inner();
+    let released = operations::release_held(&bridge, &tenant, &target, ACTOR).await?;
+    Ok(Json(json!({ "done": true, "released": released })))
+}
+
 pub(super) async fn drop(bridge: Data<Bridge>, path: AccountPath) -> Result<Json<Value>, Problem> {
     operations::drop(&bridge, &named(path), ACTOR).await?;
     done()

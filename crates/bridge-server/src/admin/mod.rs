@@ -4,6 +4,7 @@
 //! ```text
 //! GET  /healthz, /readyz, /metrics          no token: no data of persons
 //! GET  /admin/v1/targets
+//! POST /admin/v1/targets/{tenant}/{target}/release      what its brake holds
 //! GET  /admin/v1/accounts?tenant=&target=&state=&limit=&after=
 //! POST /admin/v1/accounts/{tenant}/{resource}/{target}/retry | release | adopt | drop
 //! GET  /admin/v1/tasks?tenant=&target=
@@ -74,6 +75,7 @@ fn admin_routes(config: &mut ServiceConfig) {
     const ACCOUNT: &str = "/{tenant}/{resource}/{target}";
     config
         .route("/targets", web::get().to(accounts::targets))
+        .route("/targets/{tenant}/{target}/release", web::post().to(accounts::release_held))
         .route("/accounts", web::get().to(accounts::list))
         .route(&format!("/accounts{ACCOUNT}/retry"), web::post().to(accounts::retry))
         .route(&format!("/accounts{ACCOUNT}/release"), web::post().to(accounts::release))

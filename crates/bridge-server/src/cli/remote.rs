@@ -53,6 +53,35 @@ pub(super) struct Which {
     limit: Option<usize>,
 }
 
+/// Which accounts to let go: one, or all that the brake of a target holds.
+#[derive(Debug, Args)]
+pub(super) struct Released {
+    /// The SCIM id of the user.
+    #[arg(required_unless_present = "held_at")]
+    resource: Option<String>,
+    /// The name of the target.
+    #[arg(required_unless_present = "held_at")]
+    target: Option<String>,
+    /// All accounts that the brake of this target holds.
+    #[arg(long, value_name = "TARGET", conflicts_with = "resource")]
+    held_at: Option<String>,
+    /// The tenant.
+    #[arg(long, default_value = DEFAULT_TENANT)]
+    tenant: String,
+}
+
+impl Released {
+    fn path(&self) -> Vec<&str> {
+        match self {
+            Self { held_at: Some(target), tenant, .. } => vec!["targets", tenant, target, "release"],
+            Self { resource, target, tenant, .. } => {
+                let [resource, target] = [resource, target].map(|part| part.as_deref().unwrap_or_default());
+                vec!["accounts", tenant, resource, target, "release"]
+            }
+        }
+    }
+}
+
 /// Accounts that are parked, held or under review.
 #[derive(Debug, Subcommand)]
 pub(super) enum Account {
@@ -78,7 +107,7 @@ pub(super) enum Account {
         #[command(flatten)]
         remote: Remote,
         #[command(flatten)]
-        name: Name,
+        which: Released,
     },
     /// Forget an account without touching the target.
     Drop {
@@ -204,7 +233,10 @@ impl Account {
                 remote.show(&answer, "accounts", &["tenant", "resource", "target", "state", "remoteId", "reason"])
             }
             Self::Retry { remote, name } => remote.act("accounts", &name, "retry").await,
-            Self::Release { remote, name } => remote.act("accounts", &name, "release").await,
+            Self::Release { remote, which } => {
+                let answer = remote.ask(Method::POST, &which.path(), &[], None).await?;
+                remote.done(&answer)
+            }
             Self::Drop { remote, name } => remote.act("accounts", &name, "drop").await,
         }
     }
@@ -354,7 +386,10 @@ impl Remote {
     fn done(&self, answer: &Value) -> anyhow::Result<Exit> {
         let out = self.output();
         out.json(answer)?;
-        out.line("done")?;
+        match answer["released"].as_u64() {
+            Some(released) => out.line(format_args!("{released} released"))?,
+            None => out.line("done")?,
+        }
         Ok(Exit::Done)
     }
 

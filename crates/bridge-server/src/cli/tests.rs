@@ -44,6 +44,10 @@ fn what_the_command_line_takes() {
     check("scim-bridge request show --config f 0197", true);
     check("scim-bridge link list --config f", true);
     check("scim-bridge link set --config f u1 pbx --remote-id 1001", true);
+    check("scim-bridge account release --config f u1 pbx", true);
+    check("scim-bridge account release --config f --held-at pbx", true);
+    check("scim-bridge account release --config f u1", false);
+    check("scim-bridge account release --config f u1 pbx --held-at pbx", false);
     check("scim-bridge store backup --config f b.db", true);
     check("scim-bridge", false);
     check("scim-bridge frobnicate", false);

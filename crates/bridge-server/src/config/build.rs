@@ -14,8 +14,9 @@ use toml::{
 use url::{Host, Url};
 
 use super::{
-    AlertsConfig, Config, ConfigError, ConfigProblem, Deprovision, Origin, PoolConfig, Position, Range, SecretKey,
-    ServerConfig, StoreConfig, StoreUrl, TargetConfig, TenantConfig, connection, defaults, file, locate, schema,
+    AlertsConfig, BrakeConfig, Config, ConfigError, ConfigProblem, Deprovision, Origin, PoolConfig, Position, Range,
+    SecretKey, ServerConfig, StoreConfig, StoreUrl, TargetConfig, TenantConfig, connection, defaults, file, locate,
+    schema,
     secret::{STAND_IN, SecretSource, Secrets},
     unknown,
 };
@@ -243,7 +244,13 @@ impl<'text> Reader<'text> {
                 self.problem(&["store", "index"], &format!("{path:?} is not a SCIM attribute path: {error}"));
             }
         }
-        Some(StoreConfig { url: url?, keys, journal_days: store.journal_days.get(), index: store.index })
+        Some(StoreConfig {
+            url: url?,
+            keys,
+            keys_are_given: !store.keys.is_empty(),
+            journal_days: store.journal_days.get(),
+            index: store.index,
+        })
     }
 
     fn store_url(&mut self, text: &str) -> Option<StoreUrl> {
@@ -373,6 +380,9 @@ impl<'text> Reader<'text> {
         if common.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
             self.problem(&key("timeout"), "is more than zero");
         }
+        if common.brake.window.0.is_zero() {
+            self.problem(&[path[0], path[1], path[2], path[3], "brake", "window"], "is more than zero");
+        }
         if let Some(old) = &common.renamed_from
             && targets.contains(old)
         {
@@ -400,6 +410,11 @@ impl<'text> Reader<'text> {
             rate_per_second: common.rate_per_second.unwrap_or(manners.rate_per_second),
             settle_lag: common.settle_lag.map_or_else(|| defaults::settle_lag(kind), |lag| lag.0),
             group_wait: common.group_wait.0,
+            brake: BrakeConfig {
+                count: Some(common.brake.count).filter(|count| *count > 0),
+                share: common.brake.share.map(|share| share.0),
+                window: common.brake.window.0,
+            },
             retired: common.retired,
             renamed_from: common.renamed_from,
             limits: common.limits,

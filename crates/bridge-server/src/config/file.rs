@@ -16,8 +16,8 @@ use url::Url;
 
 use super::{
     Adopt, Deprovision, Mode, Profile, Rekey,
-    secret::SecretSource,
-    values::{Period, RangeText, Size},
+    secret::{self, SecretSource},
+    values::{Period, RangeText, Share, Size},
 };
 
 /// Configuration of a SCIM provisioning bridge.
@@ -84,6 +84,7 @@ pub(super) struct Store {
     /// "sqlite:PATH"; a relative path starts at the configuration file.
     pub(super) url: String,
     /// Keys that seal stored secrets, 32 bytes in base64 each: the first encrypts, all decrypt. Default: a key file made beside the database.
+    #[serde(deserialize_with = "secret::list")]
     pub(super) keys: Vec<SecretSource>,
     /// Days that the journal of requests and calls is kept.
     pub(super) journal_days: NonZeroU32,
@@ -216,6 +217,10 @@ pub(super) struct Common {
     /// How long a group table on a creation-only field waits for a named group before `*` applies.
     #[serde(default = "fifteen_minutes")]
     pub(super) group_wait: Period,
+    /// How many accounts may end (be suspended, removed, leave the scope) before a person is asked; further ones are held.
+    #[serde(default)]
+    #[schemars(default)]
+    pub(super) brake: Brake,
     /// This target left on purpose, though it holds accounts.
     #[serde(default)]
     pub(super) retired: bool,
@@ -236,6 +241,24 @@ pub(super) struct Common {
     /// Further values that templates see as `target.NAME`.
     #[serde(default)]
     pub(super) settings: BTreeMap<String, String>,
+}
+
+/// When so many accounts have ended in the window, further ones are held until `account release`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Brake {
+    /// At most so many accounts; 0: no limit.
+    pub(super) count: u32,
+    /// At most this share of the target's accounts; the first ten are not held for it.
+    pub(super) share: Option<Share>,
+    /// In this time.
+    pub(super) window: Period,
+}
+
+impl Default for Brake {
+    fn default() -> Self {
+        Self { count: 100, share: None, window: Period(Duration::from_secs(3_600)) }
+    }
 }
 
 fn yes() -> bool {

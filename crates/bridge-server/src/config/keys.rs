@@ -76,6 +76,18 @@ impl StoreConfig {
     }
 }
 
+impl StoreConfig {
+    /// Whether another file names other keys than those that are in use here. One that names none means the key file, which
+    /// only a start reads.
+    pub(crate) fn has_other_keys(&self, other: &Self) -> bool {
+        match (self.keys_are_given, other.keys_are_given) {
+            (false, false) => false,
+            (true, true) => !self.keys.iter().map(SecretKey::bytes).eq(other.keys.iter().map(SecretKey::bytes)),
+            (true, false) | (false, true) => true,
+        }
+    }
+}
+
 /// `bridge.db` → `bridge.db.key`.
 fn key_file(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
@@ -102,6 +114,7 @@ mod tests {
         StoreConfig {
             url: StoreUrl::Sqlite(folder.join("bridge.db")),
             keys: Vec::new(),
+            keys_are_given: false,
             journal_days: 30,
             index: Vec::new(),
         }

@@ -97,6 +97,8 @@ pub struct StoreConfig {
     pub url: StoreUrl,
     /// Keys that seal stored secrets: the first encrypts, all decrypt. Empty until [`StoreConfig::ensure_keys`] has made the key file.
     pub keys: Vec<SecretKey>,
+    /// Whether the file named the keys.
+    pub keys_are_given: bool,
     /// Days that journal entries are kept.
     pub journal_days: u32,
     /// Attributes indexed beside the usual ones, as SCIM paths.
@@ -198,6 +200,8 @@ pub struct TargetConfig {
     pub settle_lag: Duration,
     /// How long a group table on a creation-only field waits for a named group.
     pub group_wait: Duration,
+    /// How many accounts may end before a person is asked.
+    pub brake: BrakeConfig,
     /// Whether this target left the configuration on purpose, though it holds accounts.
     pub retired: bool,
     /// The name this target had before.
@@ -214,6 +218,17 @@ pub struct TargetConfig {
     pub allow: BTreeMap<String, Vec<String>>,
     /// Credentials and peculiarities of the kind.
     pub connection: ConnectorConfig,
+}
+
+/// `[tenants.NAME.targets.NAME.brake]`: how many accounts may end in a window of time before a person is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrakeConfig {
+    /// At most so many.
+    pub count: Option<u32>,
+    /// At most so many of a hundred of the target's accounts.
+    pub share: Option<u8>,
+    /// In this time.
+    pub window: Duration,
 }
 
 /// The part of a target's configuration that only its connector understands.

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::SecretString;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, MapAccess, Visitor},
+    de::{Error, MapAccess, SeqAccess, Visitor},
 };
 
 /// How to write a secret; part of every refusal.
@@ -71,35 +71,107 @@ impl SecretSource {
 
 impl<'de> Deserialize<'de> for SecretSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Source;
-        impl<'de> Visitor<'de> for Source {
-            type Value = SecretSource;
+        Found::deserialize(deserializer)?.source().map_err(Error::custom)
+    }
+}
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(formatter, "a secret: {HOW}")
-            }
+/// Reads a list of secrets.
+pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretSource>, D::Error> {
+    match Found::deserialize(deserializer)? {
+        Found::List(items) => items.into_iter().map(Found::source).collect::<Result<_, _>>().map_err(Error::custom),
+        Found::Text(_) | Found::Table(_) | Found::Other => {
+            Err(Error::custom(format!("a list of secrets is expected; for each {HOW}")))
+        }
+    }
+}
 
-            fn visit_str<E: Error>(self, _: &str) -> Result<SecretSource, E> {
-                Err(E::custom(format!("a secret is not written in this file; {HOW}")))
-            }
+/// Whatever stands where a secret is expected. Takes anything: serde's own refusals quote what they found, and that may be
+/// the secret.
+enum Found {
+    Text(String),
+    Table(Vec<(String, Found)>),
+    List(Vec<Found>),
+    Other,
+}
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretSource, A::Error> {
-                let mut source = None;
-                while let Some(key) = map.next_key::<String>()? {
-                    let value = map.next_value::<String>()?;
-                    let found = match key.as_str() {
-                        "env" => SecretSource::Environment(value),
-                        "file" => SecretSource::File(value.into()),
-                        _ => return Err(A::Error::custom(format!("unknown key {key:?} in a secret; {HOW}"))),
-                    };
-                    if source.replace(found).is_some() {
-                        return Err(A::Error::custom(format!("a secret has one source; {HOW}")));
-                    }
-                }
-                source.ok_or_else(|| A::Error::custom(format!("a secret has a source; {HOW}")))
+impl Found {
+    fn source(self) -> Result<SecretSource, String> {
+        let Self::Table(entries) = self else {
+            return Err(format!("a secret is not written in this file; {HOW}"));
+        };
+        let mut source = None;
+        for (key, value) in entries {
+            let found = match (key.as_str(), value) {
+                ("env", Self::Text(name)) => SecretSource::Environment(name),
+                ("file", Self::Text(path)) => SecretSource::File(path.into()),
+                ("env" | "file", _) => return Err(format!("the source of a secret is a text; {HOW}")),
+                _ => return Err(format!("a secret has no other keys than env and file; {HOW}")),
+            };
+            if source.replace(found).is_some() {
+                return Err(format!("a secret has one source; {HOW}"));
             }
         }
-        deserializer.deserialize_any(Source)
+        source.ok_or_else(|| format!("a secret has a source; {HOW}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Found {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Anything)
+    }
+}
+
+struct Anything;
+
+impl<'de> Visitor<'de> for Anything {
+    type Value = Found;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a secret: {HOW}")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Found, E> {
+        Ok(Found::Text(text.to_owned()))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Found, E> {
+        Ok(Found::Other)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Found, E> {
+        Ok(Found::Other)
+    }
+
+    fn visit_i128<E: Error>(self, _: i128) -> Result<Found, E> {
+        Ok(Found::Other)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Found, E> {
+        Ok(Found::Other)
+    }
+
+    fn visit_u128<E: Error>(self, _: u128) -> Result<Found, E> {
+        Ok(Found::Other)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Found, E> {
+        Ok(Found::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Found, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Found::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Found::Table(entries))
     }
 }
 

@@ -106,6 +106,36 @@ impl JsonSchema for Size {
     }
 }
 
+/// `"10%"`: so many of a hundred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Share(pub(super) u8);
+
+impl Share {
+    /// Reads a share.
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix('%').and_then(|digits| digits.trim_end().parse().ok());
+        let share = number.filter(|number| (1..=100).contains(number)).map(Self);
+        share.ok_or_else(|| format!("{text:?} is not a share; write \"1%\" to \"100%\""))
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Share {
+    fn schema_name() -> Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]+ *%$", "description": "So many of a hundred, \"10%\".", "examples": ["10%"] })
+    }
+}
+
 /// `"1000-1999"`, or one number. Leading zeros are kept: `"0100-0199"` hands out four digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RangeText(pub(super) Range);
@@ -185,6 +215,20 @@ mod tests {
         check("1mib", None);
         check("99999999999999999999", None);
         check("18446744073709551615GiB", None);
+    }
+
+    #[test]
+    fn shares() {
+        let check = |text: &str, expected: Option<u8>| {
+            assert_eq!(Share::parse(text).ok().map(|share| share.0), expected, "{text}")
+        };
+        check("10%", Some(10));
+        check("100 %", Some(100));
+        check("0%", None);
+        check("101%", None);
+        check("10", None);
+        check("-1%", None);
+        check("%", None);
     }
 
     #[test]

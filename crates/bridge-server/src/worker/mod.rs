@@ -4,6 +4,7 @@
 //! holds up another target or tenant. [`step`] is one turn of it.
 
 mod backoff;
+mod brake;
 mod carry;
 mod condition;
 pub mod duty;
@@ -236,7 +237,7 @@ impl Bridge {
         }
     }
 
-    fn ring_about(&self, target: &Target, kind: AlertKind, code: &str, text: String) {
+    pub(crate) fn ring_about(&self, target: &Target, kind: AlertKind, code: &str, text: String) {
         self.alerts.ring(Alert {
             kind,
             tenant: target.tenant.clone(),

@@ -226,6 +226,9 @@ impl<'a> Work<'a> {
         if self.target.settings.mode == Mode::Plan {
             return Ok(Step::from(self.only_planned(&plan)));
         }
+        if let Some(end) = self.brake(presence, &plan).await? {
+            return Ok(Step::from(end));
+        }
         if plan.rekey.is_some() && self.is_to_be_replaced() {
             return self.begin_replacing().await;
         }

@@ -255,21 +255,26 @@ async fn one_account_is_claimed_only_if_it_is_due() {
 async fn a_held_account_stays_held_until_it_is_released() {
     let desk = Desk::new().await;
     let reason = Reason {
-        code: "brake".into(),
+        code: "mode-hold".into(),
         field: None,
         attribute: None,
-        text: "too many at once".into(),
+        text: "the mode of the target".into(),
         retry_helps: false,
     };
     let held = Want { state: AccountState::Held, reason: Some(reason.clone()), ..Want::due(at(0)) };
     desk.want(held, 0).await.unwrap();
     assert_eq!(desk.want_due(1).await, Wanted { wanted: 2, state: AccountState::Held });
-    assert_eq!(desk.row().await.reason, Some(reason));
+    assert_eq!(desk.row().await.reason.as_ref(), Some(&reason));
     assert_eq!(desk.claim(2).await, None);
     let released = desk.want(Want { release: true, ..Want::due(at(3)) }, 3).await.unwrap();
     assert_eq!(released.state, AccountState::Due);
     assert_eq!(desk.row().await.reason, None);
-    assert!(desk.claim(3).await.is_some());
+    let claimed = desk.claim(3).await.unwrap();
+    let braked = Reason { code: BRAKE.into(), ..reason };
+    let held = Settlement { reason: Some(braked), ..Settlement::of(&claimed, AccountState::Held, at(4)) };
+    desk.settle(token(&claimed), held).await.unwrap();
+    assert_eq!(desk.next_due().await, None);
+    assert_eq!(desk.want_due(5).await.state, AccountState::Due, "the brake judges what is wanted now");
 }
 
 #[tokio::test]
@@ -488,6 +493,52 @@ async fn an_account_is_looked_at_again_whatever_was_sent_last() {
     assert!(!desk.store.write(move |tx| tx.look_again(resource, "glance", at(2))).await.unwrap());
     let row = desk.claim(2).await.unwrap();
     assert_eq!((row.doubt, row.digest, row.wanted), (Doubt::Read, None, 2));
+}
+
+#[tokio::test]
+async fn a_doubt_that_is_raised_while_a_call_is_under_way_outlives_it() {
+    let desk = Desk::new().await;
+    desk.want_due(0).await;
+    let claimed = desk.claim(0).await.unwrap();
+    let resource = desk.resource;
+    assert!(desk.store.write(move |tx| tx.look_again(resource, "pbx", at(1))).await.unwrap());
+    let done = Settlement {
+        digest: Some("d1".into()),
+        doubt: Doubt::None,
+        ..Settlement::of(&claimed, AccountState::Settled, at(2))
+    };
+    assert!(desk.settle(token(&claimed), done.clone()).await.unwrap());
+    let row = desk.claim(3).await.unwrap();
+    assert_eq!((row.doubt, row.digest.as_deref(), row.applied, row.wanted), (Doubt::Read, None, 1, 2));
+    // Whoever then looks has the last word.
+    let looked = Settlement { wanted: row.wanted, ..done };
+    assert!(desk.settle(token(&row), looked).await.unwrap());
+    let row = desk.row().await;
+    assert_eq!((row.state, row.doubt, row.digest.as_deref()), (AccountState::Settled, Doubt::None, Some("d1")));
+}
+
+#[tokio::test]
+async fn an_account_linked_by_hand_knows_nothing_of_the_former_one() {
+    let desk = Desk::new().await;
+    desk.want(Want { secret: Some(b"sealed".to_vec()), ..Want::due(at(0)) }, 0).await.unwrap();
+    let claimed = desk.claim(0).await.unwrap();
+    let settled = Settlement {
+        remote_id: Some("r1".into()),
+        kept: Some(json!({ "suspension": {} })),
+        proof: Some(json!({})),
+        last_write_at: Some(at(1)),
+        ..Settlement::of(&claimed, AccountState::Parked, at(1))
+    };
+    desk.settle(token(&claimed), settled).await.unwrap();
+    let resource = desk.resource;
+    let link = |to: &'static str| desk.store.write(move |tx| tx.link(resource, "pbx", Some(to), at(2)));
+    link("r1").await.unwrap();
+    let row = desk.row().await;
+    assert!(row.kept.is_some() && row.secret.is_some() && row.secret_pending, "it is the same account");
+    link("r2").await.unwrap();
+    let row = desk.row().await;
+    assert_eq!((row.kept, row.secret, row.secret_pending), (None, None, false));
+    assert_eq!((row.proof, row.last_write_at, row.doubt), (None, None, Doubt::Read));
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ pub enum Change<T> {
 /// How the work on a claimed account ended. Begin with [`Settlement::of`] and change what the work changed.
 ///
 /// If `wanted` rose since the claim, the later cause decides: `state`, `reason`, `urgent`, `attempts`, `due_at` and
-/// `natural_key` stay as it set them. What was seen and done is always written.
+/// `natural_key` stay as it set them, and a row that is in doubt stays so. What was seen and done is always written.
 #[derive(Debug, Clone)]
 pub struct Settlement {
     /// The `wanted` that the claim read. Becomes `applied` if the state is an answer.

@@ -141,6 +141,7 @@ impl Bridge {
         tasks.spawn(housekeeping::run(bridge.clone()));
         tasks.spawn(provisioning::regroup(bridge.clone()));
         tasks.spawn(connections::run(bridge.clone()));
+        tasks.spawn(housekeeping::watch_clock(bridge.clone()));
         drop(tasks);
         Ok(bridge)
     }

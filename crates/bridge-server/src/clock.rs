@@ -1,65 +1,192 @@
 //! The one place that reads the time. Everything else takes the time as an argument, so that a test can say what
 //! tomorrow brings.
+//!
+//! There are two times: that of the wall, which a person or a time server may set, and the steady one, which only counts. When
+//! they part (DESIGN, section 7, "Leases"), nobody can say which is right: work that is due goes by the wall, and what
+//! destroys goes by whichever is behind, until the wall has been trusted again.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
+
+/// The two times have parted when they differ by more than this.
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
+/// A wall clock that has gone evenly for so long since it was set is believed.
+const BELIEVED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// After so long the two are compared anew: a time server may slow the wall down or speed it up by a little.
+const COMPARED_OVER: Duration = Duration::from_secs(60 * 60);
 
 /// Where the bridge reads the time: the system's clock, or one that a test moves by hand.
 #[derive(Clone, Debug)]
 pub struct Clock {
     source: Source,
+    agreement: Arc<Mutex<Agreement>>,
 }
 
 #[derive(Clone, Debug)]
 enum Source {
-    System,
-    Hand(Arc<watch::Sender<Timestamp>>),
+    System(Instant),
+    Hand(Arc<watch::Sender<Reading>>),
+}
+
+/// Both times at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reading {
+    wall: Timestamp,
+    /// Since the clock was made.
+    steady: Duration,
+}
+
+/// The wall clock was set while the bridge ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jump {
+    /// By how much: forward if positive.
+    pub by: SignedDuration,
+    /// What it would show now if it had not been set.
+    pub before: Timestamp,
+    /// What it shows now.
+    pub now: Timestamp,
+}
+
+/// What is known of how the two times agree.
+#[derive(Debug)]
+struct Agreement {
+    /// Where they were compared last and found to agree, or to have parted.
+    reference: Reading,
+    /// By how much the wall has been set since it was believed last.
+    set_by: SignedDuration,
+    /// When it was set last, by the steady time.
+    set_at: Duration,
 }
 
 impl Clock {
     /// The clock of the machine.
+    #[expect(clippy::disallowed_methods, reason = "this is the edge that reads the clock for everyone else")]
     pub fn system() -> Self {
-        Self { source: Source::System }
+        Self::of(Source::System(Instant::now()), Reading { wall: Timestamp::now(), steady: Duration::ZERO })
     }
 
     /// A clock that stands at `now` until [`Clock::advance`] moves it.
     pub fn hand_set(now: Timestamp) -> Self {
-        Self { source: Source::Hand(Arc::new(watch::Sender::new(now))) }
+        let reading = Reading { wall: now, steady: Duration::ZERO };
+        Self::of(Source::Hand(Arc::new(watch::Sender::new(reading))), reading)
+    }
+
+    fn of(source: Source, reading: Reading) -> Self {
+        let agreement = Agreement { reference: reading, set_by: SignedDuration::ZERO, set_at: Duration::ZERO };
+        Self { source, agreement: Arc::new(Mutex::new(agreement)) }
     }
 
     /// The present moment.
-    #[expect(clippy::disallowed_methods, reason = "this is the edge that reads the clock for everyone else")]
     pub fn now(&self) -> Timestamp {
+        self.read().wall
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the edge that reads the clock for everyone else")]
+    fn read(&self) -> Reading {
         match &self.source {
-            Source::System => Timestamp::now(),
+            Source::System(started) => Reading { wall: Timestamp::now(), steady: started.elapsed() },
             Source::Hand(hand) => *hand.borrow(),
         }
+    }
+
+    /// The present moment for what cannot be undone: while the wall clock was set forward and is not believed yet, the time
+    /// that it would show without that.
+    pub fn cautious_now(&self) -> Timestamp {
+        let reading = self.read();
+        let agreement = self.agreement();
+        let ahead = agreement.set_by + agreement.parted(reading).unwrap_or_default();
+        reading.wall.checked_sub(ahead.max(SignedDuration::ZERO)).unwrap_or(Timestamp::MIN)
+    }
+
+    /// By how much the wall clock was set without being believed yet.
+    pub fn is_off_by(&self) -> Option<SignedDuration> {
+        Some(self.agreement().set_by).filter(|by| !by.is_zero())
+    }
+
+    /// Compares the two times. `Some` when the wall clock has been set since the last comparison.
+    pub fn compare(&self) -> Option<Jump> {
+        let reading = self.read();
+        self.agreement().compare(reading)
+    }
+
+    fn agreement(&self) -> MutexGuard<'_, Agreement> {
+        self.agreement.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves a hand-set clock forward and wakes whoever sleeps until a moment that has now come. Does nothing to the
     /// clock of the machine.
     pub fn advance(&self, by: Duration) {
         if let Source::Hand(hand) = &self.source {
-            hand.send_modify(|now| *now = later(*now, by));
+            hand.send_modify(|hands| {
+                hands.wall = later(hands.wall, by);
+                hands.steady += by;
+            });
+        }
+    }
+
+    /// Sets the wall of a hand-set clock, as a person or a time server does. Does nothing to the clock of the machine.
+    pub fn set_wall(&self, by: SignedDuration) {
+        if let Source::Hand(hand) = &self.source {
+            hand.send_modify(|hands| hands.wall = hands.wall.checked_add(by).unwrap_or(hands.wall));
         }
     }
 
     /// Returns once `until` has come.
     pub async fn sleep_until(&self, until: Timestamp) {
         match &self.source {
-            Source::System => {
+            Source::System(_) => {
                 let wait = until.duration_since(self.now());
                 tokio::time::sleep(wait.try_into().unwrap_or(Duration::ZERO)).await;
             }
             Source::Hand(hand) => {
                 let mut moves = hand.subscribe();
                 // The sender lives in `self`, so waiting can only end by the time having come.
-                let _ = moves.wait_for(|now| *now >= until).await;
+                let _ = moves.wait_for(|hands| hands.wall >= until).await;
             }
         }
+    }
+
+    /// Returns after this time, whatever the wall clock is set to meanwhile.
+    pub async fn sleep(&self, time: Duration) {
+        match &self.source {
+            Source::System(_) => tokio::time::sleep(time).await,
+            Source::Hand(hand) => {
+                let until = self.read().steady + time;
+                let mut moves = hand.subscribe();
+                // The sender lives in `self`, so waiting can only end by the time having come.
+                let _ = moves.wait_for(|hands| hands.steady >= until).await;
+            }
+        }
+    }
+}
+
+impl Agreement {
+    /// By how much the wall has been set since the reference, if they have parted.
+    fn parted(&self, reading: Reading) -> Option<SignedDuration> {
+        let wall = reading.wall.duration_since(self.reference.wall);
+        let steady = SignedDuration::try_from(reading.steady.saturating_sub(self.reference.steady)).ok()?;
+        Some(wall - steady).filter(|by| by.abs() > TOLERANCE)
+    }
+
+    fn compare(&mut self, reading: Reading) -> Option<Jump> {
+        let jump = self.parted(reading);
+        if let Some(by) = jump {
+            self.set_by += by;
+            self.set_at = reading.steady;
+            if self.set_by.abs() <= TOLERANCE {
+                self.set_by = SignedDuration::ZERO;
+            }
+        } else if reading.steady.saturating_sub(self.set_at) >= BELIEVED_AFTER {
+            self.set_by = SignedDuration::ZERO;
+        }
+        if jump.is_some() || reading.steady.saturating_sub(self.reference.steady) >= COMPARED_OVER {
+            self.reference = reading;
+        }
+        let before = |by| reading.wall.checked_sub(by).unwrap_or(reading.wall);
+        jump.map(|by| Jump { by, before: before(by), now: reading.wall })
     }
 }
 
@@ -90,6 +217,65 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         sleeper.await.unwrap();
         assert_eq!(clock.now(), until);
+    }
+
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+    #[test]
+    fn a_wall_clock_that_is_set_is_noticed_once_and_slow_drift_never() {
+        let clock = Clock::hand_set(Timestamp::UNIX_EPOCH);
+        for _ in 0..100 {
+            clock.advance(Duration::from_secs(600));
+            clock.set_wall(SignedDuration::from_millis(300));
+            assert_eq!(clock.compare(), None);
+        }
+        clock.advance(Duration::from_secs(1));
+        let before = clock.now();
+        clock.set_wall(HOUR);
+        // Less than two seconds have been added by the drift since the two were compared anew.
+        let jump = clock.compare().unwrap();
+        assert!((jump.by - HOUR).abs() < SignedDuration::from_secs(3), "{jump:?}");
+        assert!(jump.before.duration_since(before).abs() < SignedDuration::from_secs(3));
+        assert_eq!(jump.now, clock.now());
+        assert_eq!(clock.compare(), None);
+        assert!(clock.is_off_by().is_some());
+    }
+
+    #[test]
+    fn what_destroys_goes_by_the_time_that_is_behind_until_the_wall_is_believed() {
+        let clock = Clock::hand_set(Timestamp::UNIX_EPOCH);
+        let check = |expected: SignedDuration| {
+            assert_eq!(clock.now().duration_since(clock.cautious_now()), expected);
+        };
+        check(SignedDuration::ZERO);
+        clock.set_wall(HOUR * 24 * 40);
+        check(HOUR * 24 * 40);
+        assert!(clock.compare().is_some());
+        check(HOUR * 24 * 40);
+        clock.advance(Duration::from_secs(23 * 3600));
+        assert_eq!(clock.compare(), None);
+        check(HOUR * 24 * 40);
+        // Set again, the day begins again.
+        clock.set_wall(HOUR);
+        clock.compare().unwrap();
+        clock.advance(Duration::from_secs(23 * 3600));
+        assert_eq!(clock.compare(), None);
+        check(HOUR * 24 * 40 + HOUR);
+        clock.advance(Duration::from_secs(3600));
+        assert_eq!((clock.compare(), clock.is_off_by()), (None, None));
+        check(SignedDuration::ZERO);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_back_to_where_it_was_is_believed_at_once() {
+        let clock = Clock::hand_set(Timestamp::UNIX_EPOCH);
+        clock.set_wall(HOUR);
+        clock.compare().unwrap();
+        clock.set_wall(-HOUR);
+        assert_eq!(clock.compare().unwrap().by, -HOUR);
+        assert_eq!(clock.is_off_by(), None);
+        clock.set_wall(-HOUR);
+        assert_eq!(clock.cautious_now(), clock.now(), "nothing has to be held when the wall is behind");
     }
 
     #[test]

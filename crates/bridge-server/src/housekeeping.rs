@@ -1,18 +1,22 @@
 //! What has to happen without anybody asking: old journal entries go, a create that was rejected long ago is given up
-//! (DESIGN, section 6: after 30 days `on_delete` applies), and an attribute that is newly indexed gets its index.
+//! (DESIGN, section 6: after 30 days `on_delete` applies), an attribute that is newly indexed gets its index; and what is to be
+//! done when the wall clock is set while the bridge runs (section 7, "Leases").
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge_store::{ResourceState, StoreError, Want};
+use bridge_store::{Rebase, ResourceState, StoreError, Want};
 use jiff::Timestamp;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::bridge::Bridge;
-use crate::clock::{earlier, later};
+use crate::clock::{Jump, earlier};
+use crate::worker::Condition;
 
 /// How often it is looked after.
 const EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often the clock is looked at.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// A rejected create that nobody took up for so long is treated as deleted.
 const REJECTED_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Resources that one write deals with.
@@ -21,15 +25,50 @@ const SLICE: usize = 100;
 /// Looks after the store until the bridge stops.
 pub(crate) async fn run(bridge: Arc<Bridge>) {
     loop {
-        let now = bridge.clock.now();
-        if let Err(error) = tidy(&bridge, now).await {
+        // What is removed is gone for good, even if it was the clock that was wrong.
+        if let Err(error) = tidy(&bridge, bridge.clock.cautious_now()).await {
             error!(%error, "Old entries could not be removed");
         }
         tokio::select! {
             () = bridge.stopped() => return,
-            () = bridge.clock.sleep_until(later(now, EVERY)) => {}
+            () = bridge.clock.sleep(EVERY) => {}
         }
     }
+}
+
+/// Looks after the clock until the bridge stops.
+pub(crate) async fn watch_clock(bridge: Arc<Bridge>) {
+    loop {
+        tokio::select! {
+            () = bridge.stopped() => return,
+            () = bridge.clock.sleep(CLOCK_EVERY) => {}
+        }
+        let was_off = bridge.clock.is_off_by();
+        if let Some(jump) = bridge.clock.compare() {
+            warn!(
+                "The clock of this machine was set by {:#}. What is due is moved with it; until it has gone evenly for a \
+                 day, or is set back, what would be given up or removed by its time is kept",
+                jump.by
+            );
+            if let Err(error) = follow(&bridge, jump).await {
+                error!(%error, "Due times could not be moved with the clock");
+            }
+        }
+        if was_off.is_some() && bridge.clock.is_off_by().is_none() {
+            info!("The clock of this machine is believed again");
+        }
+    }
+}
+
+/// Moves what is due with the clock.
+async fn follow(bridge: &Bridge, jump: Jump) -> Result<(), StoreError> {
+    let rebase = Rebase { by: jump.by, before: jump.before, now: jump.now };
+    while bridge.store.write(move |tx| tx.rebase(&rebase)).await? > 0 {}
+    for target in bridge.landscape().targets() {
+        target.lane.change(|condition: &mut Condition| condition.rebase(jump.by));
+        target.lane.ring();
+    }
+    Ok(())
 }
 
 /// Removes what is past its time.
@@ -37,10 +76,10 @@ pub(crate) async fn run(bridge: Arc<Bridge>) {
 /// # Errors
 /// Those of the store.
 pub async fn tidy(bridge: &Bridge, now: Timestamp) -> Result<(), StoreError> {
+    give_up_rejected(bridge, now).await?;
     let days = bridge.landscape().config.store.journal_days;
     let before = earlier(now, Duration::from_secs(u64::from(days) * 24 * 60 * 60));
     while bridge.store.write(move |tx| tx.prune(before)).await?.more {}
-    give_up_rejected(bridge, now).await?;
     index(bridge).await
 }
 

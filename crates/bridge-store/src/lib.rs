@@ -22,6 +22,7 @@ mod members;
 mod meta;
 mod paging;
 mod query;
+mod rebase;
 mod resources;
 mod rows;
 mod sqlite;
@@ -39,6 +40,7 @@ pub use brake::{BRAKE, BrakeLimit, Braked, SHARE_FROM};
 pub use error::{StoreError, Taken};
 pub use journal::Pruned;
 pub use query::{Show, is_pointed};
+pub use rebase::Rebase;
 pub use rows::*;
 
 use driver::Session;

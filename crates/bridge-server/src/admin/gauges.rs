@@ -30,6 +30,8 @@ impl Gauges {
             gauge!("scim_bridge_target_queue", &labels).set(status.queue as f64);
             gauge!("scim_bridge_target_in_flight", &labels).set(status.in_flight as f64);
         }
+        let off_by = bridge.clock.is_off_by().unwrap_or_default();
+        gauge!("scim_bridge_clock_set_seconds").set(off_by.as_secs_f64());
         if self.is_time(bridge.clock.now()) {
             count(bridge).await?;
         }

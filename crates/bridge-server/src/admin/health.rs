@@ -22,8 +22,16 @@ pub(super) async fn alive() -> HttpResponse {
 /// `/readyz`: the store can be written and the worker works.
 pub(super) async fn ready(bridge: Data<Bridge>) -> HttpResponse {
     match why_not(&bridge).await {
-        None => HttpResponse::Ok().json(json!({ "status": "ok" })),
+        None => HttpResponse::Ok().json(json!({ "status": "ok", "clock": clock(&bridge) })),
         Some(reason) => HttpResponse::ServiceUnavailable().json(json!({ "status": "unavailable", "reason": reason })),
+    }
+}
+
+/// Whether the clock of the machine is believed.
+fn clock(bridge: &Bridge) -> String {
+    match bridge.clock.is_off_by() {
+        None => "ok".to_owned(),
+        Some(by) => format!("was set by {by:#}: what would be given up or removed by its time is kept"),
     }
 }
 

@@ -25,7 +25,8 @@ impl Work<'_> {
         let (tenant, target, resource) = (self.tenant.name.clone(), self.target.name.clone(), self.resource.key);
         let config = self.target.settings.brake;
         let now = self.bridge.clock.now();
-        let counted_at = self.bridge.clock.now();
+        // A clock that was set forward must not end the window.
+        let counted_at = self.bridge.clock.cautious_now();
         let limit = limit(config, counted_at);
         let braked =
             self.bridge.store.write(move |tx| tx.brake(&tenant, &target, resource, &limit, counted_at)).await?;

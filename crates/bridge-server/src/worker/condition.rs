@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::later;
 
@@ -104,6 +104,13 @@ impl Condition {
         }
     }
 
+    /// The clock was set: the next probe is as far away as before.
+    pub fn rebase(&mut self, by: SignedDuration) {
+        if let Self::Paused { probe_at, .. } | Self::Broken { probe_at, .. } = self {
+            *probe_at = probe_at.checked_add(by).unwrap_or(*probe_at);
+        }
+    }
+
     /// After a probe succeeded or the credential changed: calls may be made again.
     pub fn recovered(&mut self) {
         *self = Self::Works;
@@ -144,6 +151,16 @@ mod tests {
         assert_eq!(pauses, [10, 20, 40, 60, 60]);
         condition.recovered();
         assert_eq!(condition, Condition::Works);
+    }
+
+    #[test]
+    fn a_probe_is_as_far_away_as_before_when_the_clock_is_set_back() {
+        let mut condition = Condition::default();
+        condition.rebase(SignedDuration::from_hours(-1));
+        assert_eq!(condition, Condition::Works);
+        condition.refused_credential("PartnerPW is wrong", NOW);
+        condition.rebase(SignedDuration::from_hours(-1));
+        assert_eq!(condition.probe_at(), Some(NOW + SignedDuration::from_secs(60 - 3_600)));
     }
 
     #[test]

@@ -1,0 +1,89 @@
+//! A clock that is set while the bridge runs destroys nothing and delays nothing.
+
+use std::time::Duration;
+
+use bridge_server::clock::Clock;
+use bridge_server::operations;
+use bridge_simulators::Fault;
+use bridge_store::{RequestQuery, ResourceState};
+use bridge_tests::samples::okta_user;
+use bridge_tests::{Bridge, Setup, account_where};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const FORTY_DAYS: SignedDuration = SignedDuration::from_hours(40 * 24);
+
+async fn readiness(bridge: &Bridge) -> Value {
+    reqwest::get(format!("{}/readyz", bridge.admin_url())).await.unwrap().json().await.unwrap()
+}
+
+/// Moves the clock on by seconds until the bridge says that of it.
+async fn until_clock_is(bridge: &Bridge, clock: &Clock, word: &str) {
+    for _ in 0..1_000 {
+        if readiness(bridge).await["clock"].as_str().is_some_and(|text| text.starts_with(word)) {
+            return;
+        }
+        clock.advance(Duration::from_secs(1));
+    }
+    panic!("the clock is not {word:?}: {}", readiness(bridge).await);
+}
+
+async fn journal(bridge: &Bridge) -> usize {
+    let query = RequestQuery { tenant: "default".to_owned(), limit: 100, ..RequestQuery::default() };
+    operations::list_requests(&bridge.running.bridge, query).await.unwrap().len()
+}
+
+async fn rejected(bridge: &Bridge) -> usize {
+    let store = &bridge.running.bridge.store;
+    store.scan(|db| db.resources_in_state(ResourceState::Rejected, Timestamp::MAX, 10)).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_forward_gives_nobody_up() {
+    let clock = Clock::hand_set(Timestamp::from_second(1_800_000_000).unwrap());
+    let setup = Setup { clock: clock.clone(), store: "journal_days = 1".to_owned(), ..Setup::default() };
+    let bridge = Bridge::with(setup).await;
+    bridge.post("/Users", okta_user("early")).await.has_status(201);
+    let entries = journal(&bridge).await;
+    clock.advance(20 * HOUR);
+    bridge.crm().fail_next(1, Fault::Refuse("no licence left".to_owned()), Some("users/create"));
+    bridge.post("/Users", okta_user("rejected")).await.has_status(400);
+    assert_eq!(rejected(&bridge).await, 1);
+    assert!(account_where(&bridge.pbx().accounts(), "login-username", "rejected@acme.example").is_some());
+    clock.set_wall(FORTY_DAYS);
+    until_clock_is(&bridge, &clock, "was set by 960h").await;
+    let all = journal(&bridge).await;
+    // The bridge tidies up again: what is a day old by now goes, and by the clock that was set everything would.
+    clock.advance(5 * HOUR);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while journal(&bridge).await == all {
+        assert!(tokio::time::Instant::now() < deadline, "nothing was tidied up");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(journal(&bridge).await, all - entries);
+    assert_eq!(rejected(&bridge).await, 1, "it waits for its thirty days");
+    clock.set_wall(-FORTY_DAYS);
+    until_clock_is(&bridge, &clock, "ok").await;
+    clock.advance(31 * 24 * HOUR);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while account_where(&bridge.pbx().accounts(), "login-username", "rejected@acme.example").is_some() {
+        assert!(tokio::time::Instant::now() < deadline, "thirty days later it is given up");
+        tokio::task::yield_now().await;
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_retry_comes_when_it_was_to_come_though_the_clock_is_set_back() {
+    let clock = Clock::hand_set(Timestamp::from_second(1_800_000_000).unwrap());
+    let bridge = Bridge::with(Setup { clock: clock.clone(), ..Setup::default() }.wait("200ms")).await;
+    bridge.glance().fail_next(1, Fault::Status(503, None), Some("NewUser"));
+    let id = bridge.post("/Users", okta_user("ann")).await.has_status(201).id();
+    bridge.until(&id, "backing off", |accounts| accounts.iter().any(|account| account.attempts == 1)).await;
+    clock.set_wall(-FORTY_DAYS);
+    until_clock_is(&bridge, &clock, "was set by").await;
+    clock.advance(HOUR);
+    bridge.until(&id, "made at Glance", |_| bridge.glance().accounts().len() == 1).await;
+    bridge.stop().await;
+}

@@ -224,9 +224,13 @@ async fn post_all(config: AlertsConfig, clock: Clock, outbox: Arc<Outbox>, mut s
         Err(error) => return error!(%error, "Alerts are only logged: the HTTP client cannot be made"),
     };
     loop {
-        let next = outbox.lock().pop_front();
+        // It leaves the queue once it is posted: what a stop cuts short is among those that are left.
+        let next = outbox.lock().front().cloned();
         match next {
-            Some(alert) => post(&client, &config, &clock, &alert, &mut stops).await,
+            Some(alert) => {
+                post(&client, &config, &clock, &alert, &mut stops).await;
+                outbox.lock().pop_front();
+            }
             None if *stops.borrow() => return,
             None => tokio::select! {
                 () = outbox.filled.notified() => (),

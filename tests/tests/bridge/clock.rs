@@ -20,13 +20,15 @@ async fn readiness(bridge: &Bridge) -> Value {
 
 /// Moves the clock on by seconds until the bridge says that of it.
 async fn until_clock_is(bridge: &Bridge, clock: &Clock, word: &str) {
-    for _ in 0..1_000 {
-        if readiness(bridge).await["clock"].as_str().is_some_and(|text| text.starts_with(word)) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let text = readiness(bridge).await["clock"].clone();
+        if text.as_str().is_some_and(|text| text.starts_with(word)) {
             return;
         }
+        assert!(tokio::time::Instant::now() < deadline, "the clock is not {word:?}: {text}");
         clock.advance(Duration::from_secs(1));
     }
-    panic!("the clock is not {word:?}: {}", readiness(bridge).await);
 }
 
 async fn journal(bridge: &Bridge) -> usize {

@@ -45,12 +45,13 @@ fn is_open_to_others(_: &Path) -> bool {
     false
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::{Options, Store, StoreError};
+    use crate::{Options, Store};
 
     fn mode(path: &Path) -> u32 {
         path.metadata().unwrap().permissions().mode() & 0o777
@@ -81,7 +82,7 @@ mod tests {
         drop(Store::open(&Options::serve(&path)).unwrap());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         let store = Store::open(&Options::serve(&path)).unwrap();
-        store.write(|tx| Ok::<_, StoreError>(tx.set_meta("fact", "here")?)).await.unwrap();
+        store.write(|tx| tx.set_meta("fact", "here")).await.unwrap();
         assert_eq!(mode(&path), 0o640);
         assert!(store.files_open_to_others().contains(&path));
     }

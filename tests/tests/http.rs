@@ -425,9 +425,7 @@ async fn an_address_that_does_not_decode_is_refused() {
 #[tokio::test]
 async fn an_unknown_address_is_answered_in_scim() {
     let bridge = bridge().await;
-    for path in
-        ["/Nothing", "/Nothing/1", "/Users/1/2/3", "/Schemas/x", "/ResourceTypes/Robot", "/Robots", "/v1/Users", ""]
-    {
+    for path in ["/Nothing", "/Nothing/1", "/Users/1/2/3", "/Schemas/x", "/ResourceTypes/Robot", "/Robots", "/v1/Users"] {
         get(&bridge, path).await.has_status(404);
     }
     for target in ["/", "/favicon.ico", "/scim", "/scim/v1/Users", "/t//scim/v2/Users", "/t/default/scim/v3/Users"] {
@@ -459,9 +457,8 @@ async fn a_method_that_is_not_possible_is_told_the_possible_ones() {
 #[tokio::test]
 async fn what_is_not_offered_says_so() {
     let bridge = bridge().await;
-    for (method, path) in
-        [("POST", "/Bulk"), ("GET", "/Me"), ("PATCH", "/Me"), ("POST", "/.search"), ("POST", "/Users/.search")]
-    {
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+        let path = "/Me";
         send(&bridge, method, path, "{}").await.has_status(501);
     }
 }

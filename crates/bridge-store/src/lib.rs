@@ -25,6 +25,7 @@ mod query;
 mod rebase;
 mod resources;
 mod rows;
+mod sorting;
 mod sqlite;
 #[cfg(test)]
 mod testing;
@@ -42,6 +43,7 @@ pub use journal::Pruned;
 pub use query::{Show, is_pointed};
 pub use rebase::Rebase;
 pub use rows::*;
+pub use sorting::{Place, SortedPage, SortedQuery, SortedStart};
 
 use driver::Session;
 use sqlite::{Role, lock::Lock, readers::Readers, writer::Writer};

@@ -52,6 +52,16 @@ pub fn is_pointed(filter: &Filter) -> bool {
     }
 }
 
+/// The resources that may fulfil a filter.
+pub(crate) struct Candidates<'a> {
+    /// From which tables, under which conditions; resources are called `r`.
+    pub(crate) from: String,
+    /// The parameters of that text.
+    pub(crate) parameters: Vec<Parameter<'a>>,
+    /// What is left to be decided on each; `None` if SQL decides it all.
+    pub(crate) rest: Option<Filter>,
+}
+
 /// Builds the statement for one filter.
 struct Compiler<'a> {
     tenant: &'a str,
@@ -272,11 +282,25 @@ impl Db<'_> {
     /// decided, is matched against.
     pub fn list_with(&self, query: &ListQuery<'_>, show: &Show<'_>) -> Result<Page, StoreError> {
         let Some(filter) = query.filter else { return self.list_all(query) };
+        let Candidates { from, parameters, rest } = self.candidates(query.tenant, query.resource_type, filter);
+        match &rest {
+            None => self.list_decided(query, &from, parameters),
+            Some(rest) => self.list_candidates(query, &from, &parameters, rest, show),
+        }
+    }
+
+    /// The live resources that may fulfil a filter.
+    pub(crate) fn candidates<'a>(
+        &'a self,
+        tenant: &'a str,
+        resource_type: &'a ResourceType,
+        filter: &Filter,
+    ) -> Candidates<'a> {
         let mut compiler = Compiler {
-            tenant: query.tenant,
-            resource_type: query.resource_type,
+            tenant,
+            resource_type,
             index: &self.shared().index,
-            parameters: parameters![query.tenant, &query.resource_type.name].to_vec(),
+            parameters: parameters![tenant, &resource_type.name].to_vec(),
             lookups: 0,
         };
         let narrowed = compiler.narrow(filter);
@@ -294,10 +318,7 @@ impl Db<'_> {
             None => format!("FROM resource AS r WHERE {conditions}"),
         };
         let (from, parameters) = only_used(&from, parameters);
-        match &narrowed.rest {
-            None => self.list_decided(query, &from, parameters),
-            Some(rest) => self.list_candidates(query, &from, &parameters, rest, show),
-        }
+        Candidates { from, parameters, rest: narrowed.rest }
     }
 
     /// A page without a filter.
@@ -407,7 +428,7 @@ impl Db<'_> {
     }
 
     /// The resource as far as the store knows it, with members or groups if the filter asks about them.
-    fn shown(
+    pub(crate) fn shown(
         &self,
         resource_type: &ResourceType,
         resource: &Resource,

@@ -13,7 +13,7 @@ pub const ERROR_URN: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 /// How long a detail may be, in characters.
 const LONGEST_DETAIL: usize = 200;
 
-/// The keyword of an error (RFC 7644 table 9).
+/// The keyword of an error (RFC 7644 table 9, RFC 9865 section 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ScimType {
     /// The filter cannot be parsed or uses an attribute in a way it does not allow.
@@ -36,6 +36,12 @@ pub enum ScimType {
     InvalidVers,
     /// The address of the request holds what must not be in a log.
     Sensitive,
+    /// The cursor is none of ours, or belongs to another query (RFC 9865 section 2.1).
+    InvalidCursor,
+    /// The cursor is too old (RFC 9865 section 2.1).
+    ExpiredCursor,
+    /// A page by cursor has at least one resource (RFC 9865 section 2.1).
+    InvalidCount,
 }
 
 impl ScimType {
@@ -52,6 +58,9 @@ impl ScimType {
             Self::InvalidValue => "invalidValue",
             Self::InvalidVers => "invalidVers",
             Self::Sensitive => "sensitive",
+            Self::InvalidCursor => "invalidCursor",
+            Self::ExpiredCursor => "expiredCursor",
+            Self::InvalidCount => "invalidCount",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What this bridge offers (RFC 7643 sections 5 to 7, RFC 7644 section 4).
+//! What this bridge offers (RFC 7643 sections 5 to 7, RFC 7644 section 4, RFC 9865 section 4).
 //!
 //! Clients act on every word of it: SailPoint chooses PATCH or PUT by it, authentik splits member lists by
 //! `bulk.maxOperations` even where bulk is not supported, Entra derives its attribute list from the schemas. So it names what
@@ -9,9 +9,9 @@ use scim_model::{ResourceType, Schema, list_response};
 use serde_json::{Value, json};
 
 use super::{
-    answer,
+    answer, cursor,
     place::Place,
-    query::{MAX_COUNT, Query},
+    query::{DEFAULT_COUNT, MAX_COUNT, Query},
 };
 use crate::{bridge::Bridge, error::ApiError, landscape::Tenant};
 
@@ -28,8 +28,16 @@ pub(super) async fn configuration(bridge: Data<Bridge>, place: Place) -> Result<
         "bulk": { "supported": false, "maxOperations": 1000, "maxPayloadSize": max_body },
         "filter": { "supported": true, "maxResults": MAX_COUNT },
         "changePassword": { "supported": sends_passwords(&place.tenant) },
-        "sort": { "supported": false },
+        "sort": { "supported": true },
         "etag": { "supported": true },
+        "pagination": {
+            "cursor": true,
+            "index": true,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": DEFAULT_COUNT,
+            "maxPageSize": MAX_COUNT,
+            "cursorTimeout": cursor::TIMEOUT.as_secs(),
+        },
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "Bearer token",

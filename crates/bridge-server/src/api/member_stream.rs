@@ -59,9 +59,13 @@ impl Parts {
     }
 
     /// These resources as a page of a list.
-    pub(super) fn in_list(mut self, total: u64, start_index: u64) -> Result<Self, ApiError> {
+    pub(super) fn in_list(self, total: u64, start_index: u64) -> Result<Self, ApiError> {
+        self.within(list_response(Vec::new(), total, start_index))
+    }
+
+    /// These resources in a list message that has none yet.
+    pub(super) fn within(mut self, mut list: Value) -> Result<Self, ApiError> {
         let count = self.0.iter().filter(|part| matches!(part, Part::Text(text) if text.starts_with(b"{"))).count();
-        let mut list = list_response(Vec::new(), total, start_index);
         list["itemsPerPage"] = Value::from(count);
         let text = list.to_string();
         let head = text.strip_suffix("]}").ok_or_else(|| ApiError::internal("the resources do not stand last"))?;

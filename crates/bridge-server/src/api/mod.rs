@@ -4,6 +4,7 @@
 //! edge          every answer in SCIM words, with a request id; panics, unknown addresses
 //!   auth          401 before a body is read
 //!     resources     Users and Groups: create, list, read, replace, patch, delete
+//!     search        sorted, by cursor, over all types, by POST
 //!     discovery     what is offered: ServiceProviderConfig, ResourceTypes, Schemas
 //! ```
 //!
@@ -11,12 +12,14 @@
 
 mod answer;
 mod body;
+mod cursor;
 mod discovery;
 mod edge;
 mod member_stream;
 mod place;
 mod query;
 mod resources;
+mod search;
 mod unread;
 
 use std::{io, net::TcpListener, sync::Arc, time::Duration};
@@ -100,7 +103,12 @@ fn tenant_routes(config: &mut ServiceConfig) {
                 .wrap(Compress::default()),
         )
         .service(web::resource("/Schemas/{urn}").get(discovery::schema).route(web::head().to(discovery::schema)))
-        .service(web::resource(["/Bulk", "/Me", "/.search", "/{endpoint}/.search"]).to(not_offered))
+        .service(web::resource(["/Bulk", "/Me"]).to(not_offered))
+        .service(
+            web::resource("").get(search::at_base).route(web::head().to(search::at_base)).wrap(Compress::default()),
+        )
+        .service(web::resource("/.search").post(search::of_all).wrap(Compress::default()))
+        .service(web::resource("/{endpoint}/.search").post(search::of_type).wrap(Compress::default()))
         .service(
             web::resource("/{endpoint}")
                 .get(resources::list)
@@ -120,5 +128,5 @@ fn tenant_routes(config: &mut ServiceConfig) {
 
 /// What RFC 7644 knows and this bridge does not do; the ServiceProviderConfig says so too.
 async fn not_offered() -> Result<&'static str, ApiError> {
-    Err(ApiError::NotImplemented("Bulk, Me and .search are not offered here, see ServiceProviderConfig".into()))
+    Err(ApiError::NotImplemented("Bulk and Me are not offered here, see ServiceProviderConfig".into()))
 }

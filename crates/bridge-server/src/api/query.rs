@@ -1,4 +1,5 @@
-//! The query string of a SCIM request (RFC 7644 section 3.4.2), read as real clients write it.
+//! What a client asks of a list, in the query string (RFC 7644 section 3.4.2) or in the body of `.search` (section 3.4.3),
+//! read as real clients write it.
 //!
 //! OneLogin ends it with a stray `&` or `?`, Entra writes blanks as `+` and lets administrators put flags behind the base
 //! URL, everybody adds parameters of their own (`idp/others.md` section 11). All of that is taken. What must never happen
@@ -11,8 +12,9 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use percent_encoding::percent_decode;
-use scim_filter::Filter;
-use scim_model::{Projection, ResourceType, ScimError, check_filter};
+use scim_filter::{AttributePath, Filter};
+use scim_model::{Projection, ResourceType, ScimError, ScimType, check_filter};
+use serde_json::Value;
 
 use crate::error::ApiError;
 
@@ -25,14 +27,38 @@ pub const MAX_COUNT: u64 = 1000;
 /// The largest `startIndex`: as far as whole numbers are exact in every JSON reader.
 const LAST_INDEX: u64 = (1 << 53) - 1;
 
+/// URN of search requests.
+const SEARCH_URN: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
+
 /// The parameters that SCIM knows, decoded. Unknown ones are left out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Query {
     filter: Option<String>,
+    sort_by: Option<String>,
+    sort_order: Option<String>,
     start_index: Option<String>,
     count: Option<String>,
+    cursor: Option<String>,
     attributes: Option<String>,
     excluded_attributes: Option<String>,
+}
+
+/// The order that a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The attribute.
+    pub by: AttributePath,
+    /// Whether the order is turned round.
+    pub is_descending: bool,
+}
+
+/// How a client walks through a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paging<'a> {
+    /// From the n-th match on, counted from 1.
+    Index(u64),
+    /// By cursor (RFC 9865); an empty one asks for the first page.
+    Cursor(&'a str),
 }
 
 impl Query {
@@ -46,21 +72,45 @@ impl Query {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             // A flag of the base URL and a second question mark may stand before the name.
             let name = decode(name.rsplit('?').next().unwrap_or(name))?;
-            if let Some(place) = query.parameter(&name) {
-                let value = decode(value)?.into_owned();
-                if place.as_ref().is_some_and(|earlier| *earlier != value) {
-                    return Err(ScimError::invalid_value(format!("The parameter {name} is there twice")).into());
-                }
-                *place = Some(value);
-            }
+            query.set(&name, || decode(value).map(Cow::into_owned))?;
         }
         Ok(query)
+    }
+
+    /// Adds the parameters of a search request to those of its address. Lists of names may be texts, numbers may be in
+    /// quotes, null is not there, and the URN is often forgotten, as in other messages (`idp/others.md` section 11).
+    ///
+    /// # Errors
+    /// 400 `invalidSyntax` for another message, `invalidValue` for a value of another kind or two that contradict.
+    pub fn with_body(mut self, body: &Value) -> Result<Self, ApiError> {
+        let members = body.as_object().into_iter().flatten();
+        for (name, value) in members.filter(|(_, value)| !value.is_null()) {
+            if name.eq_ignore_ascii_case("schemas") {
+                check_schemas(value)?;
+            } else {
+                self.set(name, || parameter_text(name, value))?;
+            }
+        }
+        Ok(self)
+    }
+
+    fn set(&mut self, name: &str, value: impl FnOnce() -> Result<String, ApiError>) -> Result<(), ApiError> {
+        let Some(place) = self.parameter(name) else { return Ok(()) };
+        let value = value()?;
+        if place.as_ref().is_some_and(|earlier| *earlier != value) {
+            return Err(ScimError::invalid_value(format!("The parameter {name} is there twice")).into());
+        }
+        *place = Some(value);
+        Ok(())
     }
 
     fn parameter(&mut self, name: &str) -> Option<&mut Option<String>> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match () {
             () if is("filter") => Some(&mut self.filter),
+            () if is("sortBy") => Some(&mut self.sort_by),
+            () if is("sortOrder") => Some(&mut self.sort_order),
+            () if is("cursor") => Some(&mut self.cursor),
             () if is("startIndex") => Some(&mut self.start_index),
             () if is("count") => Some(&mut self.count),
             () if is("attributes") => Some(&mut self.attributes),
@@ -77,12 +127,66 @@ impl Query {
         Ok(whole("startIndex", self.start_index.as_deref())?.unwrap_or(1).clamp(1, LAST_INDEX))
     }
 
-    /// How many resources at most: 0 asks for the total alone, less than that is taken as 0 (RFC 7644 section 3.4.2.4).
+    /// How many resources at most: 0 asks for the total alone, less than that is taken as 0 (RFC 7644 section 3.4.2.4). A
+    /// page by cursor has at least one (RFC 9865 section 2).
     ///
     /// # Errors
-    /// 400 `invalidValue` when it is no whole number.
+    /// 400 `invalidValue` when it is no whole number; `invalidCount` where there is a cursor.
     pub fn count(&self) -> Result<u64, ApiError> {
-        Ok(whole("count", self.count.as_deref())?.unwrap_or(DEFAULT_COUNT).min(MAX_COUNT))
+        let count = whole("count", self.count.as_deref());
+        if self.cursor.is_none() {
+            return Ok(count?.unwrap_or(DEFAULT_COUNT).min(MAX_COUNT));
+        }
+        match count.map(|count| count.unwrap_or(DEFAULT_COUNT)) {
+            Ok(count @ 1..) => Ok(count.min(MAX_COUNT)),
+            Ok(0) | Err(_) => {
+                let detail = format!("count must be a whole number from 1 to {MAX_COUNT} where there is a cursor");
+                Err(ScimError::new(400, Some(ScimType::InvalidCount), detail).into())
+            }
+        }
+    }
+
+    /// Where the page begins.
+    ///
+    /// # Errors
+    /// 400 `invalidValue` for a `startIndex` that is no whole number, or one beside a cursor.
+    pub fn paging(&self) -> Result<Paging<'_>, ApiError> {
+        match &self.cursor {
+            None => Ok(Paging::Index(self.start_index()?)),
+            Some(cursor) => match whole("startIndex", self.start_index.as_deref())? {
+                None => Ok(Paging::Cursor(cursor.trim())),
+                Some(_) => Err(ScimError::invalid_value("Send startIndex or cursor, not both").into()),
+            },
+        }
+    }
+
+    /// The order of the list, if the client asks for one. `sortOrder` alone orders nothing.
+    ///
+    /// # Errors
+    /// 400 `invalidValue` for what is no path, and for another order than ascending or descending.
+    pub fn order(&self) -> Result<Option<Order>, ApiError> {
+        let is_descending = match given_order(given_text(&self.sort_order)) {
+            Some(is_descending) => is_descending,
+            None => return Err(ScimError::invalid_value("sortOrder is ascending or descending").into()),
+        };
+        let Some(by) = given_text(&self.sort_by) else { return Ok(None) };
+        let by = AttributePath::parse(by)
+            .map_err(|error| ScimError::invalid_value(format!("sortBy cannot be read: {error}")))?;
+        Ok(Some(Order { by, is_descending }))
+    }
+
+    /// Whether the client asks for what a plain walk by index does not give: an order, or a cursor.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.cursor.is_none() && given_text(&self.sort_by).is_none() && given_text(&self.sort_order).is_none()
+    }
+
+    /// What of a query must stay the same from page to page: all but cursor, count and what is shown.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let [filter, by, order] = [&self.filter, &self.sort_by, &self.sort_order].map(given_text);
+        let order = order.map(str::to_ascii_lowercase);
+        format!("{filter:?} {by:?} {order:?}")
     }
 
     /// The filter, checked against the schemas of the resource type. A filter that is there and cannot be understood is an
@@ -135,6 +239,51 @@ impl FromRequest for Query {
     }
 }
 
+#[expect(clippy::ref_option, reason = "the fields of a query are such")]
+fn given_text(text: &Option<String>) -> Option<&str> {
+    text.as_deref().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// Whether an order is descending, in any letter case; `None` for another word.
+fn given_order(text: Option<&str>) -> Option<bool> {
+    match text {
+        None => Some(false),
+        Some(word) if word.eq_ignore_ascii_case("ascending") => Some(false),
+        Some(word) if word.eq_ignore_ascii_case("descending") => Some(true),
+        Some(_) => None,
+    }
+}
+
+/// The value of a search request as the query string would say it.
+fn parameter_text(name: &str, value: &Value) -> Result<String, ApiError> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Array(names) => {
+            let texts: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
+            let is_list = name.to_ascii_lowercase().ends_with("attributes");
+            match texts {
+                Some(texts) if is_list => Ok(texts.join(",")),
+                _ => Err(unfit(name)),
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Object(_) => Err(unfit(name)),
+    }
+}
+
+fn unfit(name: &str) -> ApiError {
+    ScimError::invalid_value(format!("{name} has a value that cannot be meant, see RFC 7644 section 3.4.3")).into()
+}
+
+/// A list of URNs, of which none says that this is another message.
+fn check_schemas(schemas: &Value) -> Result<(), ApiError> {
+    let is_search = |urn: &Value| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(SEARCH_URN));
+    match schemas {
+        Value::Array(urns) if urns.is_empty() || urns.iter().any(is_search) => Ok(()),
+        _ => Err(ScimError::invalid_syntax(format!("schemas must be a list with {SEARCH_URN}")).into()),
+    }
+}
+
 /// A number as clients write it; negative is 0, more than fits is the most that fits, empty is not there.
 fn whole(name: &str, text: Option<&str>) -> Result<Option<u64>, ApiError> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
@@ -163,6 +312,8 @@ fn decode(text: &str) -> Result<Cow<'_, str>, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn filter_of(raw: &str) -> Option<String> {
@@ -243,5 +394,74 @@ mod tests {
     fn what_does_not_decode_to_text_is_refused() {
         assert_eq!(Query::parse("filter=%ff").unwrap_err().status().as_u16(), 400);
         assert_eq!(Query::parse("filter=%C3%28").unwrap_err().status().as_u16(), 400);
+    }
+
+    #[test]
+    fn a_search_request_says_the_same_as_a_query_string() {
+        let check = |body: Value, raw: &str| {
+            let query = Query::default().with_body(&body).unwrap();
+            assert_eq!(query, Query::parse(raw).unwrap(), "{body}");
+        };
+        check(
+            json!({
+                "schemas": [SEARCH_URN], "filter": "userName sw \"a\"", "startIndex": 11, "count": 10,
+                "sortBy": "userName", "sortOrder": "descending",
+                "attributes": ["userName", "emails.value"], "excludedAttributes": ["groups"],
+            }),
+            "filter=userName+sw+%22a%22&startIndex=11&count=10&sortBy=userName&sortOrder=descending\
+             &attributes=userName,emails.value&excludedAttributes=groups",
+        );
+        check(
+            json!({"Filter": "active pr", "COUNT": "10", "attributes": "userName,id"}),
+            "filter=active+pr&count=10&attributes=userName,id",
+        );
+        check(json!({"schemas": [], "filter": null, "cursor": "", "other": {"a": 1}}), "cursor=");
+        check(json!({}), "");
+    }
+
+    #[test]
+    fn a_search_request_that_cannot_be_meant_is_refused() {
+        let check = |body: Value, words: &str| {
+            let error = Query::default().with_body(&body).unwrap_err();
+            assert_eq!(error.status().as_u16(), 400, "{body}");
+            assert!(error.to_string().contains(words), "{error}");
+        };
+        check(json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]}), "SearchRequest");
+        check(json!({"schemas": "x"}), "SearchRequest");
+        check(json!({"filter": ["a", "b"]}), "filter");
+        check(json!({"filter": true}), "filter");
+        check(json!({"count": {}}), "count");
+        check(json!({"attributes": [1]}), "attributes");
+        let address = Query::parse("filter=active+pr").unwrap();
+        assert!(address.with_body(&json!({"filter": "title pr"})).unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn an_order_is_read_in_any_letter_case() {
+        let order = |raw: &str| Query::parse(raw).unwrap().order();
+        let by = |path: &str, is_descending| Some(Order { by: AttributePath::parse(path).unwrap(), is_descending });
+        assert_eq!(order("sortBy=name.familyName").unwrap(), by("name.familyName", false));
+        assert_eq!(order("sortBy=title&sortOrder=DESCENDING").unwrap(), by("title", true));
+        assert_eq!(order("sortOrder=descending").unwrap(), None);
+        assert_eq!(order("sortBy=&sortOrder=").unwrap(), None);
+        assert!(order("sortBy=title&sortOrder=up").unwrap_err().to_string().contains("sortOrder"));
+        assert!(order("sortBy=a..b").unwrap_err().to_string().contains("sortBy"));
+    }
+
+    #[test]
+    fn a_cursor_goes_without_an_index_and_with_a_count() {
+        let check = |raw: &str, keyword: ScimType| {
+            let query = Query::parse(raw).unwrap();
+            let error = query.paging().map(drop).and(query.count().map(drop)).unwrap_err();
+            assert_eq!((error.status().as_u16(), error.scim_type()), (400, Some(keyword)), "{raw}");
+        };
+        check("cursor=&startIndex=1", ScimType::InvalidValue);
+        check("cursor=abc&startIndex=3", ScimType::InvalidValue);
+        check("cursor=&count=0", ScimType::InvalidCount);
+        check("cursor=&count=-1", ScimType::InvalidCount);
+        check("cursor=&count=ten", ScimType::InvalidCount);
+        let query = Query::parse("cursor&count=5000").unwrap();
+        assert_eq!((query.paging().unwrap(), query.count().unwrap()), (Paging::Cursor(""), MAX_COUNT));
+        assert_eq!(Query::parse("").unwrap().paging().unwrap(), Paging::Index(1));
     }
 }

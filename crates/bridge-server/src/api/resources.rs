@@ -11,6 +11,7 @@ use super::{
     body::ScimBody,
     place::Place,
     query::Query,
+    search,
 };
 use crate::{
     bridge::Bridge,
@@ -56,7 +57,20 @@ pub(super) async fn list(
     place: Place,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
+    page(&bridge, &caller, &place, &query).await
+}
+
+/// A page of one resource type, as `GET /Users` and `POST /Users/.search` answer it.
+pub(super) async fn page(
+    bridge: &Data<Bridge>,
+    caller: &Caller,
+    place: &Place,
+    query: &Query,
+) -> Result<HttpResponse, ApiError> {
     let resource_type = place.resource_type()?;
+    if !query.is_plain() {
+        return search::page(bridge, caller, place, &[resource_type], query).await;
+    }
     let projection = query.projection(resource_type)?;
     let wanted = ListQuery {
         filter: query.filter(resource_type)?,
@@ -64,8 +78,8 @@ pub(super) async fn list(
         count: query.count()?,
         view: View::of(resource_type, &projection),
     };
-    let page = provisioning::list(&bridge, &caller, &resource_type.name, &wanted).await?;
-    answer::list(&bridge, &place, page, &projection)
+    let page = provisioning::list(bridge, caller, &resource_type.name, &wanted).await?;
+    answer::list(bridge, place, page, &projection)
 }
 
 /// `PUT /Users/{id}`.

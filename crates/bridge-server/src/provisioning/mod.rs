@@ -9,6 +9,7 @@ mod journal;
 mod judge;
 mod open;
 mod regroup;
+mod search;
 mod transaction;
 mod update;
 mod view;
@@ -35,6 +36,7 @@ pub use journal::mask_secrets;
 pub use judge::{Judged, Surroundings, judge};
 pub use open::{OpenRequests, ResourceLocks, Unanswered};
 pub(crate) use regroup::run as regroup;
+pub use search::{Position, Search, SearchPage, SearchStart, search};
 pub use update::{delete, patch, replace};
 pub use view::{MoreMembers, Shown, View};
 

@@ -1,0 +1,151 @@
+//! `POST /.search` (RFC 7644 section 3.4.3) and sorted lists (section 3.4.2.3).
+
+use bridge_tests::samples::{entra_user, okta_user};
+use serde_json::{Value, json};
+
+use crate::{bridge, escaped, is_refused, names, with_users};
+
+const SEARCH_URN: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
+
+#[tokio::test]
+async fn a_search_by_post_answers_what_the_list_answers() {
+    let bridge = with_users(&["ann", "bob", "cleo"]).await;
+    for (body, query) in [
+        (json!({"schemas": [SEARCH_URN]}), ""),
+        (json!({"filter": "userName eq \"bob@acme.example\""}), "filter=userName+eq+%22bob@acme.example%22"),
+        (json!({"filter": "displayName co \"nobody\""}), "filter=displayName+co+%22nobody%22"),
+        (json!({"startIndex": 2, "count": 1}), "startIndex=2&count=1"),
+        (json!({"startIndex": "2", "count": "1"}), "startIndex=2&count=1"),
+        (json!({"count": 0}), "count=0"),
+        (json!({"sortBy": "userName", "sortOrder": "descending"}), "sortBy=userName&sortOrder=descending"),
+        (json!({"attributes": ["userName", "name.familyName"]}), "attributes=userName,name.familyName"),
+        (json!({"attributes": "userName"}), "attributes=userName"),
+        (
+            json!({"excludedAttributes": ["emails"], "FILTER": "active eq true"}),
+            "excludedAttributes=emails&filter=active+eq+true",
+        ),
+    ] {
+        let posted = bridge.post("/Users/.search", body.clone()).await.has_status(200);
+        let listed = bridge.get(&format!("/Users?{query}")).await.has_status(200);
+        assert_eq!(posted.body, listed.body, "{body}");
+        assert_eq!(posted.header("content-type"), "application/scim+json;charset=utf-8");
+    }
+}
+
+#[tokio::test]
+async fn a_search_that_cannot_be_meant_never_becomes_the_whole_list() {
+    let bridge = with_users(&["ann"]).await;
+    for (body, keyword) in [
+        (json!({"filter": "userName eq"}), "invalidFilter"),
+        (json!({"filter": ""}), "invalidFilter"),
+        (json!({"filter": ["userName pr"]}), "invalidValue"),
+        (json!({"filter": {"userName": "ann"}}), "invalidValue"),
+        (json!({"count": "ten"}), "invalidValue"),
+        (json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]}), "invalidSyntax"),
+    ] {
+        for path in ["/Users/.search", "/.search"] {
+            let answer = bridge.post(path, body.clone()).await;
+            is_refused(&answer, 400, keyword);
+        }
+    }
+    for path in ["/Users/.search?filter=userName+eq+%22bob%22", "/.search?filter=userName+eq+%22bob%22"] {
+        assert_eq!(bridge.post(path, json!({})).await.has_status(200).body["totalResults"], 0, "{path}");
+    }
+    is_refused(&bridge.post("/.search", json!({"filter": "password sw \"k\""})).await, 403, "sensitive");
+    bridge.post("/Nothing/.search", json!({})).await.has_status(404);
+    bridge.get("/.search").await.has_status(405);
+    bridge.get("/Users/.search").await.has_status(405);
+}
+
+#[tokio::test]
+async fn a_search_at_the_root_goes_over_all_types() {
+    let bridge = with_users(&["ann", "bob"]).await;
+    let all = bridge.post("/.search", json!({"schemas": [SEARCH_URN]})).await.has_status(200);
+    assert_eq!(all.body["totalResults"], 2);
+    let resources = all.body["Resources"].as_array().unwrap();
+    assert!(resources.iter().all(|one| one["meta"]["resourceType"] == "User" && one["userName"].is_string()));
+    assert_eq!(bridge.get("").await.has_status(200).body, all.body, "GET of the base URL says the same");
+    let second = bridge.post("/.search", json!({"startIndex": 2, "count": 1})).await.has_status(200);
+    assert_eq!((names(&second), &second.body["startIndex"]), (vec!["bob"], &json!(2)));
+    let found = bridge.get(&format!("?filter={}", escaped("userName sw \"bo\""))).await.has_status(200);
+    assert_eq!(names(&found), ["bob"]);
+    is_refused(&bridge.post("/.search", json!({"filter": "shoeSize eq 44"})).await, 400, "invalidFilter");
+    let urn = "urn:ietf:params:scim:schemas:extension:bridgeProvisioning:2.0:User";
+    let shown = bridge.post("/.search", json!({"attributes": [urn]})).await.has_status(200);
+    assert!(shown.body["Resources"][0][urn]["targets"].is_array(), "{:#}", shown.body);
+}
+
+#[tokio::test]
+async fn lists_are_sorted_by_any_attribute() {
+    let bridge = bridge().await;
+    for (name, department, title) in [("cleo", "Support", Some("a")), ("ann", "sales", None), ("bob", "Zoo", Some("B"))]
+    {
+        let mut user = entra_user(name);
+        user["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"]["department"] = department.into();
+        user["name"]["familyName"] = department.into();
+        user["active"] = json!(name != "ann");
+        if let Some(title) = title {
+            user["title"] = title.into();
+        }
+        bridge.post("/Users", user).await.has_status(201);
+    }
+    for (by, expected) in [
+        ("userName", ["ann", "bob", "cleo"]),
+        ("USERNAME", ["ann", "bob", "cleo"]),
+        ("name.familyName", ["ann", "cleo", "bob"]),
+        ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department", ["ann", "cleo", "bob"]),
+        ("title", ["cleo", "bob", "ann"]),
+        ("emails.value", ["ann", "bob", "cleo"]),
+        ("active", ["ann", "cleo", "bob"]),
+        ("meta.created", ["cleo", "ann", "bob"]),
+    ] {
+        let list = bridge.get(&format!("/Users?sortBy={by}")).await.has_status(200);
+        assert_eq!(names(&list), expected, "{by}");
+        let backwards = bridge.get(&format!("/Users?sortBy={by}&sortOrder=descending")).await.has_status(200);
+        assert_eq!(names(&backwards), expected.into_iter().rev().collect::<Vec<_>>(), "{by}");
+    }
+    let second = bridge.get("/Users?sortBy=title&startIndex=2&count=1").await.has_status(200);
+    assert_eq!(names(&second), ["bob"]);
+    assert_eq!((&second.body["totalResults"], &second.body["startIndex"]), (&json!(3), &json!(2)));
+    let filter = escaped("title pr");
+    let filtered = bridge.get(&format!("/Users?sortBy=title&sortOrder=descending&filter={filter}")).await;
+    assert_eq!(names(&filtered), ["bob", "cleo"]);
+    let some = bridge.get("/Users?sortBy=title&attributes=userName").await.has_status(200);
+    assert!(some.body["Resources"][0].get("emails").is_none());
+}
+
+#[tokio::test]
+async fn what_a_list_cannot_be_sorted_by_is_refused_by_name() {
+    let bridge = with_users(&["ann"]).await;
+    for (query, keyword, status) in [
+        ("sortBy=shoeSize", "invalidValue", 400),
+        ("sortBy=name", "invalidValue", 400),
+        ("sortBy=a..b", "invalidValue", 400),
+        ("sortBy=userName&sortOrder=up", "invalidValue", 400),
+        ("sortBy=password", "sensitive", 403),
+    ] {
+        is_refused(&bridge.get(&format!("/Users?{query}")).await, status, keyword);
+    }
+    assert_eq!(bridge.get("/Users?sortOrder=descending").await.has_status(200).body["totalResults"], 1);
+}
+
+#[tokio::test]
+async fn pages_of_a_sorted_list_join() {
+    let bridge = bridge().await;
+    let order = ["k", "c", "a", "j", "e", "b", "i", "d", "h", "f", "g"];
+    for name in order {
+        let mut user = okta_user(&name.repeat(3));
+        user["nickName"] = if "aeiou".contains(name) { Value::Null } else { name.into() };
+        bridge.post("/Users", user).await.has_status(201);
+    }
+    for by in ["userName", "nickName", "externalId"] {
+        let whole = bridge.get(&format!("/Users?sortBy={by}")).await.has_status(200);
+        let mut joined = Vec::new();
+        for start in [1, 5, 9] {
+            let page = bridge.get(&format!("/Users?sortBy={by}&count=4&startIndex={start}")).await.has_status(200);
+            assert_eq!(page.body["totalResults"], 11);
+            joined.extend(page.body["Resources"].as_array().unwrap().clone());
+        }
+        assert_eq!(whole.body["Resources"], Value::from(joined), "{by}");
+    }
+}

@@ -143,7 +143,8 @@ pub async fn identify(bridge: &Bridge, tenant: &str, headers: &HeaderMap) -> Res
     let now = bridge.clock.now();
     let credential = judge(known, &token, tenant, now).map_err(NotIdentified::Stranger)?;
     note_use(bridge, &credential, now);
-    Ok(Caller { tenant: credential.tenant, connection: credential.connection, label: credential.label })
+    let Credential { tenant, connection, label, subject, .. } = credential;
+    Ok(Caller { tenant, connection, label, user: subject })
 }
 
 /// Whether the stored credential is the presented one, of this tenant, and still good.
@@ -197,14 +198,24 @@ fn refuse<B>(request: ServiceRequest, error: ApiError) -> ServiceResponse<Either
     request.error_response(error).map_into_right_body()
 }
 
+/// An identity provider's. A token that stands for one user opens `/Me` (`api::me`) and discovery, which ask for no caller.
 impl FromRequest for Caller {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let caller = request.extensions_mut().remove::<Self>();
-        ready(caller.ok_or_else(|| ApiError::internal("a handler outside of the token check asks who calls")))
+        ready(match caller {
+            Some(Self { user: None, .. }) => caller.ok_or_else(no_caller),
+            Some(_) => Err(ApiError::Forbidden("This token stands for one user: it opens /Me, nothing else".into())),
+            None => Err(no_caller()),
+        })
     }
+}
+
+/// A handler that is not behind [`require_token`].
+pub(crate) fn no_caller() -> ApiError {
+    ApiError::internal("a handler outside of the token check asks who calls")
 }
 
 /// Notes refused log-ins: all of them in the metrics, some of them in the journal of the tenant.
@@ -273,6 +284,7 @@ mod tests {
             expires: None,
             revoked: None,
             last_used: None,
+            subject: None,
         }
     }
 

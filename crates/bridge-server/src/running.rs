@@ -84,6 +84,18 @@ impl Running {
     /// # Errors
     /// Those of the store.
     pub async fn new_token(&self, tenant: &str, label: &str) -> Result<String, StoreError> {
+        self.put_token(tenant, label, None).await
+    }
+
+    /// Makes a token that stands for one user, named by id.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn new_token_of_user(&self, tenant: &str, user: &str) -> Result<String, StoreError> {
+        self.put_token(tenant, user, Some(user.to_owned())).await
+    }
+
+    async fn put_token(&self, tenant: &str, label: &str, subject: Option<String>) -> Result<String, StoreError> {
         let token = Token::generate();
         let credential = Credential {
             selector: token.selector(),
@@ -96,6 +108,7 @@ impl Running {
             expires: None,
             revoked: None,
             last_used: None,
+            subject,
         };
         self.bridge.store.write(move |tx| tx.put_credential(&credential)).await?;
         Ok(token.expose().to_owned())

@@ -10,7 +10,7 @@ const USE_GRAIN: i64 = 3_600_000;
 
 macro_rules! columns {
     () => {
-        "selector, hash, tenant, connection, label, scopes, created, expires, revoked, last_used"
+        "selector, hash, tenant, connection, label, scopes, created, expires, revoked, last_used, subject"
     };
 }
 
@@ -26,6 +26,7 @@ fn credential(row: &Row<'_>) -> Result<Credential, StoreError> {
         expires: row.optional_time(7)?,
         revoked: row.optional_time(8)?,
         last_used: row.optional_time(9)?,
+        subject: row.optional_text(10)?,
     })
 }
 
@@ -53,7 +54,7 @@ impl Tx<'_> {
         let sql = concat!(
             "INSERT INTO credential (",
             columns!(),
-            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING"
+            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING"
         );
         let added = self.session().execute(
             sql,
@@ -68,6 +69,7 @@ impl Tx<'_> {
                 credential.expires,
                 credential.revoked,
                 credential.last_used,
+                credential.subject.as_deref(),
             ],
         )?;
         if added == 0 { Err(StoreError::taken("selector", 0)) } else { Ok(()) }

@@ -280,6 +280,8 @@ pub struct Credential {
     pub revoked: Option<Timestamp>,
     /// Last use, coarse (see `Tx::touch_credential`).
     pub last_used: Option<Timestamp>,
+    /// Public id of the one user that it stands for; `None` if it is an identity provider's.
+    pub subject: Option<String>,
 }
 
 impl fmt::Debug for Credential {

@@ -35,13 +35,36 @@ impl FromRequest for ScimBody {
             let bridge =
                 request.app_data::<Data<Bridge>>().ok_or_else(|| ApiError::internal("no bridge behind this server"))?;
             let limit = bridge.landscape().config.server.max_body;
-            check_headers(request.headers(), limit)?;
-            let bytes = tokio::time::timeout(PATIENCE, read(payload, limit))
-                .await
-                .map_err(|_| ScimError::new(408, None, "The body did not arrive in time"))??;
-            parse(&bytes).map(Self)
+            receive(&request, payload, limit).await.map(Self)
         })
     }
+}
+
+/// The body of a bulk request, which has a limit of its own.
+#[derive(Debug)]
+pub(super) struct BulkBody(pub(super) Value);
+
+impl FromRequest for BulkBody {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let bridge =
+                request.app_data::<Data<Bridge>>().ok_or_else(|| ApiError::internal("no bridge behind this server"))?;
+            let limit = bridge.landscape().config.server.bulk_max_payload;
+            receive(&request, payload, limit).await.map(Self)
+        })
+    }
+}
+
+async fn receive(request: &HttpRequest, payload: Payload, limit: u64) -> Result<Value, ApiError> {
+    check_headers(request.headers(), limit)?;
+    let bytes = tokio::time::timeout(PATIENCE, read(payload, limit))
+        .await
+        .map_err(|_| ScimError::new(408, None, "The body did not arrive in time"))??;
+    parse(&bytes)
 }
 
 /// Refuses by the headers alone what need not be read.

@@ -1,7 +1,7 @@
 //! What this bridge offers (RFC 7643 sections 5 to 7, RFC 7644 section 4, RFC 9865 section 4).
 //!
 //! Clients act on every word of it: SailPoint chooses PATCH or PUT by it, authentik splits member lists by
-//! `bulk.maxOperations` even where bulk is not supported, Entra derives its attribute list from the schemas. So it names what
+//! `bulk.maxOperations`, Entra derives its attribute list from the schemas. So it names what
 //! works, and nothing else.
 
 use actix_web::{HttpResponse, web::Data};
@@ -20,12 +20,16 @@ const CONFIGURATION_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:ServicePr
 
 /// `GET /ServiceProviderConfig`.
 pub(super) async fn configuration(bridge: Data<Bridge>, place: Place) -> Result<HttpResponse, ApiError> {
-    let max_body = bridge.landscape().config.server.max_body;
+    let landscape = bridge.landscape();
+    let server = &landscape.config.server;
     answer::json(&json!({
         "schemas": [CONFIGURATION_URN],
         "patch": { "supported": true },
-        // Not supported, but not 0 either: authentik sends as many members per request as this says.
-        "bulk": { "supported": false, "maxOperations": 1000, "maxPayloadSize": max_body },
+        "bulk": {
+            "supported": true,
+            "maxOperations": server.bulk_max_operations,
+            "maxPayloadSize": server.bulk_max_payload,
+        },
         "filter": { "supported": true, "maxResults": MAX_COUNT },
         "changePassword": { "supported": sends_passwords(&place.tenant) },
         "sort": { "supported": true },

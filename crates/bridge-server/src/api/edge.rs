@@ -266,6 +266,7 @@ impl FromRequest for Received {
             path: request.path().to_owned(),
             user_agent: user_agent.map(str::to_owned),
             at: bridge.clock.now(),
+            waits: true,
         }))
     }
 }

@@ -4,6 +4,8 @@
 //! edge          every answer in SCIM words, with a request id; panics, unknown addresses
 //!   auth          401 before a body is read
 //!     resources     Users and Groups: create, list, read, replace, patch, delete
+//!     me            the user that a token stands for
+//!     bulk          many writes in one request
 //!     search        sorted, by cursor, over all types, by POST
 //!     discovery     what is offered: ServiceProviderConfig, ResourceTypes, Schemas
 //! ```
@@ -12,9 +14,11 @@
 
 mod answer;
 mod body;
+mod bulk;
 mod cursor;
 mod discovery;
 mod edge;
+mod me;
 mod member_stream;
 mod place;
 mod query;
@@ -39,7 +43,6 @@ pub use self::{
 use crate::{
     auth::{self, LogBook},
     bridge::Bridge,
-    error::ApiError,
 };
 
 /// The tenant at `/scim/v2`.
@@ -103,7 +106,16 @@ fn tenant_routes(config: &mut ServiceConfig) {
                 .wrap(Compress::default()),
         )
         .service(web::resource("/Schemas/{urn}").get(discovery::schema).route(web::head().to(discovery::schema)))
-        .service(web::resource(["/Bulk", "/Me"]).to(not_offered))
+        .service(web::resource("/Bulk").post(bulk::run))
+        .service(
+            web::resource("/Me")
+                .get(me::read)
+                .route(web::head().to(me::read))
+                .post(me::create)
+                .put(me::replace)
+                .patch(me::patch)
+                .delete(me::delete),
+        )
         .service(
             web::resource("").get(search::at_base).route(web::head().to(search::at_base)).wrap(Compress::default()),
         )
@@ -124,9 +136,4 @@ fn tenant_routes(config: &mut ServiceConfig) {
                 .patch(resources::patch)
                 .delete(resources::delete),
         );
-}
-
-/// What RFC 7644 knows and this bridge does not do; the ServiceProviderConfig says so too.
-async fn not_offered() -> Result<&'static str, ApiError> {
-    Err(ApiError::NotImplemented("Bulk and Me are not offered here, see ServiceProviderConfig".into()))
 }

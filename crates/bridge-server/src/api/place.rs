@@ -7,10 +7,19 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
 use percent_encoding::percent_decode_str;
-use scim_model::ResourceType;
+use scim_model::{Catalog, ResourceType};
 
 use super::DEFAULT_TENANT;
 use crate::{bridge::Bridge, error::ApiError, landscape::Tenant};
+
+/// The resource type at an endpoint.
+///
+/// # Errors
+/// 404 for what is nothing at all.
+pub(super) fn type_at<'a>(catalog: &'a Catalog, endpoint: &str) -> Result<&'a ResourceType, ApiError> {
+    let found = catalog.by_endpoint(endpoint);
+    found.ok_or_else(|| ApiError::NotFound("There is nothing at this address, see ResourceTypes".into()))
+}
 
 /// The tenant of an address and the parts behind its base URL, decoded.
 pub(super) struct Place {
@@ -25,8 +34,12 @@ impl Place {
     /// # Errors
     /// 404 for what is nothing at all.
     pub(super) fn resource_type(&self) -> Result<&ResourceType, ApiError> {
-        let found = self.tenant.catalog.by_endpoint(&self.endpoint);
-        found.ok_or_else(|| ApiError::NotFound("There is nothing at this address, see ResourceTypes".into()))
+        type_at(&self.tenant.catalog, &self.endpoint)
+    }
+
+    /// The same tenant at another endpoint.
+    pub(super) fn at(self, endpoint: &str) -> Self {
+        Self { endpoint: endpoint.to_owned(), ..self }
     }
 
     /// The id of the resource. Whatever the client put there; the store knows whether there is such a resource.

@@ -4,9 +4,11 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use bridge_store::{Credential, Options, Store, StoreError};
+use bridge_store::{Credential, Options, Resource, ResourceState, Store, StoreError};
 use clap::{Args, Subcommand};
 use jiff::{Span, SpanRelativeTo, Timestamp};
+use scim_filter::AttributePath;
+use scim_model::{Catalog, fold};
 use serde_json::{Value, json};
 
 use super::{ConfigFile, Exit, Output, table};
@@ -39,6 +41,9 @@ pub(super) struct New {
     /// The connection it belongs to; tokens that replace each other share one. Default: the label.
     #[arg(long)]
     connection: Option<String>,
+    /// The user, by id or userName, that the token stands for: it then opens /Me and discovery, nothing else.
+    #[arg(long, value_name = "USERNAME_OR_ID")]
+    user: Option<String>,
     /// When it ends: a duration such as "365d", or a moment such as "2027-01-31T00:00:00Z". Default: never.
     #[arg(long, value_name = "WHEN")]
     expires: Option<String>,
@@ -97,6 +102,11 @@ impl New {
             );
         }
         let expires = self.expires.as_deref().map(|text| moment(text, now)).transpose()?;
+        let store = open(&config)?;
+        let subject = match &self.user {
+            Some(user) => Some(user_id(&store, &self.tenant, user).await?),
+            None => None,
+        };
         let token = token::Token::generate();
         let credential = Credential {
             selector: token.selector(),
@@ -109,8 +119,8 @@ impl New {
             expires,
             revoked: None,
             last_used: None,
+            subject,
         };
-        let store = open(&config)?;
         let stored = credential.clone();
         store.write(move |tx| tx.put_credential(&stored)).await?;
         store.close().await;
@@ -134,7 +144,8 @@ impl List {
         let out = Output::new(self.json);
         let views: Vec<Value> = credentials.iter().map(|credential| view(credential, now)).collect();
         out.json(&json!({ "tokens": views }))?;
-        let mut rows = vec![table::row(["id", "tenant", "connection", "label", "state", "made", "ends", "last used"])];
+        let mut rows =
+            vec![table::row(["id", "tenant", "connection", "label", "state", "made", "ends", "last used", "user"])];
         let text = |moment: Option<Timestamp>| moment.map_or_else(|| "-".to_owned(), day);
         rows.extend(credentials.iter().map(|credential| {
             vec![
@@ -146,6 +157,7 @@ impl List {
                 day(credential.created),
                 text(credential.expires),
                 text(credential.last_used),
+                credential.subject.clone().unwrap_or_else(|| "-".to_owned()),
             ]
         }));
         for line in table::lines(&rows) {
@@ -171,6 +183,26 @@ impl Revoke {
     }
 }
 
+/// The id of a user named by id or by userName.
+async fn user_id(store: &Store, tenant: &str, name: &str) -> anyhow::Result<String> {
+    let catalog = Catalog::new(Vec::new())?;
+    let user_name = AttributePath::named("userName");
+    let user_name = catalog.resource_type("User").and_then(|users| users.resolve(&user_name));
+    let folded = user_name.map_or_else(|| name.to_owned(), |user_name| fold(user_name.leaf(), name));
+    let is_live = |resource: &Resource| resource.state == ResourceState::Live;
+    let found = store
+        .read(|db| {
+            let by_id = db.resource_by_id(tenant, "User", name)?.filter(is_live);
+            let by_name = db.resources_by_value(tenant, "User", "userName", &folded)?.into_iter().find(is_live);
+            Ok::<_, StoreError>(by_id.or(by_name))
+        })
+        .await?;
+    match found {
+        Some(user) => Ok(user.id),
+        None => bail!("tenant {tenant:?} has no user with the id or userName {name:?}"),
+    }
+}
+
 /// The database of a configuration, beside a server that may be running on it.
 fn open(config: &Config) -> Result<Store, StoreError> {
     let StoreUrl::Sqlite(path) = &config.store.url;
@@ -181,7 +213,7 @@ fn view(credential: &Credential, now: Timestamp) -> Value {
     json!({
         "id": credential.selector, "tenant": credential.tenant, "connection": credential.connection,
         "label": credential.label, "state": state(credential, now), "created": credential.created,
-        "expires": credential.expires, "revoked": credential.revoked, "lastUsed": credential.last_used,
+        "expires": credential.expires, "revoked": credential.revoked, "lastUsed": credential.last_used, "user": credential.subject,
     })
 }
 

@@ -1,6 +1,6 @@
 //! From the text of the file to [`Config`]: read, check each key, resolve secrets, check what refers to what. All problems are reported at once.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
 
 use bridge_connectors::CommonConfig;
 use bridge_mapping::TargetKind;
@@ -23,6 +23,9 @@ use super::{
 
 /// Identity providers give up after 60 s (okta.md section 2); the answer needs time too.
 const LONGEST_WAIT: Duration = Duration::from_secs(50);
+
+/// authentik sends as many members per request as `bulk.maxOperations` says (others.md section 8): never one by one.
+const MOST_BULK_OPERATIONS: RangeInclusive<usize> = 2..=10_000;
 
 /// Reads `text`; relative paths start at `base`.
 pub(super) fn config(text: &str, base: &Path, secrets: Secrets) -> Result<Config, ConfigError> {
@@ -200,6 +203,12 @@ impl<'text> Reader<'text> {
         if server.max_body.0 < 1024 {
             self.problem(&["server", "max_body"], "is at least 1KiB");
         }
+        if !MOST_BULK_OPERATIONS.contains(&server.bulk_max_operations) {
+            self.problem(&["server", "bulk_max_operations"], "is at least 2 and at most 10000");
+        }
+        if server.bulk_max_payload.0 < 1024 {
+            self.problem(&["server", "bulk_max_payload"], "is at least 1KiB");
+        }
         let public_url_is_given = server.public_url.is_some();
         if server.listen.ip().is_unspecified() && !public_url_is_given {
             self.problem(
@@ -221,6 +230,8 @@ impl<'text> Reader<'text> {
             public_url_is_given,
             wait: server.wait.0,
             max_body: server.max_body.0,
+            bulk_max_operations: server.bulk_max_operations,
+            bulk_max_payload: server.bulk_max_payload.0.min(server.max_body.0),
             admin_token: admin_token.flatten(),
             workers: server.workers.map(usize::from),
             shutdown_grace: server.shutdown_grace.0,

@@ -54,6 +54,10 @@ pub(super) struct Server {
     pub(super) wait: Period,
     /// Largest request body.
     pub(super) max_body: Size,
+    /// Operations of one bulk request at most; 2 to 10000.
+    pub(super) bulk_max_operations: usize,
+    /// Largest body of a bulk request; `max_body` if that is smaller.
+    pub(super) bulk_max_payload: Size,
     /// Bearer token of the admin API.
     pub(super) admin_token: Option<SecretSource>,
     /// Threads of the SCIM server. Default: one per core.
@@ -70,6 +74,8 @@ impl Default for Server {
             public_url: None,
             wait: Period(Duration::from_secs(4)),
             max_body: Size(1 << 20),
+            bulk_max_operations: 1000,
+            bulk_max_payload: Size(1 << 20),
             admin_token: None,
             workers: None,
             shutdown_grace: Period(Duration::from_secs(30)),

@@ -82,6 +82,10 @@ pub struct ServerConfig {
     pub wait: Duration,
     /// Largest request body, in bytes.
     pub max_body: u64,
+    /// Operations of one bulk request at most.
+    pub bulk_max_operations: usize,
+    /// Longest body of a bulk request, in bytes; never more than `max_body`.
+    pub bulk_max_payload: u64,
     /// Bearer token of the admin API; must be there when `admin_listen` is not loopback.
     pub admin_token: Option<SecretString>,
     /// Threads of the SCIM server; none: one per core.

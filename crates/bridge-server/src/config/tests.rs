@@ -57,6 +57,7 @@ fn an_empty_file_is_a_bridge_without_tenants_on_loopback() {
     assert!(!config.server.public_url_is_given);
     assert_eq!(config.server.wait, Duration::from_secs(4));
     assert_eq!(config.server.max_body, 1 << 20);
+    assert_eq!((config.server.bulk_max_operations, config.server.bulk_max_payload), (1000, 1 << 20));
     assert_eq!(config.store.journal_days, 30);
     assert!(config.tenants.is_empty());
 }
@@ -124,7 +125,7 @@ fn unknown_keys_are_refused_with_their_place_and_what_was_meant() {
 fn every_unknown_key_is_reported_at_once() {
     refused(
         "[server]\na1 = 1\nlisten_ = 2\n[alert]\n",
-        "2:1: server.a1: unknown key; there are admin_listen, admin_token, listen, max_body, public_url, shutdown_grace, wait, workers\n3:1: server.listen_: unknown key; did you mean `listen`?\n4:2: alert: unknown key; did you mean `alerts`?",
+        "2:1: server.a1: unknown key; there are admin_listen, admin_token, bulk_max_operations, bulk_max_payload, listen, max_body, public_url, shutdown_grace, wait, workers\n3:1: server.listen_: unknown key; did you mean `listen`?\n4:2: alert: unknown key; did you mean `alerts`?",
     );
 }
 
@@ -141,6 +142,11 @@ fn values_are_refused_with_their_place() {
     refused("[server]\nwait = \"55s\"\n", "2:1: server.wait: is at most 50s; identity providers give up after 60 s");
     refused("[server]\nlisten = \"localhost\"\n", "2:10: server: invalid socket address syntax");
     refused("[server]\nmax_body = \"12\"\n", "2:1: server.max_body: is at least 1KiB");
+    refused("[server]\nbulk_max_payload = \"12\"\n", "2:1: server.bulk_max_payload: is at least 1KiB");
+    for count in ["0", "1", "10001"] {
+        let problem = "2:1: server.bulk_max_operations: is at least 2 and at most 10000";
+        refused(&format!("[server]\nbulk_max_operations = {count}\n"), problem);
+    }
     refused("[server]\nworkers = 0\n", "2:11: server: invalid value: integer `0`, expected a nonzero usize");
     refused("[store]\njournal_days = 0\n", "2:16: store: invalid value: integer `0`, expected a nonzero u32");
     refused(

@@ -111,7 +111,7 @@ impl Create<'_> {
     /// Waits for the accounts; a refusal by a required target takes the resource back.
     async fn converge(&self, Stored { resource, rung }: Stored) -> Result<Shown, ApiError> {
         rung.iter().for_each(|target| target.lane.ring());
-        let patience = self.bridge.landscape().config.server.wait;
+        let patience = self.ask.received.patience(self.bridge);
         let nothing_before = BTreeSet::new();
         let waited = wait::for_accounts(self.bridge, self.tenant, resource.key, &nothing_before, patience).await?;
         match waited {

@@ -3,6 +3,7 @@
 //! A write is judged for every target, stored with the duty to make the accounts match in one transaction, and answered
 //! once the accounts are right, or cannot be right soon.
 
+mod bulk;
 mod create;
 mod groups;
 mod journal;
@@ -31,6 +32,7 @@ use crate::connections::judge_strictly;
 use crate::error::ApiError;
 use crate::landscape::Tenant;
 
+pub use bulk::{BulkAction, BulkDone, BulkOperation, BulkOutcome, ResourceId, run_bulk};
 pub use create::create;
 pub use journal::mask_secrets;
 pub use judge::{Judged, Surroundings, judge};
@@ -49,6 +51,8 @@ pub struct Caller {
     pub connection: String,
     /// What the administrator calls it.
     pub label: String,
+    /// Id of the one user that the credential stands for; none if it is an identity provider's.
+    pub user: Option<String>,
 }
 
 /// A request as it arrived, for the journal.
@@ -64,6 +68,8 @@ pub struct Received {
     pub user_agent: Option<String>,
     /// When it arrived.
     pub at: Timestamp,
+    /// Whether its answer waits for the accounts. That of an operation in a bulk request does not.
+    pub waits: bool,
 }
 
 /// A write as a client asks for it.

@@ -141,7 +141,7 @@ impl Update<'_> {
     /// Waits for the accounts; a refusal by a required target restores what was in force before.
     async fn converge(&self, Stored { resource, parked_before, rung }: Stored) -> Result<Shown, ApiError> {
         rung.iter().for_each(|target| target.lane.ring());
-        let patience = self.bridge.landscape().config.server.wait;
+        let patience = self.ask.received.patience(self.bridge);
         let waited = wait::for_accounts(self.bridge, self.tenant, resource.key, &parked_before, patience).await;
         // Who cannot wait answers nothing, so that no later refusal goes back behind this write.
         let waited = waited.inspect_err(|_| self.bridge.unanswered.end(resource.key))?;
@@ -234,7 +234,7 @@ impl Update<'_> {
             })
             .await;
         let (resource, rung) = stored?;
-        if !is_unchanged && !self.bridge.landscape().config.server.wait.is_zero() {
+        if !is_unchanged && !self.ask.received.patience(self.bridge).is_zero() {
             self.bridge.unanswered.begin(key, before);
         }
         Ok(Stored { resource, parked_before: parked(&rows), rung })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bridge_store::{Account as Row, AccountState, Reason, StoreError};
 
+use super::Received;
 use crate::bridge::Bridge;
 use crate::error::Refusal;
 use crate::landscape::Tenant;
@@ -17,6 +18,13 @@ pub(super) enum Waited {
     Answerable,
     /// A required target refused for good.
     Refused(Refusal),
+}
+
+impl Received {
+    /// How long its answer waits for the accounts.
+    pub(super) fn patience(&self, bridge: &Bridge) -> Duration {
+        if self.waits { bridge.landscape().config.server.wait } else { Duration::ZERO }
+    }
 }
 
 /// Waits until the accounts of a resource have come to an end, up to `patience`. Accounts at `parked_before` were refused

@@ -16,6 +16,7 @@ fn credential(selector: &str, tenant: &str) -> Credential {
         expires: Some(at(1000)),
         revoked: None,
         last_used: None,
+        subject: None,
     }
 }
 
@@ -36,6 +37,15 @@ async fn a_credential_is_found_by_its_selector_alone() {
     assert_eq!(find(&store, "S1").await, None);
     assert_eq!(put(&store, "s1", "globex").await, Err(StoreError::taken("selector", 0)));
     assert_eq!(find(&store, "s1").await.unwrap().tenant, TENANT);
+}
+
+#[tokio::test]
+async fn a_credential_keeps_the_user_that_it_stands_for() {
+    let store = store();
+    let of_ann = Credential { subject: Some("ann".into()), ..credential("s1", TENANT) };
+    let stored = of_ann.clone();
+    store.write(move |tx| tx.put_credential(&stored)).await.unwrap();
+    assert_eq!(find(&store, "s1").await, Some(of_ann));
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ pub struct Setup {
     pub wait: String,
     /// Ranges of the pool `extension`.
     pub ranges: String,
+    /// Further lines of `[server]`.
+    pub server: String,
     /// Further lines of `[store]`.
     pub store: String,
     /// Further lines of `[tenants.default.targets.glance]`.
@@ -53,6 +55,7 @@ impl Default for Setup {
         Self {
             wait: "10s".to_owned(),
             ranges: r#"["1000-1999"]"#.to_owned(),
+            server: String::new(),
             store: String::new(),
             glance: String::new(),
             pbx: r#"settle_lag = "0s""#.to_owned(),
@@ -96,7 +99,7 @@ impl Setup {
     /// The configuration file of this setup, for these simulators.
     #[must_use]
     pub fn file(&self, simulators: &Simulators, database: &Path) -> String {
-        let Self { wait, ranges, store, glance, pbx, crm, more, .. } = self;
+        let Self { wait, ranges, server, store, glance, pbx, crm, more, .. } = self;
         let [glance_url, pbx_url, crm_url] =
             [simulators.glance.api_url(), simulators.netsapiens.api_url(), simulators.crm_com.api_url()];
         let (login, partner) = (credentials::glance::PARTNER_LOGIN, credentials::glance::PARTNER_ID);
@@ -116,6 +119,7 @@ admin_listen = "127.0.0.1:0"
 wait = "{wait}"
 workers = 1
 shutdown_grace = "5s"
+{server}
 
 [store]
 url = "sqlite:{database}"

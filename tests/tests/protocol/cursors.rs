@@ -85,6 +85,7 @@ async fn a_cursor_is_good_for_its_own_query_only() {
     for query in ["", "sortBy=title", "sortBy=userName&sortOrder=descending", "sortBy=userName&filter=active+pr"] {
         is_refused(&bridge.get(&format!("/Users?{query}&cursor={cursor}")).await, 400, "invalidCursor");
     }
+    is_refused(&bridge.get(&format!("?sortBy=userName&cursor={cursor}")).await, 400, "invalidCursor");
     let mut changed = cursor.clone().into_bytes();
     let place = changed.len() / 2;
     changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };

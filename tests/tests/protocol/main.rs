@@ -3,8 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic: that is how it fails")]
 
+mod bulk;
 mod cursors;
+mod me;
 mod searches;
+mod versions;
 
 use bridge_tests::samples::okta_user;
 use bridge_tests::{Answer, Bridge, Setup};

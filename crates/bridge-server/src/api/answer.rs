@@ -32,6 +32,11 @@ impl Conditions {
         self.if_match.as_deref()
     }
 
+    /// Versions that the client has, or does not want to change.
+    pub(super) fn if_none_match(&self) -> Option<&str> {
+        self.if_none_match.as_deref()
+    }
+
     /// Whether the client has this version already.
     fn has(&self, etag: &str) -> bool {
         let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();

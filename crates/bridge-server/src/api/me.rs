@@ -86,7 +86,7 @@ pub(super) async fn replace(
     let place = place.at(USERS);
     let users = place.resource_type()?;
     let projection = query.projection(users)?;
-    let ask = myself.ask(&received, users, View::of(users, &projection));
+    let ask = myself.ask(&received, users, View::of(users, &projection), &conditions);
     let shown = provisioning::replace(&bridge, &ask, &myself.id, body, conditions.if_match()).await?;
     let location = shown.location.clone();
     located(answer::ok(&bridge, &place, shown, &projection)?, location)
@@ -105,7 +105,7 @@ pub(super) async fn patch(
     let place = place.at(USERS);
     let users = place.resource_type()?;
     let projection = query.projection(users)?;
-    let ask = myself.ask(&received, users, View::of(users, &projection));
+    let ask = myself.ask(&received, users, View::of(users, &projection), &conditions);
     let shown = provisioning::patch(&bridge, &ask, &myself.id, body, conditions.if_match()).await?;
     let location = shown.location.clone();
     located(answer::ok(&bridge, &place, shown, &projection)?, location)
@@ -120,14 +120,21 @@ pub(super) async fn delete(
     conditions: Conditions,
 ) -> Result<HttpResponse, ApiError> {
     let place = place.at(USERS);
-    let ask = myself.ask(&received, place.resource_type()?, View::default());
+    let ask = myself.ask(&received, place.resource_type()?, View::default(), &conditions);
     provisioning::delete(&bridge, &ask, &myself.id, conditions.if_match()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 impl Myself {
-    fn ask<'a>(&'a self, received: &'a Received, users: &'a ResourceType, view: View) -> Ask<'a> {
-        Ask { caller: &self.caller, received, resource_type: &users.name, view }
+    fn ask<'a>(
+        &'a self,
+        received: &'a Received,
+        users: &'a ResourceType,
+        view: View,
+        conditions: &'a Conditions,
+    ) -> Ask<'a> {
+        let if_none_match = conditions.if_none_match();
+        Ask { caller: &self.caller, received, resource_type: &users.name, view, if_none_match }
     }
 }
 

@@ -94,7 +94,7 @@ pub(super) async fn replace(
 ) -> Result<HttpResponse, ApiError> {
     let resource_type = place.resource_type()?;
     let projection = query.projection(resource_type)?;
-    let ask = ask(&caller, &received, resource_type, &projection);
+    let ask = Ask { if_none_match: conditions.if_none_match(), ..ask(&caller, &received, resource_type, &projection) };
     let shown = provisioning::replace(&bridge, &ask, place.id(), body, conditions.if_match()).await?;
     answer::ok(&bridge, &place, shown, &projection)
 }
@@ -113,7 +113,8 @@ pub(super) async fn patch(
     let resource_type = place.resource_type()?;
     let projection = query.projection(resource_type)?;
     let is_brief = resource_type.has_members() && !query.names_attributes();
-    let mut ask = ask(&caller, &received, resource_type, &projection);
+    let mut ask =
+        Ask { if_none_match: conditions.if_none_match(), ..ask(&caller, &received, resource_type, &projection) };
     if is_brief {
         ask.view = View::default();
     }
@@ -130,7 +131,8 @@ pub(super) async fn delete(
     conditions: Conditions,
 ) -> Result<HttpResponse, ApiError> {
     let resource_type = &place.resource_type()?.name;
-    let ask = Ask { caller: &caller, received: &received, resource_type, view: View::default() };
+    let (view, if_none_match) = (View::default(), conditions.if_none_match());
+    let ask = Ask { caller: &caller, received: &received, resource_type, view, if_none_match };
     provisioning::delete(&bridge, &ask, place.id(), conditions.if_match()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -141,5 +143,6 @@ fn ask<'a>(
     resource_type: &'a ResourceType,
     projection: &Projection,
 ) -> Ask<'a> {
-    Ask { caller, received, resource_type: &resource_type.name, view: View::of(resource_type, projection) }
+    let view = View::of(resource_type, projection);
+    Ask { caller, received, resource_type: &resource_type.name, view, if_none_match: None }
 }

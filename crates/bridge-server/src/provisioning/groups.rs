@@ -159,7 +159,7 @@ impl Write<'_> {
     async fn try_change(&self, id: &str, change: &Change, if_match: Option<&str>) -> Result<Resource, Failure> {
         let found = self.bridge.store.read(|db| db.resource_by_id(&self.tenant.name, &self.kind.name, id)).await?;
         let group = live(found, &self.kind.name, id)?;
-        check_version(&group, if_match)?;
+        check_version(&group, if_match, self.ask.if_none_match)?;
         match change {
             Change::Delete => self.delete(group).await,
             Change::Replace(body) => {

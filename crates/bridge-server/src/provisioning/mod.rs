@@ -83,6 +83,8 @@ pub struct Ask<'a> {
     pub resource_type: &'a str,
     /// What the answer shows.
     pub view: View,
+    /// Versions that the client does not want to change: the header `If-None-Match`.
+    pub if_none_match: Option<&'a str>,
 }
 
 /// Which resources to list.
@@ -201,16 +203,20 @@ fn live(resource: Option<Resource>, resource_type: &str, id: &str) -> Result<Res
         .ok_or_else(|| ApiError::Scim(ScimError::not_found(resource_type, id)))
 }
 
-/// 412 only where the client named a version (RFC 7644 section 3.14).
-fn check_version(resource: &Resource, if_match: Option<&str>) -> Result<(), ApiError> {
-    let Some(wanted) = if_match else { return Ok(()) };
+/// 412 only where the client named a version: as the one that it wants to change, or as one that it does not (RFC 7644
+/// section 3.14, RFC 9110 section 13.1).
+fn check_version(resource: &Resource, if_match: Option<&str>, if_none_match: Option<&str>) -> Result<(), ApiError> {
     let current = format!("\"{}\"", resource.version);
-    let is_named = |tag: &str| tag == "*" || tag.trim_start_matches("W/") == current;
-    if wanted.split(',').map(str::trim).any(is_named) {
-        Ok(())
-    } else {
-        Err(ApiError::Scim(ScimError::precondition_failed()))
+    let is_current = |tag: &str| tag == "*" || tag.trim_start_matches("W/") == current;
+    let names_current = |tags: &str| tags.split(',').map(str::trim).any(is_current);
+    if !if_match.is_none_or(names_current) {
+        return Err(ApiError::Scim(ScimError::precondition_failed()));
     }
+    if if_none_match.is_some_and(names_current) {
+        let detail = "The resource is there in the version that If-None-Match rules out".to_owned();
+        return Err(ApiError::PreconditionFailed(detail));
+    }
+    Ok(())
 }
 
 /// What the mapping of a stored resource reads beside its document.

@@ -186,7 +186,7 @@ impl Update<'_> {
 
     async fn store(&self) -> Result<Stored, Failure> {
         let basis = self.bridge.store.read(|db| self.basis(db)).await?;
-        check_version(&basis.resource, self.if_match)?;
+        check_version(&basis.resource, self.if_match, self.ask.if_none_match)?;
         let kind = self.kind;
         let current = &basis.resource.document;
         let draft = match &self.change {

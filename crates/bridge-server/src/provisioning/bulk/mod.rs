@@ -309,7 +309,7 @@ impl Run<'_> {
 
     /// A write whose answer shows nothing but the version.
     fn ask<'b>(&'b self, received: &'b Received, resource_type: &'b str) -> Ask<'b> {
-        Ask { caller: self.caller, received, resource_type, view: View::default() }
+        Ask { caller: self.caller, received, resource_type, view: View::default(), if_none_match: None }
     }
 
     /// The id of the resource that an action is about; none for one that creates it.

@@ -1,0 +1,83 @@
+//! Entity tags (RFC 7644 section 3.14, RFC 9110 section 13): never demanded, always heeded.
+
+use bridge_tests::samples::okta_user;
+use bridge_tests::{Answer, Bridge};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{bridge, is_refused};
+
+const HEAD: &str = r#"{"Operations": [{"op": "replace", "path": "displayName", "value": "Head"}]}"#;
+
+/// A user and a group, by address.
+async fn resources(bridge: &Bridge) -> [String; 2] {
+    let user = bridge.post("/Users", okta_user("ann")).await.has_status(201);
+    let group = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Staff"});
+    let group = bridge.post("/Groups", group).await.has_status(201);
+    for created in [&user, &group] {
+        assert_eq!((created.header("etag"), &created.body["meta"]["version"]), ("W/\"1\"", &json!("W/\"1\"")));
+    }
+    [format!("/Users/{}", user.id()), format!("/Groups/{}", group.id())]
+}
+
+async fn send(bridge: &Bridge, method: Method, path: &str, header: (&str, &str), body: &str) -> Answer {
+    let request = bridge.request(method, path).header("Content-Type", "application/scim+json");
+    Answer::of(request.header(header.0, header.1).body(body.to_owned())).await
+}
+
+#[tokio::test]
+async fn every_answer_with_a_resource_carries_its_version() {
+    let bridge = bridge().await;
+    for path in resources(&bridge).await {
+        let read = bridge.get(&path).await.has_status(200);
+        assert_eq!(read.header("etag"), "W/\"1\"", "{path}");
+        let head = Answer::of(bridge.request(Method::HEAD, &path)).await.has_status(200);
+        assert_eq!((head.header("etag"), &head.body), ("W/\"1\"", &Value::Null), "{path}");
+        let patched = send(&bridge, Method::PATCH, &path, ("Accept", "*/*"), HEAD).await;
+        assert!([200, 204].contains(&patched.status), "{path}");
+        assert_eq!(patched.header("etag"), "W/\"2\"", "{path}");
+        let mut body = read.body.clone();
+        body["displayName"] = json!("Chief");
+        let put = bridge.put(&path, body).await.has_status(200);
+        assert_eq!((put.header("etag"), &put.body["meta"]["version"]), ("W/\"3\"", &json!("W/\"3\"")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_of_what_the_client_has_is_304_without_a_body() {
+    let bridge = bridge().await;
+    for path in resources(&bridge).await {
+        for method in [Method::GET, Method::HEAD] {
+            for tag in ["W/\"1\"", "\"1\"", "*", "W/\"7\", W/\"1\""] {
+                let answer = send(&bridge, method.clone(), &path, ("If-None-Match", tag), "").await.has_status(304);
+                assert_eq!((answer.header("etag"), &answer.body), ("W/\"1\"", &Value::Null), "{path} {tag}");
+            }
+            send(&bridge, method.clone(), &path, ("If-None-Match", "W/\"2\""), "").await.has_status(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_write_is_bound_to_the_version_that_the_client_names() {
+    let bridge = bridge().await;
+    for path in resources(&bridge).await {
+        let body = bridge.get(&path).await.body.to_string();
+        for (method, body) in [(Method::PUT, body.as_str()), (Method::PATCH, HEAD), (Method::DELETE, "")] {
+            for header in
+                [("If-Match", "W/\"7\""), ("If-Match", ""), ("If-None-Match", "*"), ("If-None-Match", "W/\"1\"")]
+            {
+                let refused = send(&bridge, method.clone(), &path, header, body).await;
+                is_refused(&refused, 412, "");
+            }
+        }
+        assert_eq!(bridge.get(&path).await.has_status(200).header("etag"), "W/\"1\"", "{path}: nothing has changed");
+        let patched = send(&bridge, Method::PATCH, &path, ("If-None-Match", "W/\"7\""), HEAD).await;
+        assert_eq!(patched.header("etag"), "W/\"2\"", "{path}");
+        let patched = send(&bridge, Method::PATCH, &path, ("If-Match", "W/\"7\", W/\"2\""), HEAD).await;
+        assert!([200, 204].contains(&patched.status), "{path}");
+        send(&bridge, Method::DELETE, &path, ("If-Match", "*"), "").await.has_status(204);
+        for header in [("If-Match", "*"), ("If-None-Match", "*")] {
+            send(&bridge, Method::DELETE, &path, header, "").await.has_status(404);
+        }
+    }
+}

@@ -425,7 +425,8 @@ async fn an_address_that_does_not_decode_is_refused() {
 #[tokio::test]
 async fn an_unknown_address_is_answered_in_scim() {
     let bridge = bridge().await;
-    for path in ["/Nothing", "/Nothing/1", "/Users/1/2/3", "/Schemas/x", "/ResourceTypes/Robot", "/Robots", "/v1/Users"] {
+    for path in ["/Nothing", "/Nothing/1", "/Users/1/2/3", "/Schemas/x", "/ResourceTypes/Robot", "/Robots", "/v1/Users"]
+    {
         get(&bridge, path).await.has_status(404);
     }
     for target in ["/", "/favicon.ico", "/scim", "/scim/v1/Users", "/t//scim/v2/Users", "/t/default/scim/v3/Users"] {

@@ -1,6 +1,7 @@
 //! `POST /.search` (RFC 7644 section 3.4.3) and sorted lists (section 3.4.2.3).
 
 use bridge_tests::samples::{entra_user, okta_user};
+use bridge_tests::{Answer, Bridge};
 use serde_json::{Value, json};
 
 use crate::{bridge, escaped, is_refused, names, with_users};
@@ -73,6 +74,65 @@ async fn a_search_at_the_root_goes_over_all_types() {
     let urn = "urn:ietf:params:scim:schemas:extension:bridgeProvisioning:2.0:User";
     let shown = bridge.post("/.search", json!({"attributes": [urn]})).await.has_status(200);
     assert!(shown.body["Resources"][0][urn]["targets"].is_array(), "{:#}", shown.body);
+}
+
+/// Two groups around a user: `Abacus` without members, `Staff` with more than one read brings.
+async fn with_groups() -> Bridge {
+    let bridge = with_users(&["bob"]).await;
+    let members: Vec<Value> = (0..250).map(|number| json!({"value": format!("nobody-{number}")})).collect();
+    for (name, members) in [("Staff", members), ("Abacus", Vec::new())] {
+        let urn = "urn:ietf:params:scim:schemas:core:2.0:Group";
+        let group = json!({"schemas": [urn], "displayName": name, "externalId": name, "members": members});
+        bridge.post("/Groups", group).await.has_status(201);
+    }
+    bridge
+}
+
+fn displayed(answer: &Answer) -> Vec<&str> {
+    let resources = answer.body["Resources"].as_array().unwrap().iter();
+    resources.map(|resource| resource["displayName"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn users_come_before_groups_and_an_order_goes_over_both() {
+    let bridge = with_groups().await;
+    let all = bridge.post("/.search", json!({})).await.has_status(200);
+    assert_eq!((displayed(&all), &all.body["totalResults"]), (vec!["Bob Roe", "Staff", "Abacus"], &json!(3)));
+    assert_eq!(all.body["itemsPerPage"], 3);
+    assert_eq!(all.body["Resources"][1]["members"].as_array().unwrap().len(), 250);
+    let sorted = bridge.post("/.search", json!({"sortBy": "displayName", "attributes": ["displayName"]})).await;
+    assert_eq!(displayed(&sorted), ["Abacus", "Bob Roe", "Staff"]);
+    assert!(sorted.body["Resources"][2].get("members").is_none());
+    let second = bridge.post("/.search", json!({"startIndex": 2, "count": 1})).await;
+    assert_eq!((displayed(&second), &second.body["totalResults"]), (vec!["Staff"], &json!(3)));
+    for (filter, expected) in [
+        ("userName pr", vec!["Bob Roe"]),
+        ("members.value eq \"nobody-7\"", vec!["Staff"]),
+        ("displayName pr", vec!["Bob Roe", "Staff", "Abacus"]),
+        ("meta.resourceType eq \"Group\"", vec!["Staff", "Abacus"]),
+    ] {
+        let found = bridge.post("/.search", json!({"filter": filter})).await.has_status(200);
+        assert_eq!(
+            (displayed(&found), &found.body["totalResults"]),
+            (expected.clone(), &json!(expected.len())),
+            "{filter}"
+        );
+    }
+    for order in [json!({}), json!({"sortBy": "displayName"})] {
+        let (mut seen, mut cursor) = (Vec::new(), json!(""));
+        while cursor.is_string() {
+            let mut body = json!({"cursor": cursor, "count": 1});
+            body.as_object_mut().unwrap().extend(order.as_object().unwrap().clone());
+            let page = bridge.post("/.search", body).await.has_status(200);
+            assert!(page.body.get("startIndex").is_none(), "{:#}", page.body);
+            seen.extend(displayed(&page).into_iter().map(str::to_owned));
+            cursor = page.body.get("nextCursor").cloned().unwrap_or(Value::Null);
+        }
+        assert_eq!(seen.len(), 3, "{order}: {seen:?}");
+    }
+    let groups = bridge.get("/Groups?sortBy=externalId&sortOrder=descending").await.has_status(200);
+    assert_eq!(displayed(&groups), ["Staff", "Abacus"]);
+    assert_eq!(groups.body["Resources"][0]["members"].as_array().unwrap().len(), 250);
 }
 
 #[tokio::test]

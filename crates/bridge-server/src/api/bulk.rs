@@ -39,7 +39,7 @@ pub(super) async fn run(
     let operations = message.operations.iter().map(|one| operation(&place.tenant, one)).collect();
     let outcomes = provisioning::run_bulk(&bridge, &caller, &received, operations, message.fail_on_errors).await;
     let results: Vec<Value> =
-        outcomes.into_iter().map(|outcome| result(&place.tenant, &message.operations, outcome)).collect();
+        outcomes.into_iter().map(|outcome| result(&place.tenant, message.operations, outcome)).collect();
     answer::json(&json!({ "schemas": [RESPONSE_URN], "Operations": results }))
 }
 

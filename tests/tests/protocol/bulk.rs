@@ -264,7 +264,8 @@ async fn a_request_beyond_the_limits_is_refused_whole() {
 
 #[tokio::test]
 async fn a_thousand_users_come_in_one_request() {
-    let bridge = bridge().await;
+    let held = r#"mode = "hold""#;
+    let bridge = Bridge::with(Setup::default().wait("0s").glance(held).pbx(held).crm(held)).await;
     let config = bridge.get("/ServiceProviderConfig").await.body;
     assert_eq!(config["bulk"], json!({"supported": true, "maxOperations": 1000, "maxPayloadSize": 1 << 20}));
     let operations: Vec<Value> = (0..1000).map(|number| create(&format!("user{number:04}"))).collect();

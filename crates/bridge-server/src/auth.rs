@@ -6,10 +6,12 @@
 //! the tenant (without the token, and not more often than a person would want to read).
 
 use std::{
+    collections::HashMap,
     fmt,
     future::{Ready, ready},
     num::NonZeroU32,
-    time::Duration,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
 use actix_web::{
@@ -38,6 +40,13 @@ use crate::{
 
 /// Uses of a token closer together than this are written down once.
 const USE_GRAIN: Duration = Duration::from_secs(3600);
+
+/// How long a credential is believed to be as it was read: `token revoke`, which writes to the database from a process of
+/// its own, takes effect after that.
+const BELIEVED: Duration = Duration::from_secs(1);
+
+/// Credentials remembered at most; beyond, all are forgotten.
+const REMEMBERED: usize = 1024;
 
 /// Refused log-ins per minute and tenant that are written to the journal.
 const ENTRIES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
@@ -132,23 +141,78 @@ impl From<StoreError> for NotIdentified {
     }
 }
 
+/// Credentials of tokens that were presented lately, so that not every request reads its own. Whether they are good is
+/// judged anew each time.
+#[derive(Default)]
+pub struct KnownTokens {
+    by_hash: RwLock<HashMap<[u8; 32], Known>>,
+}
+
+struct Known {
+    credential: Arc<Credential>,
+    read: Instant,
+}
+
+impl KnownTokens {
+    /// The credential of a token, if it was read within the last second.
+    fn recall(&self, token: &Token, now: Instant) -> Option<Arc<Credential>> {
+        let by_hash = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        let known = by_hash.get(token.hash())?;
+        (now.saturating_duration_since(known.read) < BELIEVED).then(|| known.credential.clone())
+    }
+
+    /// Remembers a credential that was found for a token. What is not there is not remembered: anybody can invent tokens.
+    fn remember(&self, token: &Token, credential: Arc<Credential>, now: Instant) {
+        let mut by_hash = self.by_hash.write().unwrap_or_else(PoisonError::into_inner);
+        if by_hash.len() >= REMEMBERED {
+            by_hash.clear();
+        }
+        by_hash.insert(*token.hash(), Known { credential, read: now });
+    }
+}
+
 /// Finds out who calls the tenant of that name.
 ///
 /// # Errors
 /// The reason for a 401, or the failure of the store.
 pub async fn identify(bridge: &Bridge, tenant: &str, headers: &HeaderMap) -> Result<Caller, NotIdentified> {
     let Presented::Token(token) = Presented::read(headers).map_err(NotIdentified::Stranger)?;
-    let found = bridge.store.read(|db| db.credential_by_selector(&token.selector())).await?;
+    let found = match bridge.known_tokens.recall(&token, Instant::now()) {
+        Some(known) => Some(known),
+        None => look_up(bridge, &token).await?,
+    };
     let known = found.filter(|_| bridge.tenant(tenant).is_some());
-    let now = bridge.clock.now();
-    let credential = judge(known, &token, tenant, now).map_err(NotIdentified::Stranger)?;
-    note_use(bridge, &credential, now);
-    let Credential { tenant, connection, label, subject, .. } = credential;
-    Ok(Caller { tenant, connection, label, user: subject })
+    let credential = judge(known, &token, tenant, bridge.clock.now()).map_err(NotIdentified::Stranger)?;
+    Ok(Caller {
+        tenant: credential.tenant.clone(),
+        connection: credential.connection.clone(),
+        label: credential.label.clone(),
+        user: credential.subject.clone(),
+    })
+}
+
+/// Reads the credential of a token, remembers it, and notes its use if it is good.
+async fn look_up(bridge: &Bridge, token: &Token) -> Result<Option<Arc<Credential>>, StoreError> {
+    // The time before the reading: what is revoked while it goes on is believed no longer than anything else.
+    let asked = Instant::now();
+    let Some(credential) = bridge.store.read(|db| db.credential_by_selector(&token.selector())).await? else {
+        return Ok(None);
+    };
+    let (credential, now) = (Arc::new(credential), bridge.clock.now());
+    if judge(Some(credential.clone()), token, &credential.tenant, now).is_ok() {
+        bridge.known_tokens.remember(token, credential.clone(), asked);
+        note_use(bridge, &credential, now);
+    }
+    Ok(Some(credential))
 }
 
 /// Whether the stored credential is the presented one, of this tenant, and still good.
-fn judge(found: Option<Credential>, token: &Token, tenant: &str, now: Timestamp) -> Result<Credential, Stranger> {
+fn judge(
+    found: Option<Arc<Credential>>,
+    token: &Token,
+    tenant: &str,
+    now: Timestamp,
+) -> Result<Arc<Credential>, Stranger> {
     match found.filter(|credential| token.matches(&credential.hash) && credential.tenant == tenant) {
         None => Err(Stranger::Unknown),
         Some(credential) if credential.revoked.is_some() => Err(Stranger::Revoked),
@@ -320,15 +384,15 @@ mod tests {
     fn a_good_token_of_the_tenant_is_let_in() {
         let token = Token::from_secret(&[7; 32]);
         let expiring = Credential { expires: Some(at(100)), ..credential(&token) };
-        assert!(judge(Some(credential(&token)), &token, "acme", at(0)).is_ok());
-        assert!(judge(Some(expiring), &token, "acme", at(99)).is_ok());
+        assert!(judge(Some(credential(&token).into()), &token, "acme", at(0)).is_ok());
+        assert!(judge(Some(expiring.into()), &token, "acme", at(99)).is_ok());
     }
 
     #[test]
     fn a_token_that_is_not_good_here_is_refused() {
         let token = Token::from_secret(&[7; 32]);
         let check = |found: Option<Credential>, tenant: &str, stranger| {
-            assert_eq!(judge(found, &token, tenant, at(100)).unwrap_err(), stranger);
+            assert_eq!(judge(found.map(Arc::new), &token, tenant, at(100)).unwrap_err(), stranger);
         };
         check(None, "acme", Stranger::Unknown);
         check(Some(credential(&token)), "globex", Stranger::Unknown);
@@ -338,11 +402,36 @@ mod tests {
     }
 
     #[test]
+    fn a_credential_is_believed_for_a_second_and_only_for_its_own_token() {
+        let (known, token, read) = (KnownTokens::default(), Token::from_secret(&[7; 32]), Instant::now());
+        known.remember(&token, credential(&token).into(), read);
+        assert!(known.recall(&token, read + Duration::from_millis(999)).is_some());
+        assert!(known.recall(&token, read + BELIEVED).is_none());
+        assert!(known.recall(&Token::from_secret(&[8; 32]), read).is_none());
+    }
+
+    #[test]
+    fn invented_tokens_do_not_fill_the_memory() {
+        let (known, now) = (KnownTokens::default(), Instant::now());
+        for number in 0..=REMEMBERED {
+            let token = Token::from_secret(&[u8::try_from(number % 256).unwrap(); 32]);
+            let mut hash = *token.hash();
+            hash[0] = u8::try_from(number / 256).unwrap();
+            let credential = credential(&token).into();
+            known.by_hash.write().unwrap().insert(hash, Known { credential, read: now });
+        }
+        let token = Token::from_secret(&[9; 32]);
+        known.remember(&token, credential(&token).into(), now);
+        assert_eq!(known.by_hash.read().unwrap().len(), 1);
+    }
+
+    #[test]
     fn whether_another_tenants_token_is_good_does_not_show() {
         let token = Token::from_secret(&[7; 32]);
         let revoked = Credential { revoked: Some(at(1)), ..credential(&token) };
         let expired = Credential { expires: Some(at(1)), ..credential(&token) };
         for found in [None, Some(credential(&token)), Some(revoked), Some(expired)] {
+            let found = found.map(Arc::new);
             assert_eq!(judge(found, &token, "globex", at(100)).unwrap_err(), Stranger::Unknown);
         }
     }

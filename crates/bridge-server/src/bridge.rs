@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::alerts::Alerts;
+use crate::auth::KnownTokens;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Mode, StoreUrl};
 use crate::connections::{self, Connections};
@@ -28,6 +29,7 @@ pub struct Bridge {
     /// Where a person is called.
     pub alerts: Alerts,
     pub(crate) sealer: Arc<Sealer>,
+    pub(crate) known_tokens: KnownTokens,
     pub(crate) waiters: Waiters,
     pub(crate) open_requests: OpenRequests,
     pub(crate) locks: ResourceLocks,
@@ -121,6 +123,7 @@ impl Bridge {
             clock,
             alerts,
             sealer,
+            known_tokens: KnownTokens::default(),
             waiters: Waiters::default(),
             open_requests: OpenRequests::default(),
             locks: ResourceLocks::default(),

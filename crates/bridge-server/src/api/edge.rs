@@ -9,7 +9,7 @@ use std::{
     fmt,
     future::{Ready, ready},
     panic::AssertUnwindSafe,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use actix_web::{
@@ -45,8 +45,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct RequestId(Uuid);
 
 impl RequestId {
+    /// From the system's time, like `Uuid::now_v7`, which would ask the system for random bytes each time.
     fn new() -> Self {
-        Self(Uuid::now_v7())
+        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        Self(uuid::Builder::from_unix_timestamp_millis(milliseconds, &rand::random()).into_uuid())
     }
 
     /// The id that the request got when it arrived.

@@ -8,9 +8,9 @@ use scim_filter::{AttributePath, Filter, Literal, Operator};
 use scim_model::{Meta, ResourceType, Type, complete, fold, matches};
 use serde_json::{Map, Value, json};
 
-use crate::driver::{Parameter, parameters};
+use crate::driver::{Parameter, Row, parameters};
 use crate::index::{Index, index_name};
-use crate::resources::{columns, resource, tree_name};
+use crate::resources::{columns, resource, resource_text, tree_name};
 use crate::{Db, ListQuery, Page, Resource, Start, StoreError};
 
 /// More index look-ups than this in one filter are not worth a statement: all resources are looked at instead.
@@ -21,6 +21,9 @@ const MEMBERS: usize = 1000;
 
 /// Makes the full resource that a filter, or the rest of one, is matched against.
 pub type Show<'a> = dyn Fn(&Db<'_>, &Resource, &Filter) -> Result<Map<String, Value>, StoreError> + 'a;
+
+/// Reads a resource, with its document in one form or the other.
+type Read<D> = fn(&Row<'_>) -> Result<Resource<D>, StoreError>;
 
 /// What SQL can say about a filter. The resources it selects include all that match.
 #[derive(Debug, Default)]
@@ -44,7 +47,7 @@ impl Narrowed {
 pub fn is_pointed(filter: &Filter) -> bool {
     match filter {
         Filter::And(filters) => filters.iter().any(is_pointed),
-        Filter::Compare(path, Operator::Eq, Literal::String(_)) => match &path.sub_attribute {
+        Filter::Compare(path, Operator::Eq, Literal::String(_)) if path.schema.is_none() => match &path.sub_attribute {
             None => ["id", "userName", "externalId", "emails"].iter().any(|name| path.is(name)),
             Some(_) => path.is("emails") && path.sub_is("value"),
         },
@@ -101,6 +104,15 @@ impl<'a> Compiler<'a> {
     }
 
     fn all(&mut self, filters: &[Filter]) -> Narrowed {
+        // What asks for very few resources decides alone: the others cost least on the candidates that are left.
+        if let Some(position) = filters.iter().position(is_pointed) {
+            let pointed = self.narrow(&filters[position]);
+            if pointed.keys.is_some() {
+                let others = filters.iter().enumerate().filter(|(other, _)| *other != position);
+                let others = others.map(|(_, filter)| filter.clone());
+                return Narrowed { rest: Filter::all(pointed.rest.into_iter().chain(others)), ..pointed };
+            }
+        }
         let mut all = Narrowed::default();
         let mut rest = Vec::new();
         for filter in filters {
@@ -281,11 +293,20 @@ impl Db<'_> {
     /// A page of the live resources of a tenant. `show` makes the full resource that the rest of the filter, which no index
     /// decided, is matched against.
     pub fn list_with(&self, query: &ListQuery<'_>, show: &Show<'_>) -> Result<Page, StoreError> {
-        let Some(filter) = query.filter else { return self.list_all(query) };
+        self.listed(query, show, resource)
+    }
+
+    /// Like [`Db::list_with`], with the documents as the texts that are stored.
+    pub fn list_texts(&self, query: &ListQuery<'_>, show: &Show<'_>) -> Result<Page<String>, StoreError> {
+        self.listed(query, show, resource_text)
+    }
+
+    fn listed<D>(&self, query: &ListQuery<'_>, show: &Show<'_>, read: Read<D>) -> Result<Page<D>, StoreError> {
+        let Some(filter) = query.filter else { return self.list_all(query, read) };
         let Candidates { from, parameters, rest } = self.candidates(query.tenant, query.resource_type, filter);
         match &rest {
-            None => self.list_decided(query, &from, parameters),
-            Some(rest) => self.list_candidates(query, &from, &parameters, rest, show),
+            None => self.list_decided(query, &from, parameters, read),
+            Some(rest) => self.list_candidates(query, &from, &parameters, rest, show, read),
         }
     }
 
@@ -322,7 +343,7 @@ impl Db<'_> {
     }
 
     /// A page without a filter.
-    fn list_all(&self, query: &ListQuery<'_>) -> Result<Page, StoreError> {
+    fn list_all<D>(&self, query: &ListQuery<'_>, read: Read<D>) -> Result<Page<D>, StoreError> {
         let (tenant, resource_type) = (query.tenant, query.resource_type.name.as_str());
         let (total, shifts) = self.counted(tenant, resource_type)?;
         let nothing = Page { total, resources: Vec::new(), next: None };
@@ -335,7 +356,7 @@ impl Db<'_> {
         if query.count == 0 {
             return Ok(nothing);
         }
-        let resources = self.resources_after(tenant, resource_type, after, query.count)?;
+        let resources = self.resources_after(tenant, resource_type, after, query.count, read)?;
         let last = resources.last().map(|resource| resource.key);
         let next = last.filter(|_| resources.len() == query.count);
         if let (Start::Index(index), Some(last)) = (query.start, last) {
@@ -362,12 +383,13 @@ impl Db<'_> {
     }
 
     /// A page of what SQL selects.
-    fn list_decided(
+    fn list_decided<D>(
         &self,
         query: &ListQuery<'_>,
         from: &str,
         mut parameters: Vec<Parameter<'_>>,
-    ) -> Result<Page, StoreError> {
+        read: Read<D>,
+    ) -> Result<Page<D>, StoreError> {
         let (after, offset) = match query.start {
             Start::Index(index) => (0, index.saturating_sub(1)),
             Start::After(key) => (key, 0),
@@ -383,7 +405,7 @@ impl Db<'_> {
         );
         let shift = i64::try_from(offset).unwrap_or(i64::MAX);
         parameters.extend(parameters![after, query.count, shift]);
-        let resources = self.session().query(&sql, &parameters, resource)?;
+        let resources = self.session().query(&sql, &parameters, read)?;
         let is_all = after == 0 && offset == 0 && resources.len() < query.count;
         let total = if is_all {
             // What a look-up by a unique value always comes to: counting would be a second look-up.
@@ -397,28 +419,29 @@ impl Db<'_> {
     }
 
     /// A page of those candidates that fulfil the rest of the filter.
-    fn list_candidates(
+    fn list_candidates<D>(
         &self,
         query: &ListQuery<'_>,
         from: &str,
         parameters: &[Parameter<'_>],
         rest: &Filter,
         show: &Show<'_>,
-    ) -> Result<Page, StoreError> {
+        read: Read<D>,
+    ) -> Result<Page<D>, StoreError> {
         let sql = format!("SELECT {} {from} ORDER BY r.key", columns!());
         let mut page = Page { total: 0, resources: Vec::new(), next: None };
         self.session().each(&sql, parameters, |row| {
-            let resource = resource(row)?;
-            if !matches(query.resource_type, rest, &show(self, &resource, rest)?) {
+            let candidate = resource(row)?;
+            if !matches(query.resource_type, rest, &show(self, &candidate, rest)?) {
                 return Ok(true);
             }
             page.total += 1;
             let is_reached = match query.start {
                 Start::Index(index) => page.total >= index,
-                Start::After(key) => resource.key > key,
+                Start::After(key) => candidate.key > key,
             };
             if is_reached && page.resources.len() < query.count {
-                page.resources.push(resource);
+                page.resources.push(read(row)?);
             } else if is_reached && let Some(last) = page.resources.last() {
                 page.next = Some(last.key);
             }

@@ -18,6 +18,18 @@ macro_rules! columns {
 pub(crate) use columns;
 
 pub(crate) fn resource(row: &Row<'_>) -> Result<Resource, StoreError> {
+    with_document(row, row.json(DOCUMENT)?)
+}
+
+/// The document as the text that is stored, for who only shows it.
+pub(crate) fn resource_text(row: &Row<'_>) -> Result<Resource<String>, StoreError> {
+    with_document(row, row.text(DOCUMENT)?)
+}
+
+/// The column of the document.
+const DOCUMENT: usize = 10;
+
+fn with_document<D>(row: &Row<'_>, document: D) -> Result<Resource<D>, StoreError> {
     Ok(Resource {
         key: row.integer(0)?,
         tenant: row.text(1)?,
@@ -29,7 +41,7 @@ pub(crate) fn resource(row: &Row<'_>) -> Result<Resource, StoreError> {
         created: row.time(7)?,
         modified: row.time(8)?,
         connection: row.text(9)?,
-        document: row.json(10)?,
+        document,
     })
 }
 
@@ -57,12 +69,32 @@ pub(crate) fn tree_name(resource_type: &str, attribute: &str) -> String {
 impl Db<'_> {
     /// The resource with a public id, in whatever state.
     pub fn resource_by_id(&self, tenant: &str, resource_type: &str, id: &str) -> Result<Option<Resource>, StoreError> {
+        self.by_id(tenant, resource_type, id, resource)
+    }
+
+    /// Like [`Db::resource_by_id`], with the document as the text that is stored.
+    pub fn resource_text_by_id(
+        &self,
+        tenant: &str,
+        resource_type: &str,
+        id: &str,
+    ) -> Result<Option<Resource<String>>, StoreError> {
+        self.by_id(tenant, resource_type, id, resource_text)
+    }
+
+    fn by_id<T>(
+        &self,
+        tenant: &str,
+        resource_type: &str,
+        id: &str,
+        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
         let sql = concat!(
             "SELECT ",
             columns!(),
             " FROM resource AS r WHERE r.tenant = ?1 AND r.id = ?2 AND r.resource_type = ?3"
         );
-        self.session().query_one(sql, &parameters![tenant, id, resource_type], resource)
+        self.session().query_one(sql, &parameters![tenant, id, resource_type], read)
     }
 
     /// The resource with a key of the store, in whatever state.
@@ -91,6 +123,21 @@ impl Db<'_> {
         self.session().query(sql, &parameters![tenant, attribute, folded], resource)
     }
 
+    /// The keys of those that [`Db::resources_by_value`] would find in a state.
+    pub fn keys_by_value(
+        &self,
+        tenant: &str,
+        resource_type: &str,
+        attribute: &str,
+        folded: &str,
+        state: ResourceState,
+    ) -> Result<Vec<i64>, StoreError> {
+        let sql = "SELECT r.key FROM resource_value AS v CROSS JOIN resource AS r WHERE v.tenant = ?1 AND v.attribute = ?2 \
+                   AND v.value = ?3 AND r.key = v.resource AND r.state = ?4 ORDER BY v.resource DESC LIMIT 200";
+        let attribute = tree_name(resource_type, attribute);
+        self.session().query(sql, &parameters![tenant, attribute, folded, state.as_str()], |row| row.integer(0))
+    }
+
     /// How many live resources of a type a tenant has.
     pub fn resource_count(&self, tenant: &str, resource_type: &str) -> Result<u64, StoreError> {
         Ok(self.counted(tenant, resource_type)?.0)
@@ -106,20 +153,21 @@ impl Db<'_> {
     }
 
     /// Live resources in key order.
-    pub(crate) fn resources_after(
+    pub(crate) fn resources_after<T>(
         &self,
         tenant: &str,
         resource_type: &str,
         after: i64,
         limit: usize,
-    ) -> Result<Vec<Resource>, StoreError> {
+        read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
         let sql = concat!(
             "SELECT ",
             columns!(),
             " FROM resource AS r WHERE r.tenant = ?1 AND r.resource_type = ?2 AND r.state = 'live' AND r.key > ?3 \
              ORDER BY r.key LIMIT ?4"
         );
-        self.session().query(sql, &parameters![tenant, resource_type, after, limit], resource)
+        self.session().query(sql, &parameters![tenant, resource_type, after, limit], read)
     }
 
     /// Resources in key order, whatever their state. Walks the table: for maintenance.

@@ -81,9 +81,9 @@ words! {
     }
 }
 
-/// A SCIM resource.
+/// A SCIM resource; with its document, or with the JSON text of it where it only has to be shown.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Resource {
+pub struct Resource<D = Document> {
     /// The key inside the store; grows with each new resource and is never used again.
     pub key: i64,
     /// Tenant it belongs to.
@@ -93,7 +93,7 @@ pub struct Resource {
     /// The public `id`.
     pub id: String,
     /// What the client set, without derived attributes; a group without its members (see [`Member`]).
-    pub document: Document,
+    pub document: D,
     /// 1 at creation, one more with each change.
     pub version: i64,
     /// Whether the person may use the accounts.
@@ -142,11 +142,11 @@ pub struct NewResource {
 
 /// Part of a list.
 #[derive(Debug, Clone)]
-pub struct Page {
+pub struct Page<D = Document> {
     /// How many resources match in all.
     pub total: u64,
     /// The resources of this page, in key order.
-    pub resources: Vec<Resource>,
+    pub resources: Vec<Resource<D>>,
     /// Where the next page begins (`Start::After`); `None` if this was the last.
     pub next: Option<i64>,
 }

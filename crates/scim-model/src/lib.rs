@@ -1,7 +1,8 @@
 //! SCIM schemas, resources and protocol messages (RFC 7643, RFC 7644), without any IO.
 //!
 //! A [`Catalog`] knows the schemas of a tenant. [`accept`] and [`patch`] judge what a client sends and make a [`Draft`] of
-//! it; [`complete`] and [`project`] make the answer; [`matches`] decides a filter, [`sort_value`] an order, and [`get`] selects values by path. What
+//! it; [`complete`] and [`project`] make the answer, or [`FullResource`] without parsing what is stored; [`matches`] decides a
+//! filter, [`sort_value`] an order, and [`get`] selects values by path. What
 //! real clients send beside the letter of the RFCs is taken by the functions of `quirks.rs` and noted in the draft.
 
 mod accept;
@@ -19,7 +20,9 @@ mod schema;
 mod select;
 mod sorting;
 mod target;
+mod text;
 mod value;
+mod whole;
 
 pub use accept::{Context, accept};
 pub use catalog::{
@@ -36,3 +39,4 @@ pub use quirks::Quirk;
 pub use schema::{Attribute, Mutability, Returned, SCHEMA_URN, Schema, Type, Uniqueness};
 pub use select::get;
 pub use sorting::{SortValue, check_sort, sort_value};
+pub use whole::{FullResource, write_list};

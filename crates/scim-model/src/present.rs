@@ -117,6 +117,11 @@ impl Projection {
         Ok(Self { included, excluded })
     }
 
+    /// Whether the client asked for nothing in particular.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.included.is_none() && self.excluded.is_empty()
+    }
+
     /// Whether an answer shows any of this attribute, so that the caller can save deriving it: `groups`, `members`, or the
     /// URN of a whole extension.
     pub fn shows(&self, resource_type: &ResourceType, name: &str) -> bool {

@@ -3,14 +3,13 @@
 use std::future::{Ready, ready};
 
 use actix_web::{
-    FromRequest, HttpRequest, HttpResponse,
+    FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder,
     dev::Payload,
     http::{StatusCode, header},
     web::Data,
 };
-use scim_model::{Projection, list_response, project};
+use scim_model::{Projection, write_list};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{member_stream::Parts, place::Place};
 use crate::{
@@ -110,24 +109,35 @@ pub(super) fn list(
     let resource_type = place.resource_type()?;
     let ListPage { total, start_index, resources } = page;
     if resources.iter().all(|shown| shown.more_members.is_none()) {
-        let shown = |shown: Shown| Value::Object(project(resource_type, shown.resource, projection));
-        return json(&list_response(resources.into_iter().map(shown).collect(), total, start_index));
+        let resources = resources.iter().map(|shown| &shown.resource);
+        let body = write_list(resource_type, resources, projection, total, start_index);
+        return Ok(scim(StatusCode::OK).body(body.map_err(ApiError::internal)?));
     }
     let mut parts = Parts::default();
     for shown in resources {
         parts.separate();
         parts.resource(resource_type, shown, projection)?;
     }
-    let answer = HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, SCIM_JSON))
-        .streaming(parts.in_list(total, start_index)?.stream(bridge, &place.tenant, resource_type, projection));
+    let answer = scim(StatusCode::OK).streaming(parts.in_list(total, start_index)?.stream(
+        bridge,
+        &place.tenant,
+        resource_type,
+        projection,
+    ));
     Ok(answer)
 }
 
 /// 200 with any SCIM message.
 pub(super) fn json(message: &impl Serialize) -> Result<HttpResponse, ApiError> {
     let body = serde_json::to_vec(message).map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, SCIM_JSON)).body(body))
+    Ok(scim(StatusCode::OK).body(body))
+}
+
+/// The beginning of an answer with a SCIM body.
+pub(super) fn scim(status: StatusCode) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::build(status);
+    answer.insert_header((header::CONTENT_TYPE, header::HeaderValue::from_static(SCIM_JSON)));
+    answer
 }
 
 fn resource(
@@ -138,11 +148,12 @@ fn resource(
     projection: &Projection,
 ) -> Result<HttpResponse, ApiError> {
     let resource_type = place.resource_type()?;
-    let mut answer = HttpResponse::build(status);
-    answer.insert_header((header::CONTENT_TYPE, SCIM_JSON)).insert_header((header::ETAG, etag(shown.version)));
+    let mut answer = scim(status);
+    answer.insert_header((header::ETAG, etag(shown.version)));
     if shown.more_members.is_none() {
-        let body = serde_json::to_vec(&project(resource_type, shown.resource, projection));
-        return Ok(answer.body(body.map_err(ApiError::internal)?));
+        let mut body = Vec::with_capacity(shown.resource.document.len() + 512);
+        shown.resource.write(resource_type, projection, &mut body).map_err(ApiError::internal)?;
+        return Ok(answer.body(body));
     }
     let mut parts = Parts::default();
     parts.resource(resource_type, shown, projection)?;

@@ -44,8 +44,9 @@ impl Parts {
         shown: Shown,
         projection: &Projection,
     ) -> Result<(), ApiError> {
-        let text = serde_json::to_string(&project(resource_type, shown.resource, projection));
-        let text = text.map_err(ApiError::internal)?;
+        let mut text = Vec::new();
+        shown.resource.write(resource_type, projection, &mut text).map_err(ApiError::internal)?;
+        let text = String::from_utf8(text).map_err(ApiError::internal)?;
         match (shown.more_members, text.strip_suffix("]}")) {
             (Some(more), Some(head)) => {
                 self.text(head);
@@ -76,6 +77,17 @@ impl Parts {
 
     fn text(&mut self, text: &str) {
         self.0.push_back(Part::Text(Bytes::copy_from_slice(text.as_bytes())));
+    }
+
+    /// The texts, where no members follow.
+    pub(super) fn text_alone(self) -> Vec<u8> {
+        let mut body = Vec::new();
+        for part in self.0 {
+            if let Part::Text(text) = part {
+                body.extend_from_slice(&text);
+            }
+        }
+        body
     }
 
     /// The body of the answer.

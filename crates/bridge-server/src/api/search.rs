@@ -1,8 +1,8 @@
 //! Searches: `POST /Users/.search`, and one over all resource types at the base URL itself, as `POST /.search` or `GET`
 //! (RFC 7644 sections 3.4.2.1 and 3.4.3); lists that are sorted or walked by cursor (section 3.4.2.3, RFC 9865).
 
-use actix_web::{HttpResponse, http::header, web::Data};
-use scim_model::{Projection, ResourceType, ScimError, check_sort, list_response, project};
+use actix_web::{HttpResponse, http::StatusCode, web::Data};
+use scim_model::{Projection, ResourceType, ScimError, check_sort, list_response};
 use serde_json::Value;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     bridge::Bridge,
-    error::{ApiError, SCIM_JSON},
+    error::ApiError,
     provisioning::{self, Caller, Search, SearchStart, Shown, View},
 };
 
@@ -132,30 +132,22 @@ impl<'a> Shape<'a> {
         &self,
         bridge: &Data<Bridge>,
         place: &Place,
-        mut message: Value,
+        message: Value,
         resources: Vec<(String, Shown)>,
     ) -> Result<HttpResponse, ApiError> {
         // Only one type has members that follow page by page.
         let long = resources.iter().find(|(_, shown)| shown.more_members.is_some()).map(|(name, _)| name.clone());
-        let Some(long) = long else {
-            let mut shown = Vec::with_capacity(resources.len());
-            for (name, resource) in resources {
-                let (kind, projection) = self.of(&name)?;
-                shown.push(Value::Object(project(kind, resource.resource, projection)));
-            }
-            message["itemsPerPage"] = Value::from(shown.len());
-            message["Resources"] = Value::Array(shown);
-            return answer::json(&message);
-        };
         let mut parts = Parts::default();
         for (name, resource) in resources {
             let (kind, projection) = self.of(&name)?;
             parts.separate();
             parts.resource(kind, resource, projection)?;
         }
+        let parts = parts.within(message)?;
+        let mut answer = answer::scim(StatusCode::OK);
+        let Some(long) = long else { return Ok(answer.body(parts.text_alone())) };
         let (kind, projection) = self.of(&long)?;
-        let body = parts.within(message)?.stream(bridge, &place.tenant, kind, projection);
-        Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, SCIM_JSON)).streaming(body))
+        Ok(answer.streaming(parts.stream(bridge, &place.tenant, kind, projection)))
     }
 }
 

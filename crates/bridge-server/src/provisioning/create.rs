@@ -121,7 +121,9 @@ impl Create<'_> {
             }
             Waited::Refused(_) | Waited::Answerable => {
                 let shown = self.bridge.store.read(|db| {
-                    let now = db.resource_by_key(resource.key)?.unwrap_or(resource);
+                    // Who did not wait is told what was written.
+                    let now = if patience.is_zero() { None } else { db.resource_by_key(resource.key)? };
+                    let now = now.unwrap_or(resource);
                     show(db, self.tenant, self.kind, &now, self.ask.view)
                 });
                 Ok(shown.await?)

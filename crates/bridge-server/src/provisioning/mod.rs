@@ -125,8 +125,8 @@ pub async fn read(
     let tenant = tenant(bridge, caller)?;
     let kind = resource_type_of(&tenant, resource_type)?;
     let read = bridge.store.read(|db| {
-        let resource = live(db.resource_by_id(&tenant.name, resource_type, id)?, resource_type, id)?;
-        Ok(view::show(db, &tenant, kind, &resource, view)?)
+        let resource = live(db.resource_text_by_id(&tenant.name, resource_type, id)?, resource_type, id)?;
+        Ok(view::show_text(db, &tenant, kind, resource, view)?)
     });
     read.await
 }
@@ -155,8 +155,9 @@ pub async fn list(
         };
         // A filter sees what a client sees, the location and the state of the targets included.
         let page =
-            db.list_with(&asked, &|db, resource, rest| view::show_to_filter(db, &scanned, kind, resource, rest))?;
-        let shown = page.resources.iter().map(|resource| view::show(db, &scanned, kind, resource, wanted.view));
+            db.list_texts(&asked, &|db, resource, rest| view::show_to_filter(db, &scanned, kind, resource, rest))?;
+        let show = |resource| view::show_text(db, &scanned, kind, resource, wanted.view);
+        let shown = page.resources.into_iter().map(show);
         Ok::<_, ApiError>((page.total, shown.collect::<Result<Vec<Shown>, StoreError>>()?))
     };
     let is_pointed = query.filter.as_ref().is_some_and(is_pointed);
@@ -197,7 +198,7 @@ fn understood(bridge: &Bridge, ask: &Ask<'_>, tenant: &Tenant, draft: Draft) -> 
 }
 
 /// Only live resources are there for a client.
-fn live(resource: Option<Resource>, resource_type: &str, id: &str) -> Result<Resource, ApiError> {
+fn live<D>(resource: Option<Resource<D>>, resource_type: &str, id: &str) -> Result<Resource<D>, ApiError> {
     resource
         .filter(|resource| resource.state == ResourceState::Live)
         .ok_or_else(|| ApiError::Scim(ScimError::not_found(resource_type, id)))

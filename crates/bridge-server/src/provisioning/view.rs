@@ -6,7 +6,7 @@
 use bridge_store::{Account as Row, Db, GroupOf, NamedMember, Resource, StoreError};
 use jiff::Timestamp;
 use scim_filter::Filter;
-use scim_model::{Meta, PROVISIONING_URN, Projection, ResourceType, complete};
+use scim_model::{FullResource, Meta, PROVISIONING_URN, Projection, ResourceType, complete};
 use serde_json::{Map, Value, json};
 
 use crate::landscape::Tenant;
@@ -53,7 +53,7 @@ impl View {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
     /// The complete resource, before any projection. The members of a group stand last.
-    pub resource: Map<String, Value>,
+    pub resource: FullResource,
     /// Counts the changes.
     pub version: i64,
     /// Its absolute address.
@@ -79,13 +79,45 @@ pub(super) fn show(
     resource: &Resource,
     view: View,
 ) -> Result<Shown, StoreError> {
-    let mut shown = without_members(db, tenant, kind, resource, view)?;
+    let text = serde_json::to_string(&resource.document).map_err(|error| StoreError::Internal(error.to_string()))?;
+    show_with(db, tenant, kind, resource, text, view)
+}
+
+/// The same of a resource whose document nobody has parsed, nor need.
+pub(super) fn show_text(
+    db: &Db<'_>,
+    tenant: &Tenant,
+    kind: &ResourceType,
+    mut resource: Resource<String>,
+    view: View,
+) -> Result<Shown, StoreError> {
+    let text = std::mem::take(&mut resource.document);
+    show_with(db, tenant, kind, &resource, text, view)
+}
+
+fn show_with<D>(
+    db: &Db<'_>,
+    tenant: &Tenant,
+    kind: &ResourceType,
+    resource: &Resource<D>,
+    document: String,
+    view: View,
+) -> Result<Shown, StoreError> {
+    let meta = meta(tenant, kind, resource);
+    let mut derived = derived(db, tenant, kind, resource, view)?;
+    let mut more_members = None;
     if view.members && kind.has_members() {
         let page = db.named_members_of(resource.key, "", FIRST_MEMBERS)?;
-        shown.more_members = rest(resource.key, &page, FIRST_MEMBERS);
-        put_members(&mut shown.resource, tenant, page);
+        more_members = rest(resource.key, &page, FIRST_MEMBERS);
+        put_members(&mut derived, tenant, page);
     }
-    Ok(shown)
+    Ok(Shown {
+        version: resource.version,
+        location: meta.location.clone(),
+        modified: resource.modified,
+        resource: FullResource { id: resource.id.clone(), document, meta, derived },
+        more_members,
+    })
 }
 
 /// A resource as a filter sees it: whatever it asks about, and all of that.
@@ -97,11 +129,11 @@ pub(super) fn show_to_filter(
     filter: &Filter,
 ) -> Result<Map<String, Value>, StoreError> {
     let view = View::of_filter(filter);
-    let mut shown = without_members(db, tenant, kind, resource, view)?;
+    let mut derived = derived(db, tenant, kind, resource, view)?;
     if view.members && kind.has_members() {
-        put_members(&mut shown.resource, tenant, all_members(db, resource.key)?);
+        put_members(&mut derived, tenant, all_members(db, resource.key)?);
     }
-    Ok(shown.resource)
+    Ok(complete(kind, &resource.id, &resource.document, &meta(tenant, kind, resource), derived))
 }
 
 /// The next page of members, as they stand in the list, and where the one after it begins.
@@ -134,10 +166,10 @@ fn rest(group: i64, page: &[NamedMember], limit: usize) -> Option<MoreMembers> {
     Some(MoreMembers { group, after: last.value.clone() })
 }
 
-fn put_members(resource: &mut Map<String, Value>, tenant: &Tenant, members: Vec<NamedMember>) {
+fn put_members(derived: &mut Map<String, Value>, tenant: &Tenant, members: Vec<NamedMember>) {
     if !members.is_empty() {
         let members = members.into_iter().map(|member| member_value(tenant, member)).collect();
-        resource.insert("members".to_owned(), members);
+        derived.insert("members".to_owned(), members);
     }
 }
 
@@ -172,21 +204,24 @@ fn reference(tenant: &Tenant, kind: &str, id: &str) -> Option<Value> {
     Some(Value::from(format!("{}/{endpoint}/{id}", tenant.base_url)))
 }
 
-fn without_members(
-    db: &Db<'_>,
-    tenant: &Tenant,
-    kind: &ResourceType,
-    resource: &Resource,
-    view: View,
-) -> Result<Shown, StoreError> {
-    let location = format!("{}/{}/{}", tenant.base_url, kind.endpoint, resource.id);
-    let meta = Meta {
+fn meta<D>(tenant: &Tenant, kind: &ResourceType, resource: &Resource<D>) -> Meta {
+    Meta {
         created: resource.created,
         last_modified: resource.modified,
         version: resource.version,
-        location: location.clone(),
+        location: format!("{}/{}/{}", tenant.base_url, kind.endpoint, resource.id),
         resource_type: kind.name.clone(),
-    };
+    }
+}
+
+/// What is derived, but for the members of a group.
+fn derived<D>(
+    db: &Db<'_>,
+    tenant: &Tenant,
+    kind: &ResourceType,
+    resource: &Resource<D>,
+    view: View,
+) -> Result<Map<String, Value>, StoreError> {
     let mut derived = Map::new();
     if view.groups && !kind.has_members() {
         let groups = db.groups_of(&tenant.name, &resource.id)?;
@@ -198,13 +233,7 @@ fn without_members(
         let rows = db.accounts_of(resource.key)?;
         derived.insert(PROVISIONING_URN.to_owned(), json!({ "targets": target_states(tenant, &rows) }));
     }
-    Ok(Shown {
-        resource: complete(kind, &resource.id, &resource.document, &meta, derived),
-        version: resource.version,
-        location,
-        modified: resource.modified,
-        more_members: None,
-    })
+    Ok(derived)
 }
 
 /// `targets[{name, kind, state, remoteId, lastError, updated}]` of the provisioning extension.

@@ -248,6 +248,34 @@ async fn a_caller_may_show_more_than_the_store_knows() {
     assert_eq!(ids(&page), ["u001"]);
 }
 
+/// Such a list is read inline, so that nothing may make it look at everybody.
+#[tokio::test]
+async fn whoever_is_asked_for_by_name_is_looked_up_however_many_other_conditions_there_are() {
+    let store = store();
+    people(&store, 3).await;
+    let kind = user_type();
+    for other in ["title ne \"x\"", "displayName ne \"x\"", "(id eq \"x\" or active eq true)", "userName sw \"u\""] {
+        let others = vec![other; 120].join(" and ");
+        let wanted = filter(&format!("{others} and userName eq \"u001\""));
+        assert!(is_pointed(&wanted), "{other}");
+        let looked_at = std::cell::Cell::new(0);
+        let page = store
+            .read(|db| {
+                let start = Start::Index(1);
+                let query = ListQuery { tenant: TENANT, resource_type: &kind, filter: Some(&wanted), start, count: 10 };
+                db.list_with(&query, &|_, resource, _| {
+                    looked_at.set(looked_at.get() + 1);
+                    let mut shown = resource.document.as_map().clone();
+                    shown.insert("active".into(), true.into());
+                    Ok(shown)
+                })
+            })
+            .await
+            .unwrap();
+        assert_eq!((ids(&page), looked_at.get()), (vec!["u001"], 1), "{other}");
+    }
+}
+
 #[test]
 fn lists_by_id_or_unique_value_may_be_read_inline() {
     let check = |text: &str, expected: bool| assert_eq!(is_pointed(&filter(text)), expected, "{text}");
@@ -258,6 +286,7 @@ fn lists_by_id_or_unique_value_may_be_read_inline() {
     check("emails eq \"a@x\"", true);
     check("emails.value eq \"a@x\"", true);
     check("emails.type eq \"work\"", false);
+    check("urn:a:User:userName eq \"ann\"", false);
     check("displayName eq \"ann\"", false);
     check("userName sw \"ann\"", false);
     check("userName eq \"ann\" or active eq true", false);

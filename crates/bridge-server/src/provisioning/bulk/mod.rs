@@ -279,7 +279,7 @@ impl Run<'_> {
             Ok(shown) => shown,
             Err(why) => return self.outcome(number, None, Err(why)),
         };
-        let id = shown.resource.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let id = shown.resource.id.clone();
         if !attributes.is_empty() {
             let (resource_type, endpoint) = (resource_type.clone(), endpoint.clone());
             self.owed.push(Debt { number, resource_type, endpoint, id: id.clone(), attributes });

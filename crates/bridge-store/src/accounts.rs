@@ -213,6 +213,24 @@ impl Tx<'_> {
         Ok(Wanted { wanted: wanted + 1, state: if stays { state } else { want.state } })
     }
 
+    /// Like [`Tx::want`] where there is most likely no account yet: what has to be known of one is asked only if there is.
+    ///
+    /// # Errors
+    /// Those of [`Tx::want`], but for a resource that does not exist.
+    pub fn want_new(
+        &mut self,
+        tenant: &str,
+        resource: i64,
+        target: &str,
+        want: &Want,
+        now: Timestamp,
+    ) -> Result<Wanted, StoreError> {
+        match self.insert_wanted(tenant, resource, target, want, now)? {
+            0 => self.want(resource, target, want, now),
+            _ => Ok(Wanted { wanted: 1, state: want.state }),
+        }
+    }
+
     /// Makes the row of an account that is wanted for the first time.
     fn first_want(
         &self,
@@ -222,10 +240,29 @@ impl Tx<'_> {
         want: &Want,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if self.insert_wanted(tenant, resource, target, want, now)? == 0 {
+            // There is no such row yet, so it is the natural key that somebody has.
+            if let Some(key) = &want.natural_key {
+                self.check_free(tenant, target, Unique::NaturalKey, key, resource)?;
+            }
+            return Err(StoreError::Internal(format!("an account at {target} could not be made")));
+        }
+        Ok(())
+    }
+
+    /// Makes the row unless there is one, or somebody has its natural key. Returns how many rows were made.
+    fn insert_wanted(
+        &self,
+        tenant: &str,
+        resource: i64,
+        target: &str,
+        want: &Want,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
         let sql = "INSERT INTO account (resource, target, tenant, wanted, applied, state, reason, urgent, attempts, \
                    due_at, claims, doubt, natural_key, secret, secret_pending, updated) \
                    VALUES (?1, ?2, ?3, 1, 0, ?4, ?5, ?6, 0, ?7, 0, 'none', ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING";
-        let added = self.session().execute(
+        self.session().execute(
             sql,
             &parameters![
                 resource,
@@ -240,15 +277,7 @@ impl Tx<'_> {
                 want.secret.is_some(),
                 now,
             ],
-        )?;
-        if added == 0 {
-            // There is no such row yet, so it is the natural key that somebody has.
-            if let Some(key) = &want.natural_key {
-                self.check_free(tenant, target, Unique::NaturalKey, key, resource)?;
-            }
-            return Err(StoreError::Internal(format!("an account at {target} could not be made")));
-        }
-        Ok(())
+        )
     }
 
     /// Claims up to `limit` accounts of a target that are due and free: urgent ones first, then by due time.

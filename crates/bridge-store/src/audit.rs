@@ -50,7 +50,11 @@ fn chained(previous: &str, entry: &AuditEntry) -> String {
         entry.subject,
         entry.detail,
     ]);
-    Sha256::digest(text.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text.to_string()).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+        hex.extend([digit(byte >> 4), digit(byte & 15)]);
+        hex
+    })
 }
 
 /// Number and hash before the first entry of a chain that was never pruned.

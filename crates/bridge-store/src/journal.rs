@@ -118,6 +118,15 @@ impl Db<'_> {
 impl Tx<'_> {
     /// Adds a request as received; returns its key.
     pub fn add_request(&mut self, entry: &RequestEntry) -> Result<i64, StoreError> {
+        self.put_request(entry, entry.resource)
+    }
+
+    /// Adds a request that turned out to be about this resource; returns its key.
+    pub fn add_request_about(&mut self, entry: &RequestEntry, resource: i64) -> Result<i64, StoreError> {
+        self.put_request(entry, Some(resource))
+    }
+
+    fn put_request(&self, entry: &RequestEntry, resource: Option<i64>) -> Result<i64, StoreError> {
         let sql = "INSERT INTO request (tenant, request_id, connection, method, path, resource, received, status, \
                    outcome, finished, notes, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         let parameters = parameters![
@@ -126,7 +135,7 @@ impl Tx<'_> {
             entry.connection.as_ref(),
             &entry.method,
             &entry.path,
-            entry.resource,
+            resource,
             entry.received,
             entry.status.map(i64::from),
             entry.outcome.as_ref(),

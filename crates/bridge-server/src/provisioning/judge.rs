@@ -34,19 +34,27 @@ pub struct Surroundings {
 
 /// Maps a document for every target.
 pub fn judge(tenant: &Tenant, id: &str, document: &Document, around: &Surroundings) -> Vec<Judged> {
-    let judged = |target: &Arc<Target>| {
-        let subject = Subject {
-            id,
-            document,
-            resource_type: &tenant.users,
-            groups: &around.groups,
-            assigned: &around.assigned,
-            supplied_secrets: &around.supplied,
-            group_wait_over: around.has_account.contains(&target.name),
-        };
-        Judged { target: target.clone(), mapping: map(&subject, &target.rules) }
+    tenant.targets.values().map(|target| judge_for(tenant, target, id, document, around)).collect()
+}
+
+/// Maps a document for one target.
+pub(super) fn judge_for(
+    tenant: &Tenant,
+    target: &Arc<Target>,
+    id: &str,
+    document: &Document,
+    around: &Surroundings,
+) -> Judged {
+    let subject = Subject {
+        id,
+        document,
+        resource_type: &tenant.users,
+        groups: &around.groups,
+        assigned: &around.assigned,
+        supplied_secrets: &around.supplied,
+        group_wait_over: around.has_account.contains(&target.name),
     };
-    tenant.targets.values().map(judged).collect()
+    Judged { target: target.clone(), mapping: map(&subject, &target.rules) }
 }
 
 /// Refuses what a required target would refuse: all problems in one answer. `around` is what it was judged with.

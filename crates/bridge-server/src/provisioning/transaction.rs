@@ -11,7 +11,7 @@ use bridge_store::{
 use jiff::Timestamp;
 
 use super::group_refs;
-use super::judge::{Judged, Surroundings, judge, pool_empty};
+use super::judge::{Judged, Surroundings, judge_for, pool_empty};
 use crate::config::{Adopt, Mode, Rekey};
 use crate::error::{ApiError, Refusal};
 use crate::landscape::{Target, Tenant};
@@ -96,7 +96,7 @@ impl Consequences {
     pub(super) fn store(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Vec<Arc<Target>>, Failure> {
         let rung = self.store_duties(tx, resource)?;
         if let Some(entry) = &self.entry {
-            tx.add_request(&RequestEntry { resource: Some(resource.key), ..entry.clone() })?;
+            tx.add_request_about(entry, resource.key)?;
         }
         tx.add_audit(&audit(resource, &self.actor, self.action, self.now))?;
         Ok(rung)
@@ -105,10 +105,11 @@ impl Consequences {
     /// Reserves what the accounts use out of pools, and raises `wanted` where an account changes.
     pub(super) fn store_duties(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Vec<Arc<Target>>, Failure> {
         self.check_groups(tx, resource)?;
-        let judged = self.reserve(tx, resource)?;
+        let judged_again = self.reserve(tx, resource)?;
         let rows = tx.accounts_of(resource.key)?;
         let mut rung = Vec::new();
-        for judged in judged.as_deref().unwrap_or(&self.judged) {
+        for judged in &self.judged {
+            let judged = judged_again.get(&judged.target.name).unwrap_or(judged);
             let row = rows.iter().find(|row| row.target == judged.target.name);
             if self.want(tx, resource, judged, row, &rows)? {
                 rung.push(judged.target.clone());
@@ -128,11 +129,11 @@ impl Consequences {
         if groups == self.around.groups { Ok(()) } else { Err(Failure::Again) }
     }
 
-    /// Reserves a value of each pool that an account uses. If it is not the value that was assumed, the document is judged
-    /// again with the real one.
-    fn reserve(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Option<Vec<Judged>>, Failure> {
+    /// Reserves a value of each pool that an account uses. Where it is not the value that was assumed, the document is judged
+    /// again with the real one, for the targets that use it; returns those judgements by target.
+    fn reserve(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<BTreeMap<String, Judged>, Failure> {
         if !resource.active || resource.state != ResourceState::Live {
-            return Ok(None);
+            return Ok(BTreeMap::new());
         }
         let used: BTreeSet<&str> = self
             .judged
@@ -140,21 +141,26 @@ impl Consequences {
             .filter(|judged| matches!(judged.mapping.scope, Scope::In))
             .flat_map(|judged| judged.mapping.pools.iter().map(String::as_str))
             .collect();
-        let mut assigned = self.around.assigned.clone();
+        let (mut assigned, mut changed) = (self.around.assigned.clone(), BTreeSet::new());
         for name in used {
             let Some(config) = self.tenant.pools.get(name) else { continue };
-            match tx.reserve(&self.tenant.name, name, &config.ranges, resource.key, self.now) {
-                Ok(value) => assigned.insert(name.to_owned(), value),
+            let value = match tx.reserve(&self.tenant.name, name, &config.ranges, resource.key, self.now) {
+                Ok(value) => value,
                 // The worker parks the account until there is one.
-                Err(StoreError::PoolEmpty { .. }) if !self.refuses => None,
+                Err(StoreError::PoolEmpty { .. }) if !self.refuses => continue,
                 Err(error) => return Err(error.into()),
             };
-        }
-        if assigned == self.around.assigned {
-            return Ok(None);
+            if assigned.insert(name.to_owned(), value.clone()) != Some(value) {
+                changed.insert(name.to_owned());
+            }
         }
         let around = Surroundings { assigned, ..self.around.clone() };
-        Ok(Some(judge(&self.tenant, &resource.id, &resource.document, &around)))
+        let concerned = self.judged.iter().filter(|judged| !judged.mapping.pools.is_disjoint(&changed));
+        let judge = |judged: &Judged| {
+            let judged = judge_for(&self.tenant, &judged.target, &resource.id, &resource.document, &around);
+            (judged.target.name.clone(), judged)
+        };
+        Ok(concerned.map(judge).collect())
     }
 
     /// Raises `wanted` of one account if it is to change. Returns whether its lane has something to do.
@@ -203,7 +209,7 @@ impl Consequences {
             let place = (self.tenant.name.as_str(), resource.key, target.name.as_str());
             want.secret = secrets::seal_supplied(&self.sealer, place, before, &self.supplied)?;
         }
-        self.want_with_key(tx, resource, judged, &want)?;
+        self.want_with_key(tx, resource, judged, &want, row.is_none())?;
         Ok(want.state == AccountState::Due)
     }
 
@@ -227,9 +233,20 @@ impl Consequences {
     }
 
     /// Raises `wanted`; if another resource holds the natural key, decides what that means.
-    fn want_with_key(&self, tx: &mut Tx<'_>, resource: &Resource, judged: &Judged, want: &Want) -> Result<(), Failure> {
+    fn want_with_key(
+        &self,
+        tx: &mut Tx<'_>,
+        resource: &Resource,
+        judged: &Judged,
+        want: &Want,
+        is_new: bool,
+    ) -> Result<(), Failure> {
         let target = &judged.target;
-        let holder = match tx.want(resource.key, &target.name, want, self.now) {
+        let wanted = match is_new {
+            true => tx.want_new(&resource.tenant, resource.key, &target.name, want, self.now),
+            false => tx.want(resource.key, &target.name, want, self.now),
+        };
+        let holder = match wanted {
             Ok(_) => return Ok(()),
             Err(StoreError::Taken(Taken { resource: holder, .. })) => holder,
             Err(error) => return Err(error.into()),

@@ -291,6 +291,9 @@ impl Dependents {
 
     /// Makes those accounts of a resource due whose predecessors have all come to an end. Returns their targets.
     pub fn release(&self, tx: &mut Tx<'_>, resource: i64, now: Timestamp) -> Result<Vec<Arc<Target>>, StoreError> {
+        if self.targets.iter().all(|dependent| dependent.after.is_empty()) {
+            return Ok(Vec::new());
+        }
         let rows = tx.accounts_of(resource)?;
         let mut released = Vec::new();
         for row in rows.iter().filter(|row| waits_for_target(row)) {

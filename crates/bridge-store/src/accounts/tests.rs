@@ -74,6 +74,20 @@ async fn each_cause_raises_wanted_and_the_first_makes_the_account() {
 }
 
 #[tokio::test]
+async fn what_is_taken_for_the_first_cause_is_a_further_one_if_there_is_an_account() {
+    let desk = Desk::new().await;
+    let other = add(&desk.store, "bob").await.key;
+    let first =
+        |resource: i64, want: Want| desk.store.write(move |tx| tx.want_new(TENANT, resource, "pbx", &want, at(3)));
+    assert_eq!(first(desk.resource, with_key("1001")).await.unwrap().wanted, 1);
+    assert_eq!(first(desk.resource, with_key("1001")).await.unwrap().wanted, 2);
+    let taken = first(other, with_key("1001")).await;
+    assert_eq!(taken, Err(StoreError::taken("natural key", desk.resource)));
+    assert_eq!(first(other, with_key("1002")).await.unwrap().wanted, 1);
+    assert_eq!((desk.row().await.wanted, desk.row().await.natural_key.as_deref()), (2, Some("1001")));
+}
+
+#[tokio::test]
 async fn nothing_is_wanted_for_a_resource_that_does_not_exist() {
     let store = store();
     assert_eq!(want_for(&store, 77, Want::due(at(0))).await, Err(StoreError::NotFound("resource")));

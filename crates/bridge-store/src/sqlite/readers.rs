@@ -138,7 +138,9 @@ fn in_snapshot<T, E: From<StoreError>>(
     let result = closure(&Db::new(Session::new(connection, deadline), Arc::clone(shared)));
     // A scan past its deadline cannot end its snapshot here either; its thread does it afterwards.
     if deadline.is_none() {
-        end(connection).map_err(StoreError::from)?;
+        // There is nothing to undo, and COMMIT looks for nothing.
+        let ended = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        ended.map(drop).or_else(|_| end(connection)).map_err(StoreError::from)?;
     }
     result
 }

@@ -6,13 +6,14 @@
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `BENCH_USERS` | `1000,100000` | populations, smallest first |
+//! | `BENCH_USERS` | `1000,100000` | populations, smallest first; `1000,1000000` is what the goals are about |
+//! | `BENCH_SENT` | `500` | users of the run to targets far away (`10000` for the goal, `0` for no such run) |
 //! | `BENCH_SECONDS` | `3` | longest time of one measurement |
 //! | `BENCH_FOLDER` | `target` of this repository | where the databases lie: the disk that is measured |
 //!
 //! The targets are in mode `hold`: users are mapped for all three, and their accounts are stored with the user, but nothing
 //! is sent, because simulators on the same cores would be measured too. One more measurement, at the smallest population,
-//! is in mode `send`.
+//! is in mode `send`, and one sends a run of users to simulators that take their time.
 
 mod load;
 mod population;
@@ -29,6 +30,10 @@ use runs::Plan;
 
 /// Which server this process is; without it, it is the one that measures.
 const ROLE: &str = "BENCH_ROLE";
+
+/// As in the real binary; the static answer has it as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -51,5 +56,6 @@ fn plan() -> Result<Plan> {
     let users: std::result::Result<Vec<usize>, _> = users.split(',').map(|count| count.trim().parse()).collect();
     let seconds: f64 = variable("BENCH_SECONDS", "3").parse()?;
     let folder = variable("BENCH_FOLDER", concat!(env!("CARGO_MANIFEST_DIR"), "/../target"));
-    Ok(Plan { users: users?, time: Duration::try_from_secs_f64(seconds)?, folder: PathBuf::from(folder) })
+    let sent = variable("BENCH_SENT", "500").parse()?;
+    Ok(Plan { users: users?, sent, time: Duration::try_from_secs_f64(seconds)?, folder: PathBuf::from(folder) })
 }

@@ -3,9 +3,11 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use bridge_server::clock::Clock;
 use bridge_server::config::Config;
+use bridge_server::provisioning::{Surroundings, judge};
 use bridge_server::running::{self, Running};
 use bridge_simulators::Simulators;
 use bridge_store::{AccountState, NewResource, Range, StoreError, Want};
@@ -17,8 +19,28 @@ use serde_json::Value;
 use crate::Result;
 use crate::server::{Server, WORKERS, free_address};
 
+/// Users that are mapped to find out how long it takes.
+const MAPPED: usize = 1000;
+
 /// Users of one write; each is some ten rows.
 const BATCH: usize = 200;
+
+/// How long a target far away takes to answer.
+pub(crate) const FAR: Duration = Duration::from_millis(50);
+
+/// Calls that may be in flight to each target far away.
+pub(crate) const IN_FLIGHT: u32 = 32;
+
+/// What the targets are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Targets {
+    /// In mode `hold`: nothing is sent, and each user has an account at every target from the beginning.
+    Held,
+    /// They answer at once. No user has an account, or the bridge would begin by making them.
+    Near,
+    /// They take [`FAR`] to answer, and many calls at once.
+    Far,
+}
 
 /// A bridge that is ready to be started, and who is in it.
 pub(crate) struct Population {
@@ -26,32 +48,36 @@ pub(crate) struct Population {
     pub(crate) ids: Vec<String>,
     /// The connection token.
     pub(crate) token: String,
+    /// The systems that hold the accounts.
+    pub(crate) simulators: Simulators,
+    /// How long mapping one user for all targets took.
+    pub(crate) mapping: Duration,
     config: PathBuf,
     scim: SocketAddr,
     admin: SocketAddr,
-    /// They stay until the population goes.
-    _simulators: Simulators,
 }
 
 impl Population {
-    /// Makes the database of a bridge with so many users in an empty folder. In mode `hold` each has an account at every
-    /// target; otherwise none has, or the bridge would begin by making them.
-    pub(crate) async fn make(folder: &Path, users: usize, hold: bool) -> Result<Self> {
-        let simulators = bridge_simulators::start(bridge_simulators::Options::default()).await?;
+    /// Makes the database of a bridge with so many users in an empty folder.
+    pub(crate) async fn make(folder: &Path, users: usize, targets: Targets) -> Result<Self> {
+        let latency = if targets == Targets::Far { FAR } else { Duration::ZERO };
+        let options = bridge_simulators::Options { latency, ..bridge_simulators::Options::default() };
+        let simulators = bridge_simulators::start(options).await?;
         let (scim, admin) = (free_address()?, free_address()?);
         fs::create_dir_all(folder)?;
         write_secrets(folder);
         let config = folder.join("bridge.toml");
-        let text = setup(hold).file(&simulators, &folder.join("bridge.db"));
+        let text = setup(targets).file(&simulators, &folder.join("bridge.db"));
         let text = ["listen", "admin_listen"].iter().zip([scim, admin]).fold(text, |text, (key, address)| {
             text.replacen(&format!("\n{key} = \"127.0.0.1:0\""), &format!("\n{key} = \"{address}\""), 1)
         });
         fs::write(&config, text.replacen("workers = 1", &format!("workers = {WORKERS}"), 1))?;
         let running = running::start(Config::load(&config)?, Clock::system()).await?;
         let token = running.new_token("default", "bench").await?;
-        let ids = fill(&running, users, hold).await;
+        let ids = fill(&running, users, targets == Targets::Held).await;
+        let mapping = mapping(&running);
         running.stop().await;
-        Ok(Self { ids: ids?, token, config, scim, admin, _simulators: simulators })
+        Ok(Self { ids: ids?, token, simulators, mapping: mapping?, config, scim, admin })
     }
 
     /// Starts the bridge.
@@ -60,10 +86,32 @@ impl Population {
     }
 }
 
-fn setup(hold: bool) -> Setup {
+fn setup(targets: Targets) -> Setup {
     let ranges = r#"["1000000-9999999"]"#.to_owned();
     let setup = Setup { ranges, ..Setup::default() }.wait("0s");
-    if hold { setup.glance("mode = \"hold\"").pbx("mode = \"hold\"").crm("mode = \"hold\"") } else { setup }
+    match targets {
+        Targets::Held => setup.glance("mode = \"hold\"").pbx("mode = \"hold\"").crm("mode = \"hold\""),
+        Targets::Near => setup,
+        Targets::Far => {
+            let wide = format!("max_in_flight = {IN_FLIGHT}");
+            setup.glance(&wide).pbx(&format!("settle_lag = \"0s\"\n{wide}")).crm(&wide)
+        }
+    }
+}
+
+/// How long it takes to map a user for every target, with the reason of every field.
+fn mapping(running: &Running) -> Result<Duration> {
+    let tenant = running.bridge.tenant("default").ok_or("no tenant")?;
+    let users: std::result::Result<Vec<_>, _> =
+        (0..MAPPED).map(|number| accept(&tenant.users, body(number), Context::Create)).collect();
+    let users = users.map_err(|error| error.to_string())?;
+    let assigned = [("extension".to_owned(), "1000000".to_owned())].into();
+    let around = Surroundings { assigned, ..Surroundings::default() };
+    let begun = Instant::now();
+    for user in &users {
+        std::hint::black_box(judge(&tenant, "01900000", &user.document, &around));
+    }
+    Ok(begun.elapsed() / u32::try_from(users.len())?)
 }
 
 /// What a user is called in the sample data.

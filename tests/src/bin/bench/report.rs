@@ -49,31 +49,31 @@ impl Row {
             per_second: Some(measured.per_second()),
             latencies: Some(latencies),
             cpu_microseconds: cpu.map(|cpu| cpu.as_secs_f64() * 1e6),
-            ..Self::of_rate(work, users, 0.0)
+            ..Self::of_work(work, users)
         }
+    }
+
+    /// Neither requests nor a rate.
+    pub(crate) fn of_work(work: &str, users: usize) -> Self {
+        Self { work: work.to_owned(), users, ..Self::default() }
     }
 
     /// A rate.
     pub(crate) fn of_rate(work: &str, users: usize, per_second: f64) -> Self {
-        Self { work: work.to_owned(), users, per_second: Some(per_second), ..Self::default() }
+        Self { per_second: Some(per_second), ..Self::of_work(work, users) }
     }
 
     /// A time that must be short.
     pub(crate) fn of_time(work: &str, users: usize, time: Duration, goal: &'static str) -> Self {
         let most: f64 = first_number(goal);
         let time = milliseconds(time);
-        Self { per_second: None, ..Self::of_rate(work, users, 0.0) }.compared(
-            format!("{time:.0} ms"),
-            goal,
-            time <= most,
-        )
+        Self::of_work(work, users).compared(format!("{time:.0} ms"), goal, time <= most)
     }
 
     /// Memory, in MiB.
     pub(crate) fn of_memory(work: &str, users: usize, memory: f64, goal: &'static str) -> Self {
         let most: f64 = first_number(goal);
-        let row = Self { per_second: None, ..Self::of_rate(work, users, 0.0) };
-        row.compared(format!("{memory:.0} MiB"), goal, memory <= most)
+        Self::of_work(work, users).compared(format!("{memory:.0} MiB"), goal, memory <= most)
     }
 
     /// Beside its goal.

@@ -1,13 +1,13 @@
 //! What is measured, in which order, and what it is compared with.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::load::{self, Limit, Measured, Turn, count, request};
-use crate::population::{self, Population};
+use crate::population::{self, FAR, IN_FLIGHT, Population, Targets};
 use crate::report::Row;
 use crate::server::Server;
 use crate::{Result, yardstick};
@@ -17,10 +17,15 @@ const PAGE: usize = 100;
 /// Writes of one measurement: the population should stay what its name says.
 const WRITES: usize = 4000;
 
+/// A run of users that takes longer has failed.
+const LONGEST_RUN: Duration = Duration::from_secs(1800);
+
 /// How much is measured.
 pub(crate) struct Plan {
     /// Populations.
     pub(crate) users: Vec<usize>,
+    /// Users that are sent to targets far away.
+    pub(crate) sent: usize,
     /// Longest time of one measurement.
     pub(crate) time: Duration,
     /// Where the databases lie.
@@ -36,13 +41,16 @@ pub(crate) fn measure(plan: &Plan) -> Result<Vec<Row>> {
     let mut smallest = None;
     for users in &plan.users {
         let place = folder.path().join(users.to_string());
-        let population = runtime.block_on(Population::make(&place, *users, true))?;
+        let population = runtime.block_on(Population::make(&place, *users, Targets::Held))?;
         let bench = Bench { plan, users: *users, server: population.serve()?, population, first: smallest };
         let found = bench.all(&place, &mut rows)?;
         smallest = smallest.or(Some(found));
     }
     if let Some(users) = plan.users.first() {
         rows.push(sending(plan, *users, folder.path(), &runtime)?);
+    }
+    if plan.sent > 0 {
+        rows.push(sending_far(plan, folder.path(), &runtime)?);
     }
     Ok(rows)
 }
@@ -70,6 +78,12 @@ impl Bench<'_> {
         let (_, cold) = load::once(self.server.address, &self.page(deep / PAGE), 200)?;
         rows.push(Row::of_time("last page of a list, asked cold", self.users, cold, "≤ 200 ms"));
         let (user, _) = load::once(self.server.address, &self.get("/0"), 200)?;
+        let mapping = self.population.mapping.as_secs_f64() * 1e6;
+        rows.push(Row::of_work("map a user for three targets, with lineage", self.users).compared(
+            format!("{mapping:.0} µs"),
+            "< 50 µs",
+            mapping < 50.0,
+        ));
         self.reads(folder, user.len(), rows)?;
         let filter = self.filter(rows)?;
         self.lists(rows)?;
@@ -233,7 +247,7 @@ fn patch(active: bool) -> Value {
 
 /// Creates while the accounts are being made, at simulators in this process.
 fn sending(plan: &Plan, users: usize, folder: &Path, runtime: &Runtime) -> Result<Row> {
-    let population = runtime.block_on(Population::make(&folder.join("send"), users, false))?;
+    let population = runtime.block_on(Population::make(&folder.join("send"), users, Targets::Near))?;
     let server = population.serve()?;
     let create = |turn: Turn| {
         let body = population::body(users + turn.overall).to_string();
@@ -241,4 +255,32 @@ fn sending(plan: &Plan, users: usize, folder: &Path, runtime: &Runtime) -> Resul
     };
     let (measured, cpu) = with_cpu(&server, Limit { time: plan.time, requests: WRITES }, 201, create)?;
     Ok(Row::of_load("POST /Users while accounts are made", users, &measured, Some(cpu)))
+}
+
+/// A run of new users to targets far away, beside the time that the calls alone would take if they were always as many at
+/// once as they may be.
+fn sending_far(plan: &Plan, folder: &Path, runtime: &Runtime) -> Result<Row> {
+    let users = plan.sent;
+    let population = runtime.block_on(Population::make(&folder.join("far"), 0, Targets::Far))?;
+    let server = population.serve()?;
+    let simulators = &population.simulators;
+    let targets = [&simulators.glance, &simulators.netsapiens, &simulators.crm_com];
+    let create =
+        |turn: Turn| request("POST", "/scim/v2/Users", &population.token, &population::body(turn.overall).to_string());
+    let begun = Instant::now();
+    let limit = Limit { time: LONGEST_RUN, requests: users };
+    load::run(server.address, limit, 201, create)?;
+    while targets.iter().any(|target| target.accounts().len() < users) {
+        if begun.elapsed() > LONGEST_RUN {
+            return Err("the accounts are not made".into());
+        }
+        std::thread::sleep(FAR);
+    }
+    let took = begun.elapsed();
+    let calls = targets.iter().map(|target| target.calls().len()).max().unwrap_or_default();
+    let ideal = FAR.as_secs_f64() * count(calls) / f64::from(IN_FLIGHT);
+    let share = 100.0 * ideal / took.as_secs_f64();
+    let work = format!("a run of users to three targets that take {} ms", FAR.as_millis());
+    let found = format!("{:.1} s, {share:.0} % of the ideal ({calls} calls at the busiest)", took.as_secs_f64());
+    Ok(Row::of_work(&work, users).compared(found, "≥ 90 % at 10,000", share >= 90.0))
 }

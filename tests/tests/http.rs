@@ -7,10 +7,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use bridge_store::RequestQuery;
+use bridge_server::token::Token;
+use bridge_store::{Options, RequestQuery, Store};
 use bridge_tests::replay::{SCIM_JSON, check_always};
 use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Answer, Bridge, Setup};
+use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -309,6 +311,28 @@ async fn nobody_is_let_in_without_a_good_token_of_that_tenant() {
     ] {
         assert_eq!(ask(base, Some(authorization)).await.has_status(401).detail(), words, "{base}");
     }
+}
+
+#[tokio::test]
+async fn a_token_that_another_process_revokes_is_refused_soon() {
+    let bridge = bridge().await;
+    let (kept, revoked) = (&bridge.token, bridge.running.new_token("default", "leaked").await.unwrap());
+    let status = async |token: &str| {
+        let request = reqwest::Client::new().get(format!("{}/Users?count=0", bridge.scim_url())).bearer_auth(token);
+        Answer::of(request).await.status
+    };
+    assert_eq!((status(kept).await, status(&revoked).await), (200, 200));
+    // What `token revoke` does beside a running server.
+    let visitor = Store::open(&Options::visit(bridge.folder().join("bridge.db"))).unwrap();
+    let selector = Token::parse(&revoked).unwrap().selector();
+    assert!(visitor.write(move |tx| tx.revoke_credential("default", &selector, Timestamp::UNIX_EPOCH)).await.unwrap());
+    visitor.close().await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while status(&revoked).await != 401 {
+        assert!(tokio::time::Instant::now() < deadline, "the revoked token is still good");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(status(kept).await, 200);
 }
 
 #[tokio::test]

@@ -60,6 +60,21 @@ impl Db<'_> {
 
     /// The live groups that have a member, by their ids: those that name it, and those that name one of these groups.
     pub fn groups_of(&self, tenant: &str, member: &str) -> Result<Vec<GroupOf>, StoreError> {
+        let sql = "SELECT r.key, r.id, r.document, 1 FROM member AS m CROSS JOIN resource AS r WHERE m.tenant = ?1 \
+                   AND m.member = ?2 AND r.key = m.resource AND r.state = 'live' ORDER BY r.id";
+        let direct = self.session().query(sql, &parameters![tenant, member], group_of)?;
+        // Most people are in groups that are in no group: only the others are worth a walk.
+        for group in &direct {
+            let sql = "SELECT resource FROM member WHERE tenant = ?1 AND member = ?2 LIMIT 1";
+            if self.session().query_one(sql, &parameters![tenant, &group.id], |row| row.integer(0))?.is_some() {
+                return self.groups_above(tenant, member);
+            }
+        }
+        Ok(direct)
+    }
+
+    /// The same by a walk from group to group.
+    fn groups_above(&self, tenant: &str, member: &str) -> Result<Vec<GroupOf>, StoreError> {
         // UNION lets every group in once, as direct and as indirect one: a circle of groups ends.
         let sql = "WITH RECURSIVE up (key, id, direct) AS ( \
                      SELECT r.key, r.id, 1 FROM member AS m CROSS JOIN resource AS r WHERE m.tenant = ?1 \
@@ -68,11 +83,7 @@ impl Db<'_> {
                      WHERE m.tenant = ?1 AND m.member = up.id AND r.key = m.resource AND r.state = 'live') \
                    SELECT r.key, r.id, r.document, once.direct FROM (SELECT key, max(direct) AS direct FROM up GROUP BY key) \
                    AS once CROSS JOIN resource AS r WHERE r.key = once.key ORDER BY r.id";
-        self.session().query(sql, &parameters![tenant, member], |row| {
-            let names: Names = row.json(2)?;
-            let display_name = names.display_name.unwrap_or_default();
-            Ok(GroupOf { key: row.integer(0)?, id: row.text(1)?, display_name, is_direct: row.is_true(3)? })
-        })
+        self.session().query(sql, &parameters![tenant, member], group_of)
     }
 
     /// The oldest job of that kind that is not finished.
@@ -81,6 +92,12 @@ impl Db<'_> {
                    ORDER BY key LIMIT 1";
         self.session().query_one(sql, &parameters![kind], backlog)
     }
+}
+
+fn group_of(row: &Row<'_>) -> Result<GroupOf, StoreError> {
+    let names: Names = row.json(2)?;
+    let display_name = names.display_name.unwrap_or_default();
+    Ok(GroupOf { key: row.integer(0)?, id: row.text(1)?, display_name, is_direct: row.is_true(3)? })
 }
 
 fn backlog(row: &Row<'_>) -> Result<Backlog, StoreError> {

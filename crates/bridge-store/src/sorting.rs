@@ -242,10 +242,11 @@ impl Db<'_> {
                 }
                 after = after.filter(|_| is_here);
             }
-            let part = self.band(query, kind, kept, *band, after, skip, room)?;
+            let slice = Slice { kind, kept, band: *band, after, skip, room };
+            let part = self.band(&slice, query)?;
             after = None;
             if part.is_empty() && skip > 0 {
-                skip = skip.saturating_sub(self.band_length(query, kind, kept, *band)?);
+                skip = skip.saturating_sub(self.band_length(&slice, query)?);
             } else {
                 skip = 0;
             }
@@ -259,21 +260,44 @@ impl Db<'_> {
     }
 
     /// Resources of one band, in order.
-    #[expect(clippy::too_many_arguments, reason = "a place in a statement each")]
-    fn band(
-        &self,
-        query: &SortedQuery<'_>,
-        kind: &ResourceType,
-        kept: &Kept,
-        band: Band,
-        after: Option<&Place>,
-        skip: u64,
-        room: usize,
-    ) -> Result<Vec<Resource>, StoreError> {
-        let (from, value, key, mut parameters) = band_source(query, kind, kept, band);
+    fn band(&self, slice: &Slice<'_>, query: &SortedQuery<'_>) -> Result<Vec<Resource>, StoreError> {
+        let (sql, parameters) = slice.statement(query);
+        let keys = self.session().query(&sql, &parameters, |row| row.integer(0))?;
+        let mut resources = Vec::with_capacity(keys.len());
+        for key in keys {
+            resources.extend(self.resource_by_key(key)?);
+        }
+        Ok(resources)
+    }
+
+    fn band_length(&self, slice: &Slice<'_>, query: &SortedQuery<'_>) -> Result<u64, StoreError> {
+        let (from, _, _, parameters) = slice.source(query);
+        let count = self.session().query_one(&format!("SELECT count(*) {from}"), &parameters, |row| row.count(0))?;
+        Ok(count.unwrap_or_default())
+    }
+
+    fn check_deadline(&self) -> Result<(), StoreError> {
+        self.session().check_deadline()
+    }
+}
+
+/// Part of a band.
+struct Slice<'a> {
+    kind: &'a ResourceType,
+    kept: &'a Kept,
+    band: Band,
+    after: Option<&'a Place>,
+    skip: u64,
+    room: usize,
+}
+
+impl<'a> Slice<'a> {
+    /// Selects the keys of the slice. Only keys are skipped; the documents of a page are read after that.
+    fn statement(&self, query: &SortedQuery<'a>) -> (String, Vec<Parameter<'a>>) {
+        let (from, value, key, mut parameters) = self.source(query);
         let (beyond, direction) = if query.is_descending { ("<", "DESC") } else { (">", "ASC") };
         let mut conditions = String::new();
-        if let Some(place) = after {
+        if let Some(place) = self.after {
             let number = parameters.len();
             match (value, &place.value) {
                 (Some(value), Some(bound)) => {
@@ -288,64 +312,37 @@ impl Db<'_> {
             Some(value) => format!("{value} {direction}, {key} {direction}"),
             None => format!("{key} {direction}"),
         };
-        let number = parameters.len();
-        parameters.extend(parameters![room, i64::try_from(skip).unwrap_or(i64::MAX)]);
-        // Only keys are sorted and skipped; the documents of the page are read after that.
-        let sql =
-            format!("SELECT r.key {from}{conditions} ORDER BY {order} LIMIT ?{} OFFSET ?{}", number + 1, number + 2);
-        let keys = self.session().query(&sql, &parameters, |row| row.integer(0))?;
-        let mut resources = Vec::with_capacity(keys.len());
-        for key in keys {
-            resources.extend(self.resource_by_key(key)?);
-        }
-        Ok(resources)
+        let (limit, offset) = (parameters.len() + 1, parameters.len() + 2);
+        parameters.extend(parameters![self.room, i64::try_from(self.skip).unwrap_or(i64::MAX)]);
+        (format!("SELECT r.key {from}{conditions} ORDER BY {order} LIMIT ?{limit} OFFSET ?{offset}"), parameters)
     }
 
-    fn band_length(
-        &self,
-        query: &SortedQuery<'_>,
-        kind: &ResourceType,
-        kept: &Kept,
-        band: Band,
-    ) -> Result<u64, StoreError> {
-        let (from, _, _, parameters) = band_source(query, kind, kept, band);
-        let count = self.session().query_one(&format!("SELECT count(*) {from}"), &parameters, |row| row.count(0))?;
-        Ok(count.unwrap_or_default())
-    }
-
-    fn check_deadline(&self) -> Result<(), StoreError> {
-        self.session().check_deadline()
-    }
-}
-
-/// The tables of a band, its value column, its key column, and the parameters so far.
-fn band_source<'a>(
-    query: &SortedQuery<'a>,
-    kind: &'a ResourceType,
-    kept: &'a Kept,
-    band: Band,
-) -> (String, Option<&'static str>, &'static str, Vec<Parameter<'a>>) {
-    let live = "r.tenant = ?1 AND r.resource_type = ?2 AND r.state = 'live'";
-    let mut parameters = parameters![query.tenant, &kind.name].to_vec();
-    match (kept, band) {
-        (Kept::Column(column), _) => {
-            (format!("FROM resource AS r WHERE {live}"), Some(column.name()), "r.key", parameters)
-        }
-        (Kept::Tree { attribute, .. }, Band::Valued) => {
-            parameters.push(Parameter::from(attribute));
-            let from = format!(
-                "FROM resource_value AS v CROSS JOIN resource AS r \
-                 WHERE v.tenant = ?1 AND v.attribute = ?3 AND r.key = v.resource AND {live}"
-            );
-            (from, Some("v.value"), "v.resource", parameters)
-        }
-        (Kept::Tree { attribute, .. }, Band::Bare) => {
-            parameters.push(Parameter::from(attribute));
-            let from = format!(
-                "FROM resource AS r WHERE {live} AND r.key NOT IN \
-                 (SELECT resource FROM resource_value WHERE tenant = ?1 AND attribute = ?3)"
-            );
-            (from, None, "r.key", parameters)
+    /// The tables of the band, its value column, its key column, and the parameters so far.
+    fn source(&self, query: &SortedQuery<'a>) -> (String, Option<&'static str>, &'static str, Vec<Parameter<'a>>) {
+        let live = "r.tenant = ?1 AND r.resource_type = ?2 AND r.state = 'live'";
+        let mut parameters = parameters![query.tenant, &self.kind.name].to_vec();
+        let attribute = match self.kept {
+            Kept::Column(column) => {
+                return (format!("FROM resource AS r WHERE {live}"), Some(column.name()), "r.key", parameters);
+            }
+            Kept::Tree { attribute, .. } => attribute,
+        };
+        parameters.push(Parameter::from(attribute));
+        match self.band {
+            Band::Valued => {
+                let from = format!(
+                    "FROM resource_value AS v CROSS JOIN resource AS r \
+                     WHERE v.tenant = ?1 AND v.attribute = ?3 AND r.key = v.resource AND {live}"
+                );
+                (from, Some("v.value"), "v.resource", parameters)
+            }
+            Band::Bare => {
+                let from = format!(
+                    "FROM resource AS r WHERE {live} AND r.key NOT IN \
+                     (SELECT resource FROM resource_value WHERE tenant = ?1 AND attribute = ?3)"
+                );
+                (from, None, "r.key", parameters)
+            }
         }
     }
 }

@@ -207,6 +207,38 @@ fn pages_join_to_the_whole_list() {
 }
 
 #[tokio::test]
+async fn a_list_sorted_by_an_index_is_read_along_it() {
+    let store = store();
+    let plans = store.scan(|db| {
+        let (kind, by) = (user_type(), AttributePath::parse("userName").unwrap());
+        let kept = db.kept_order(TENANT, &kind, &by).unwrap();
+        let place = Place { value: Some(SortValue::Text("a".into())), key: 7 };
+        let mut plans = Vec::new();
+        for (after, is_descending) in [(None, false), (Some(&place), false), (Some(&place), true)] {
+            let types = [&kind];
+            let query = SortedQuery {
+                tenant: TENANT,
+                resource_types: &types,
+                filter: None,
+                by: &by,
+                is_descending,
+                start: SortedStart::Index(1),
+                count: 10,
+            };
+            let slice = Slice { kind: &kind, kept: &kept, band: Band::Valued, after, skip: 0, room: 10 };
+            let (sql, parameters) = slice.statement(&query);
+            let explained = format!("EXPLAIN QUERY PLAN {sql}");
+            plans.push(db.session().query(&explained, &parameters, |row| row.text(3))?.join("; "));
+        }
+        Ok::<_, StoreError>(plans)
+    });
+    for plan in plans.await.unwrap() {
+        assert!(plan.contains("SEARCH v USING") && plan.contains("SEARCH r USING"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "it is sorted anew: {plan}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_beyond_the_end_is_empty_and_a_count_of_zero_asks_for_the_total() {
     let store = store();
     people(&store).await;

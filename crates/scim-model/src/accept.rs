@@ -47,6 +47,7 @@ pub fn accept(resource_type: &ResourceType, body: Value, context: Context<'_>) -
     editor.apply_members(Operation::Replace, Home::Core, &members)?;
     if let Context::Replace { current, .. } = context {
         editor.inherit(current)?;
+        editor.keep_name(current);
     }
     for attribute in resource_type.schema.attributes.iter().filter(|it| quirks::cannot_be_unassigned(it)) {
         editor.default(&attribute.name, Value::Bool(true));

@@ -270,6 +270,25 @@ impl<'a> Editor<'a> {
         self.root.entry(name).or_insert(value);
     }
 
+    /// Keeps the name of a user who is active while Entra ID renames it for its deletion, and gives it back when the user
+    /// is active again before the rename back has come. The name while inactive is what was sent.
+    pub(crate) fn keep_name(&mut self, current: &Document) {
+        if self.resource_type.name != "User" || self.root.get("active") == Some(&Value::Bool(false)) {
+            return;
+        }
+        let Some(Value::String(sent)) = self.root.get("userName") else { return };
+        let (Some(before), Some(name)) = (quirks::name_before_deletion(sent), current.text("userName")) else { return };
+        let kept = if before.eq_ignore_ascii_case(name) {
+            name.to_owned()
+        } else if sent == name && !current.is_active() {
+            before.to_owned()
+        } else {
+            return;
+        };
+        self.notes.add(Quirk::DeletedUserName, "userName");
+        self.root.insert("userName".to_owned(), Value::String(kept));
+    }
+
     /// Checks that nothing required is missing and brings everything into order.
     pub(crate) fn finish(self) -> Result<Draft, ScimError> {
         let mut root = self.root;

@@ -34,6 +34,7 @@ pub fn patch(resource_type: &ResourceType, current: &Document, id: &str, body: &
             Step::read(operation, &mut editor.notes).and_then(|step| editor.apply(step.kind, step.path, step.value));
         applied.map_err(|error| error.in_operation(index, count))?;
     }
+    editor.keep_name(current);
     editor.finish()
 }
 

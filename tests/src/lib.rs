@@ -42,6 +42,8 @@ pub struct Setup {
     pub pbx: String,
     /// Further lines of `[tenants.default.targets.crm]`.
     pub crm: String,
+    /// Further lines of `[tenants.default]`.
+    pub tenant: String,
     /// Further tables at the end of the file.
     pub more: String,
     /// How the simulators behave.
@@ -60,6 +62,7 @@ impl Default for Setup {
             glance: String::new(),
             pbx: r#"settle_lag = "0s""#.to_owned(),
             crm: String::new(),
+            tenant: String::new(),
             more: String::new(),
             simulators: Options::default(),
             clock: Clock::system(),
@@ -89,6 +92,13 @@ impl Setup {
         self
     }
 
+    /// Lines for the tenant.
+    #[must_use]
+    pub fn tenant(mut self, lines: &str) -> Self {
+        self.tenant = lines.to_owned();
+        self
+    }
+
     /// `server.wait`.
     #[must_use]
     pub fn wait(mut self, wait: &str) -> Self {
@@ -99,7 +109,7 @@ impl Setup {
     /// The configuration file of this setup, for these simulators.
     #[must_use]
     pub fn file(&self, simulators: &Simulators, database: &Path) -> String {
-        let Self { wait, ranges, server, store, glance, pbx, crm, more, .. } = self;
+        let Self { wait, ranges, server, store, glance, pbx, crm, tenant, more, .. } = self;
         let [glance_url, pbx_url, crm_url] =
             [simulators.glance.api_url(), simulators.netsapiens.api_url(), simulators.crm_com.api_url()];
         let (login, partner) = (credentials::glance::PARTNER_LOGIN, credentials::glance::PARTNER_ID);
@@ -127,6 +137,7 @@ url = "sqlite:{database}"
 
 [tenants.default]
 extensions = ["glance", "netsapiens", "crm_com"]
+{tenant}
 
 [tenants.default.pools.extension]
 ranges = {ranges}

@@ -30,6 +30,8 @@ pub struct Tenant {
     pub base_url: String,
     /// The schemas it advertises.
     pub catalog: Catalog,
+    /// Whether a POST takes up an inactive user (`restore_on_create`).
+    pub restore_on_create: bool,
     /// Its pools by name.
     pub pools: BTreeMap<String, Pool>,
     /// Users with every extension that rules may read.
@@ -185,7 +187,8 @@ impl Tenant {
             targets.insert(target, Arc::new(built));
         }
         let (name, base_url, profiles) = (name.to_owned(), base_url(public_url, name), config.profiles.clone());
-        Ok(Self { name, base_url, catalog, pools, users, targets, profiles })
+        let restore_on_create = config.restore_on_create;
+        Ok(Self { name, base_url, catalog, restore_on_create, pools, users, targets, profiles })
     }
 
     /// What a connection is forgiven.

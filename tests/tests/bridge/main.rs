@@ -13,6 +13,7 @@ mod pools;
 mod refusals;
 mod rekey;
 mod restart;
+mod returners;
 mod secrets;
 mod tenancy;
 mod weather;

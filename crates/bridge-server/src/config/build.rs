@@ -105,13 +105,15 @@ impl<'text> Reader<'text> {
     fn tenant(&mut self, path: &str, tenant: &Spanned<DeValue<'text>>) -> Option<file::Tenant> {
         let table = self.as_table(path, tenant)?.clone();
         let extensions = self.table::<Vec<TargetKind>>(&table, "extensions").map(Option::unwrap_or_default);
+        let restore_on_create = self.table::<bool>(&table, "restore_on_create").map(Option::unwrap_or_default);
         let pools =
             self.named_tables(&table, path, "pools", |reader, path, value| reader.value::<file::Pool>(path, value));
         let connections = self.named_tables(&table, path, "connections", |reader, path, value| {
             reader.value::<file::ConnectionKeys>(path, value)
         });
         let targets = self.named_tables(&table, path, "targets", Self::target);
-        Some(file::Tenant { extensions: extensions?, pools: pools?, connections: connections?, targets: targets? })
+        let (extensions, restore_on_create, pools) = (extensions?, restore_on_create?, pools?);
+        Some(file::Tenant { extensions, restore_on_create, pools, connections: connections?, targets: targets? })
     }
 
     fn target(&mut self, path: &str, target: &Spanned<DeValue<'text>>) -> Option<file::Target> {
@@ -319,8 +321,13 @@ impl<'text> Reader<'text> {
         let targets =
             targets.into_iter().map(|(target, config)| Some((target, config?))).collect::<Option<BTreeMap<_, _>>>()?;
         let profiles = tenant.connections.into_iter().map(|(name, keys)| (name, keys.profile)).collect();
-        let pools = pools.into_iter().collect();
-        let config = TenantConfig { extensions: tenant.extensions, pools, profiles, targets };
+        let config = TenantConfig {
+            extensions: tenant.extensions,
+            restore_on_create: tenant.restore_on_create,
+            pools: pools.into_iter().collect(),
+            profiles,
+            targets,
+        };
         Some((name, config))
     }
 

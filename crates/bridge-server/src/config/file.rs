@@ -127,6 +127,9 @@ pub(super) struct Tenant {
     /// Target kinds whose extension schema is advertised to the identity provider.
     #[schemars(default, with = "Vec<KindName>")]
     pub(super) extensions: Vec<TargetKind>,
+    /// Whether a POST takes up the inactive user who has its userName or externalId, instead of being answered 409.
+    #[schemars(default)]
+    pub(super) restore_on_create: bool,
     /// Pools of scarce values; rules use them as `assigned.NAME`.
     #[schemars(default)]
     pub(super) pools: BTreeMap<String, Pool>,

@@ -130,6 +130,8 @@ pub struct AlertsConfig {
 pub struct TenantConfig {
     /// Target kinds whose extension schema is advertised to this tenant's identity provider.
     pub extensions: Vec<TargetKind>,
+    /// Whether a POST takes up the inactive user who has its userName or externalId, instead of being answered 409.
+    pub restore_on_create: bool,
     /// Pools of scarce values by name; rules use them as `assigned.NAME`.
     pub pools: BTreeMap<String, PoolConfig>,
     /// What the connections are forgiven, by name; who is not named is lenient.

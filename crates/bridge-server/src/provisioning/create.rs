@@ -1,6 +1,9 @@
 //! POST: a new resource, or an old one taken up again (DESIGN, section 6, steps 4 to 6, and section 7, "Adoption").
+//!
+//! Who has the userName or, on the same connection, the externalId of a live user is not made a second time: 409, or with
+//! `restore_on_create` the inactive user is taken up (`okta.md` section 4.5; `interop-cases.md` case 57 and section G).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bridge_store::{Db, IndexedValue, NewResource, Resource, ResourceState, StoreError, Tx};
@@ -87,14 +90,58 @@ impl Create<'_> {
     }
 
     async fn run(&self) -> Result<Shown, ApiError> {
-        let answer = match self.store_with_patience().await {
-            Ok(stored) => self.converge(stored).await,
-            Err(why) => Err(why),
+        let answer = match self.returner().await {
+            Ok(Some(id)) => return self.take_up(&id).await,
+            Ok(None) => match self.store_with_patience().await {
+                Ok(stored) => self.converge(stored).await,
+                Err(why) => Err(why),
+            },
+            Err(why) => Err(why.into()),
         };
         if let Err(why) = &answer {
             journal::denied(self.bridge, self.ask.caller, self.ask.received, Some(self.masked.clone()), why).await;
         }
         answer
+    }
+
+    /// The id of the inactive user whose return this is, where the tenant wants that. Who has the name but another externalId is
+    /// a namesake, who inherits nothing.
+    async fn returner(&self) -> Result<Option<String>, StoreError> {
+        if !self.tenant.restore_on_create {
+            return Ok(None);
+        }
+        let values = self.bridge.store.indexed_values(&self.tenant.name, self.kind, &self.draft.document);
+        let external_id = self.draft.document.text("externalId");
+        let found = self.bridge.store.read(|db| {
+            let mut live = BTreeMap::new();
+            for value in values.iter().filter(|value| matches!(value.attribute.as_str(), "userName" | "externalId")) {
+                let holders =
+                    db.resources_by_value(&self.tenant.name, &self.kind.name, &value.attribute, &value.value)?;
+                let holders = holders.into_iter().filter(|holder| holder.state == ResourceState::Live);
+                live.entry(value.unique).or_insert_with(Vec::new).extend(holders);
+            }
+            Ok::<_, StoreError>(live)
+        });
+        let mut live = found.await?;
+        let mut holders = live.remove(&true).unwrap_or_default();
+        if holders.is_empty() {
+            holders = live.remove(&false).unwrap_or_default();
+            holders.retain(|holder| holder.connection == self.ask.caller.connection);
+        }
+        let is_same = |holder: &Resource| {
+            let known = holder.document.text("externalId");
+            known.is_none() || external_id.is_none() || known == external_id
+        };
+        Ok(match holders.as_slice() {
+            [holder] if !holder.active && is_same(holder) => Some(holder.id.clone()),
+            _ => None,
+        })
+    }
+
+    /// Makes the inactive user with this id what the POST says.
+    async fn take_up(&self, id: &str) -> Result<Shown, ApiError> {
+        super::update::take_up(self.bridge, self.ask, self.tenant, self.kind, id, self.draft.clone(), &self.masked)
+            .await
     }
 
     async fn store_with_patience(&self) -> Result<Stored, ApiError> {
@@ -259,15 +306,20 @@ pub(super) fn assume_free_values(
     Ok(())
 }
 
-/// A person who was deleted and comes back with the same externalId gets the same numbers.
+/// A person who was deleted and comes back with the same externalId gets the same numbers; who is still there is not made
+/// a second time. An identity provider may use the ids that another one uses.
 fn inherit_assignments(
     tx: &mut Tx<'_>,
     tenant: &Tenant,
     resource: &Resource,
     now: jiff::Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<(), Failure> {
     let Some(external_id) = resource.document.text("externalId") else { return Ok(()) };
     let found = tx.resources_by_value(&tenant.name, &resource.resource_type, "externalId", external_id)?;
+    let is_other = |found: &&Resource| found.key != resource.key && found.connection == resource.connection;
+    if found.iter().filter(is_other).any(|found| found.state == ResourceState::Live) {
+        return Err(taken_error("externalId").into());
+    }
     for predecessor in found.iter().filter(|found| found.state == ResourceState::Deleted) {
         tx.hand_over_assignments(predecessor.key, resource.key, now)?;
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::judge::{Judged, Surroundings, judge, refuse};
 use super::open::Answered;
-use super::transaction::{Consequences, Failure};
+use super::transaction::{Consequences, Failure, taken_error};
 use super::view::show;
 use super::wait::{self, Waited};
 use super::{Ask, Shown, check_version, groups, journal, live, resource_type_of, surroundings, tenant, understood};
@@ -88,7 +88,8 @@ async fn write(
         return groups::change(bridge, ask, &tenant, kind, id, &change, if_match).await;
     }
     let masked = change.body().map(|body| journal::mask_secrets(&tenant.users, body));
-    Update { bridge, ask, tenant: &tenant, kind, id, change, if_match, masked }.run().await
+    let task = Task::Change(change);
+    Update { bridge, ask, tenant: &tenant, kind, id, task, if_match, masked }.run().await
 }
 
 /// Nobody gets a turn at the resource.
@@ -99,13 +100,36 @@ pub(super) fn too_busy() -> ApiError {
     }
 }
 
+/// A POST that takes up an inactive user: what was sent replaces the document, as a PUT does, and a refusal leaves the user
+/// as inactive as before.
+pub(super) async fn take_up(
+    bridge: &Bridge,
+    ask: &Ask<'_>,
+    tenant: &Arc<Tenant>,
+    kind: &ResourceType,
+    id: &str,
+    draft: Draft,
+    masked: &Value,
+) -> Result<Shown, ApiError> {
+    let task = Task::TakeUp(draft);
+    Update { bridge, ask, tenant, kind, id, task, if_match: None, masked: Some(masked.clone()) }.run().await
+}
+
+/// What an update is to do.
+enum Task {
+    /// What a PUT, PATCH or DELETE says.
+    Change(Change),
+    /// What a POST says of a user who is inactive.
+    TakeUp(Draft),
+}
+
 struct Update<'a> {
     bridge: &'a Bridge,
     ask: &'a Ask<'a>,
     tenant: &'a Arc<Tenant>,
     kind: &'a ResourceType,
     id: &'a str,
-    change: Change,
+    task: Task,
     if_match: Option<&'a str>,
     masked: Option<Value>,
 }
@@ -195,10 +219,14 @@ impl Update<'_> {
         check_version(&basis.resource, self.if_match, self.ask.if_none_match)?;
         let kind = self.kind;
         let current = &basis.resource.document;
-        let draft = match &self.change {
-            Change::Delete => return self.store_delete(basis).await,
-            Change::Replace(body) => accept(kind, body.clone(), Context::Replace { current, id: self.id }),
-            Change::Patch(body) => scim_model::patch(kind, current, self.id, body),
+        let draft = match &self.task {
+            Task::TakeUp(_) if basis.resource.active => return Err(taken_error("userName").into()),
+            Task::TakeUp(draft) => Ok(draft.clone()),
+            Task::Change(Change::Delete) => return self.store_delete(basis).await,
+            Task::Change(Change::Replace(body)) => {
+                accept(kind, body.clone(), Context::Replace { current, id: self.id })
+            }
+            Task::Change(Change::Patch(body)) => scim_model::patch(kind, current, self.id, body),
         };
         let draft = understood(self.bridge, self.ask, self.tenant, draft.map_err(ApiError::Scim)?)?;
         self.store_draft(basis, draft).await
@@ -218,13 +246,18 @@ impl Update<'_> {
         }
         let values = self.bridge.store.indexed_values(&self.tenant.name, self.kind, &draft.document);
         let now = self.bridge.clock.now();
-        let entry = journal::entry(self.ask.caller, self.ask.received, self.masked.clone(), &draft.notes, 200, now);
+        let (action, status) = match &self.task {
+            Task::TakeUp(_) => ("take-up", 201),
+            Task::Change(_) => ("update", 200),
+        };
+        let masked = self.masked.clone();
+        let entry = journal::entry(self.ask.caller, self.ask.received, masked, &draft.notes, status, now);
         let before = Answered { document: resource.document.clone(), active: resource.active };
         let (key, version, document) = (resource.key, resource.version, draft.document);
         let consequences = Consequences {
             supplied: draft.secrets,
             entry: Some(entry),
-            ..self.consequences("update", judged, around, now)
+            ..self.consequences(action, judged, around, now)
         };
         let stored = self
             .bridge

@@ -1,4 +1,4 @@
-//! Conversations that Entra ID leads, in both of its dialects, as recorded-style fixtures about users (entra.md).
+//! Conversations that Entra ID leads, in both of its dialects, as recorded-style fixtures about users and groups (entra.md).
 
 bridge_tests::replay_fixtures! { "entra":
     create_capitals,
@@ -9,6 +9,14 @@ bridge_tests::replay_fixtures! { "entra":
     delete_twice,
     disable_restore,
     discovery_schemas,
+    group_add,
+    group_both_dialects,
+    group_create,
+    group_get_excluded,
+    group_many_operations,
+    group_probe,
+    group_remove,
+    group_rename,
     manager_array,
     manager_bare,
     manager_clear,
@@ -16,6 +24,7 @@ bridge_tests::replay_fixtures! { "entra":
     manager_string,
     match_email,
     match_external_id,
+    match_members,
     match_special_characters,
     match_two_attributes,
     null_phase1,
@@ -28,9 +37,12 @@ bridge_tests::replay_fixtures! { "entra":
     patch_unknown_ignored,
     patch_value_path_absent,
     postman,
+    postman_groups,
     probe_percent,
     probe_plus,
     roles_json_string,
     roles_primary_true,
     roles_strings,
+    soft_delete_name,
+    validator_groups,
 }

@@ -1,6 +1,10 @@
-//! Conversations that Okta leads, as recorded-style fixtures: what its two families of apps send about users (okta.md).
+//! Conversations that Okta leads, as recorded-style fixtures: what its two families of apps send about users and groups (okta.md).
 
 bridge_tests::replay_fixtures! { "okta":
+    aiw_group_put_empty,
+    aiw_group_put_members,
+    aiw_group_put_rename,
+    aiw_group_put_without_members,
     aiw_put_clear,
     aiw_put_deactivate,
     aiw_put_rename,
@@ -10,10 +14,19 @@ bridge_tests::replay_fixtures! { "okta":
     errors_conflict,
     errors_odd_id,
     errors_wrong_token,
+    import_groups,
     import_past_end,
     import_three_pages,
     oin_custom_attributes,
     oin_default_profile,
+    oin_group_create_empty,
+    oin_group_delete,
+    oin_group_delta,
+    oin_group_empty_replace,
+    oin_group_full_replace,
+    oin_group_pathless_members,
+    oin_group_rename_with_id,
+    oin_group_special_characters,
     oin_match_hit_link,
     oin_match_miss_create,
     oin_match_other_attributes,

@@ -131,10 +131,15 @@ impl Quirk {
 
 impl Quirk {
     /// Whether the RFCs themselves want it taken: attributes that the client cannot write are ignored (RFC 7644 section
-    /// 3.5.1), letter case in names does not count (RFC 7643 section 2.1), and what nobody knows may be ignored.
+    /// 3.5.1), letter case in names does not count (RFC 7643 section 2.1), what nobody knows may be ignored, and a server may
+    /// store another value than it was sent (RFC 7644 section 3.3).
     pub fn is_by_the_rfc(self) -> bool {
         match self {
-            Self::UnknownAttribute | Self::UnknownSchema | Self::ReadOnlyAttribute | Self::OtherCase => true,
+            Self::UnknownAttribute
+            | Self::UnknownSchema
+            | Self::ReadOnlyAttribute
+            | Self::OtherCase
+            | Self::DeletedUserName => true,
             Self::Schemas
             | Self::LegacyUrn
             | Self::OperationCase

@@ -86,6 +86,16 @@ fn defaults_follow_the_kind_of_target() {
 }
 
 #[test]
+fn a_tenant_takes_inactive_users_up_only_if_it_says_so() {
+    for (line, expected) in [("", false), ("restore_on_create = false", false), ("restore_on_create = true", true)] {
+        let config = parse(&format!("[tenants.acme]\n{line}\n")).unwrap();
+        assert_eq!(config.tenants["acme"].restore_on_create, expected, "{line}");
+    }
+    let text = "[tenants.acme]\nrestore_on_create = \"yes\"\n";
+    assert!(parse(text).unwrap_err().to_string().starts_with("2:21: tenants.acme.restore_on_create:"));
+}
+
+#[test]
 fn group_tables_keep_their_order() {
     let text = format!(
         "{GLANCE}\n[tenants.acme.targets.glance.map]\nUserRole = {{ groups = {{ Zebra = \"Z\", Ape = \"A\", \"*\" = \"B\" }} }}\n"

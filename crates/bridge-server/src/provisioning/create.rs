@@ -27,7 +27,7 @@ const TRIES: usize = 5;
 /// Creates a resource and its accounts.
 ///
 /// # Errors
-/// 400 what the schemas or a required target do not take, 409 a userName that is taken, 503 when not now.
+/// 400 what the schemas or a required target do not take, 409 a userName or externalId that is taken, 503 when not now.
 pub async fn create(bridge: &Bridge, ask: &Ask<'_>, body: Value) -> Result<Shown, ApiError> {
     let tenant = tenant(bridge, ask.caller)?;
     let kind = resource_type_of(&tenant, ask.resource_type)?;
@@ -224,7 +224,7 @@ impl Create<'_> {
                     Some(rejected) => tx.revive(rejected.key, rejected.version, &new)?,
                     None => tx.insert_resource(&new)?,
                 };
-                inherit_assignments(tx, &consequences.tenant, &resource, now)?;
+                resolve_external_id(tx, &consequences.tenant, &resource, now)?;
                 let rung = consequences.store(tx, &resource)?;
                 Ok::<_, Failure>(Stored { resource, rung })
             })
@@ -308,7 +308,7 @@ pub(super) fn assume_free_values(
 
 /// A person who was deleted and comes back with the same externalId gets the same numbers; who is still there is not made
 /// a second time. An identity provider may use the ids that another one uses.
-fn inherit_assignments(
+fn resolve_external_id(
     tx: &mut Tx<'_>,
     tenant: &Tenant,
     resource: &Resource,

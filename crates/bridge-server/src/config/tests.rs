@@ -91,8 +91,8 @@ fn a_tenant_takes_inactive_users_up_only_if_it_says_so() {
         let config = parse(&format!("[tenants.acme]\n{line}\n")).unwrap();
         assert_eq!(config.tenants["acme"].restore_on_create, expected, "{line}");
     }
-    let text = "[tenants.acme]\nrestore_on_create = \"yes\"\n";
-    assert!(parse(text).unwrap_err().to_string().starts_with("2:21: tenants.acme.restore_on_create:"));
+    let error = parse("[tenants.acme]\nrestore_on_create = \"yes\"\n").unwrap_err().to_string();
+    assert!(error.contains("tenants.acme.restore_on_create"), "{error}");
 }
 
 #[test]

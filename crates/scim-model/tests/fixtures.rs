@@ -1,4 +1,5 @@
-//! Runs the requests of `fixtures/`: what clients really send, what it must become, and which tolerances it took.
+//! Runs the requests of `fixtures/`: what clients really send, and of `fixtures/rfc/requests`: what the RFCs show as examples;
+//! what it must become, and which tolerances it took.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test may panic, and so may its helpers")]
 
@@ -65,10 +66,14 @@ fn badge() -> Schema {
 }
 
 fn fixtures() -> Vec<(String, Fixture)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let entries = |folder: PathBuf| fs::read_dir(folder).expect("the folder is there");
     let mut fixtures = Vec::new();
-    for entry in fs::read_dir(folder).expect("the folder is there") {
+    for entry in entries(root.clone()).chain(entries(root.join("rfc/requests"))) {
         let path = entry.expect("the folder can be listed").path();
+        if path.is_dir() {
+            continue;
+        }
         let text = fs::read_to_string(&path).expect("a fixture can be read");
         let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
         let fixture = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -248,8 +248,14 @@ fn make_element(
         return Ok(());
     };
     fill(&mut parts)?;
+    let element = Value::Object(value::ordered(&attribute.sub_attributes, parts));
+    if !element_matches(attribute, filter, &element) {
+        // `emails[value eq "old"].value` with a new value: made once, it would be made again when the request is repeated.
+        notes.add(Quirk::NothingSelected, &change.selection.resolved.path());
+        return Ok(());
+    }
     notes.add(Quirk::ElementMade, &change.selection.resolved.path());
-    elements.push(Value::Object(value::ordered(&attribute.sub_attributes, parts)));
+    elements.push(element);
     value::check_count(attribute, elements, place)?;
     let made = elements.len() - 1;
     value::keep_one_primary(elements, Some(made));

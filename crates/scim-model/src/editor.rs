@@ -1,6 +1,9 @@
 //! Changes a document, one operation at a time. `accept` and `patch` are two ways to feed it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use serde_json::{Map, Value};
 
@@ -297,7 +300,7 @@ impl<'a> Editor<'a> {
         for (schema, is_required) in &self.resource_type.extensions {
             match root.swap_remove(&schema.id) {
                 Some(Value::Object(mut attributes)) if !attributes.is_empty() => {
-                    drop_empty(&schema.attributes, &mut attributes);
+                    drop_idle(&schema.attributes, &mut attributes);
                     check_required(&schema.attributes, Some(&schema.id), &attributes)?;
                     if !attributes.is_empty() {
                         let attributes = value::ordered(&schema.attributes, attributes);
@@ -311,7 +314,7 @@ impl<'a> Editor<'a> {
             }
         }
         let core = &self.resource_type.schema.attributes;
-        drop_empty(core, &mut root);
+        drop_idle(core, &mut root);
         check_required(core, None, &root)?;
         document.append(&mut value::ordered(core, root));
         document.append(&mut extensions);
@@ -320,11 +323,17 @@ impl<'a> Editor<'a> {
     }
 }
 
-/// Drops the elements that say nothing. Only now, as one operation may name the type and a later one the value.
-fn drop_empty(attributes: &[Attribute], present: &mut Map<String, Value>) {
+/// Drops the elements that say nothing, and those that became the same as another. Only now, as one operation may name the
+/// type and a later one the value.
+fn drop_idle(attributes: &[Attribute], present: &mut Map<String, Value>) {
     for attribute in attributes.iter().filter(|attribute| attribute.multi_valued) {
         if let Some(Value::Array(elements)) = present.get_mut(&attribute.name) {
             elements.retain(|element| !quirks::says_nothing(attribute, element));
+            // Elements with an identity keep it, so they stay apart.
+            if !attribute.has_identity() {
+                let changed = mem::take(elements);
+                value::append(attribute, elements, changed);
+            }
             if elements.is_empty() {
                 present.swap_remove(&attribute.name);
             }

@@ -3,7 +3,7 @@
 //! Unassigned (`null`, an empty text, list or object) is `None` everywhere (RFC 7643 section 2.5). The messages name the
 //! attribute and what it takes, never the value that was sent.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt, mem};
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::{Map, Value};
@@ -149,6 +149,7 @@ pub(crate) fn append(attribute: &Attribute, elements: &mut Vec<Value>, added: Ve
                 Some(Value::Object(known)) => {
                     if let Value::Object(parts) = element {
                         known.extend(parts);
+                        *known = ordered(&attribute.sub_attributes, mem::take(known));
                     }
                 }
                 Some(_) => {}

@@ -117,7 +117,7 @@ impl Bridge {
         if left > 0 {
             info!(accounts = left, "Took up accounts that were being worked on when the bridge stopped");
         }
-        let connections = store.scan(|db| Connections::read(db)).await?;
+        let connections = store.scan(Connections::read).await?;
         let bridge = Arc::new(Self {
             store,
             clock,

@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use scim_filter::{AttributePath, Filter, Limits, PatchPath};
-use scim_model::{Projection, check_filter, get, matches, project};
-use scim_model_fuzz::{CATALOG, sample, shown};
+use scim_model::{Projection, check_filter, check_sort, get, matches, project, sort_value};
+use scim_model_fuzz::{CATALOG, answered, sample, shown};
 use serde_json::Value;
 
 fuzz_target!(|query: &str| {
@@ -15,7 +15,8 @@ fuzz_target!(|query: &str| {
     let (filter, attributes, excluded, sort_by) = (line(), line(), line(), line());
     let filter = Filter::parse(filter).ok();
     for resource_type in CATALOG.resource_types() {
-        let resource = shown(resource_type, &sample(resource_type));
+        let document = sample(resource_type);
+        let resource = shown(resource_type, &document);
         if let Some(filter) = &filter
             && check_filter(resource_type, filter).is_ok()
         {
@@ -27,13 +28,16 @@ fuzz_target!(|query: &str| {
             assert_eq!(matches(resource_type, &Filter::Not(Box::new(printed)), &resource), !finds);
         }
         if let Ok(path) = AttributePath::parse(sort_by) {
-            let resolved = resource_type.resolve(&path);
-            let values = get(&resource, resource_type, &PatchPath::from(path));
-            assert!(resolved.is_some() || values.is_empty());
+            let by = sort_value(resource_type, &path, &resource);
+            let is_there = !get(&resource, resource_type, &PatchPath::from(path.clone())).is_empty();
+            assert!(by.is_none() || is_there, "sorted by what is not there: {by:?}");
+            if check_sort(resource_type, &path).is_ok() && path.sub_attribute.is_none() {
+                assert_eq!(by.is_some(), is_there, "{path}");
+            }
         }
         let Ok(projection) = Projection::parse(resource_type, Some(attributes), Some(excluded)) else { continue };
-        let whole = Value::from(resource.clone());
-        let part = project(resource_type, resource, &projection);
+        let whole = Value::from(resource);
+        let part = answered(resource_type, &document, &projection);
         assert!(part.contains_key("id") && part.contains_key("schemas"));
         let again = project(resource_type, part.clone(), &projection);
         assert_eq!(again, part, "a projection of a projection shows something else");

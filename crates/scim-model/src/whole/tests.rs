@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test may panic: that is how it fails")]
-
 use serde_json::json;
 
 use super::*;

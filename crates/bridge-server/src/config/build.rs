@@ -35,7 +35,7 @@ pub(super) fn config(text: &str, base: &Path, secrets: Secrets) -> Result<Config
 /// Reads `server.admin_token` of `text`, and fetches no other secret.
 pub(super) fn admin_token(text: &str, base: &Path) -> Result<Option<SecretString>, ConfigError> {
     read(text, base, Secrets::Fetch, |reader| {
-        let server = reader.table::<file::Server>(reader.document, "server")?.unwrap_or_default();
+        let server = reader.table::<file::Server>(reader.document, "", "server")?.unwrap_or_default();
         match &server.admin_token {
             Some(source) => reader.secret(&["server", "admin_token"], source).map(Some),
             None => Some(None),
@@ -95,17 +95,17 @@ impl<'text> Reader<'text> {
     // From text to the shape of the file.
 
     fn file(&mut self) -> Option<file::File> {
-        let server = self.table::<file::Server>(self.document, "server").map(Option::unwrap_or_default);
-        let store = self.table::<file::Store>(self.document, "store").map(Option::unwrap_or_default);
-        let alerts = self.table::<file::Alerts>(self.document, "alerts");
+        let server = self.table::<file::Server>(self.document, "", "server").map(Option::unwrap_or_default);
+        let store = self.table::<file::Store>(self.document, "", "store").map(Option::unwrap_or_default);
+        let alerts = self.table::<file::Alerts>(self.document, "", "alerts");
         let tenants = self.named_tables(self.document, "", "tenants", Self::tenant);
         Some(file::File { server: server?, store: store?, alerts: alerts?, tenants: tenants? })
     }
 
     fn tenant(&mut self, path: &str, tenant: &Spanned<DeValue<'text>>) -> Option<file::Tenant> {
         let table = self.as_table(path, tenant)?.clone();
-        let extensions = self.table::<Vec<TargetKind>>(&table, "extensions").map(Option::unwrap_or_default);
-        let restore_on_create = self.table::<bool>(&table, "restore_on_create").map(Option::unwrap_or_default);
+        let extensions = self.table::<Vec<TargetKind>>(&table, path, "extensions").map(Option::unwrap_or_default);
+        let restore_on_create = self.table::<bool>(&table, path, "restore_on_create").map(Option::unwrap_or_default);
         let pools =
             self.named_tables(&table, path, "pools", |reader, path, value| reader.value::<file::Pool>(path, value));
         let connections = self.named_tables(&table, path, "connections", |reader, path, value| {
@@ -138,10 +138,11 @@ impl<'text> Reader<'text> {
             .ok()
     }
 
-    /// Reads the entry `name` of `table`: outer `None` is a problem, inner `None` an absent entry.
-    fn table<T: DeserializeOwned>(&mut self, table: &DeTable<'text>, name: &str) -> Option<Option<T>> {
+    /// Reads the entry `name` of the table at `path`: outer `None` is a problem, inner `None` an absent entry.
+    fn table<T: DeserializeOwned>(&mut self, table: &DeTable<'text>, path: &str, name: &str) -> Option<Option<T>> {
         match entry(table, name) {
-            Some(value) => self.value(name, value).map(Some),
+            Some(value) if path.is_empty() => self.value(name, value).map(Some),
+            Some(value) => self.value(&format!("{path}.{name}"), value).map(Some),
             None => Some(None),
         }
     }

@@ -159,6 +159,13 @@ impl Connections {
         known.iter().filter(|(name, _)| is_asked(name)).map(|(name, known)| (name.clone(), known.clone())).collect()
     }
 
+    /// What could not be written down is tried again.
+    fn not_written(&self, names: &[String]) {
+        let names = names.iter().filter_map(|name| name.strip_prefix(META)?.split_once('/'));
+        let names = names.map(|(tenant, connection)| (tenant.to_owned(), connection.to_owned()));
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+    }
+
     fn take_changed(&self) -> Result<Vec<(String, String)>, StoreError> {
         let names = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,7 +196,10 @@ async fn write_down(bridge: &Bridge) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
-    bridge.store.write(move |tx| rows.iter().try_for_each(|(name, text)| tx.set_meta(name, text))).await
+    let names: Vec<String> = rows.iter().map(|(name, _)| name.clone()).collect();
+    let written: Result<(), StoreError> =
+        bridge.store.write(move |tx| rows.iter().try_for_each(|(name, text)| tx.set_meta(name, text))).await;
+    written.inspect_err(|_| bridge.connections.not_written(&names))
 }
 
 /// A connection whose profile is strict is told what another one is forgiven.

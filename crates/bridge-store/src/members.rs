@@ -142,6 +142,12 @@ impl Tx<'_> {
 
     /// Makes these the members of a group, and nobody else; returns the ids of those who came or went.
     pub fn replace_members(&mut self, tenant: &str, group: i64, members: &[Member]) -> Result<Vec<String>, StoreError> {
+        if members.is_empty() {
+            let sql = "DELETE FROM member WHERE resource = ?1 RETURNING member";
+            let mut removed = self.session().query(sql, &parameters![group], |row| row.text(0))?;
+            removed.sort_unstable();
+            return Ok(removed);
+        }
         let sql = "SELECT member FROM member WHERE resource = ?1";
         let before: Vec<String> = self.session().query(sql, &parameters![group], |row| row.text(0))?;
         let wanted: HashSet<&str> = members.iter().map(|member| member.value.as_str()).collect();

@@ -108,9 +108,14 @@ impl<'a> Compiler<'a> {
         if let Some(position) = filters.iter().position(is_pointed) {
             let pointed = self.narrow(&filters[position]);
             if pointed.keys.is_some() {
-                let others = filters.iter().enumerate().filter(|(other, _)| *other != position);
-                let others = others.map(|(_, filter)| filter.clone());
-                return Narrowed { rest: Filter::all(pointed.rest.into_iter().chain(others)), ..pointed };
+                let (mut conditions, mut rest) = (pointed.conditions, Vec::from_iter(pointed.rest));
+                for (_, filter) in filters.iter().enumerate().filter(|(other, _)| *other != position) {
+                    match self.has_member(filter) {
+                        Some(condition) => conditions.push(condition),
+                        None => rest.push(filter.clone()),
+                    }
+                }
+                return Narrowed { keys: pointed.keys, conditions, rest: Filter::all(rest) };
             }
         }
         let mut all = Narrowed::default();
@@ -128,6 +133,18 @@ impl<'a> Compiler<'a> {
         }
         all.rest = if rest.len() > 1 { Some(Filter::And(rest)) } else { rest.pop() };
         all
+    }
+
+    /// Whether a candidate has one member, asked of the rows: Entra ID asks it of groups with any number of members
+    /// (entra 2, "existence checks").
+    fn has_member(&mut self, filter: &Filter) -> Option<String> {
+        let Filter::Compare(path, Operator::Eq, Literal::String(member)) = filter else { return None };
+        let resolved = self.resource_type.resolve(path)?;
+        if !resolved.attribute.has_identity() || index_name(resolved) != "members.value" {
+            return None;
+        }
+        let member = self.bind(member.clone());
+        Some(format!("EXISTS (SELECT 1 FROM member AS m WHERE m.resource = r.key AND m.member = {member})"))
     }
 
     fn any(&mut self, filter: &Filter, filters: &[Filter]) -> Narrowed {
@@ -493,6 +510,7 @@ impl Db<'_> {
             created: resource.created,
             last_modified: resource.modified,
             version: resource.version,
+            derived: 0,
             location: String::new(),
             resource_type: resource.resource_type.clone(),
         };

@@ -27,6 +27,8 @@ pub struct Meta {
     pub last_modified: Timestamp,
     /// Counts the changes; served as a weak entity tag.
     pub version: i64,
+    /// Tells apart what is derived from other resources and shown with this version; 0 if nothing is.
+    pub derived: u64,
     /// Absolute address.
     pub location: String,
     /// Name of the resource type.
@@ -34,9 +36,12 @@ pub struct Meta {
 }
 
 impl Meta {
-    /// The entity tag: `W/"3"`.
+    /// The entity tag: `W/"3"`, or `W/"3-9f2c"` where something derived is shown, which changes without the version.
     pub fn etag(&self) -> String {
-        format!("W/\"{}\"", self.version)
+        match self.derived {
+            0 => format!("W/\"{}\"", self.version),
+            derived => format!("W/\"{}-{derived:x}\"", self.version),
+        }
     }
 
     /// The value of `meta`.

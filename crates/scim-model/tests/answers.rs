@@ -17,6 +17,7 @@ fn meta() -> Meta {
         created: "2026-01-02T03:04:05Z".parse().expect("it is a time"),
         last_modified: "2026-01-02T03:04:05.678Z".parse().expect("it is a time"),
         version: 3,
+        derived: 0,
         location: "https://scim.acme.example/t/acme/scim/v2/Users/u1".to_owned(),
         resource_type: "User".to_owned(),
     }

@@ -345,6 +345,7 @@ fn send(resource_type: &ResourceType, before: &Document, operations: &[Value]) -
         created: "2026-01-02T03:04:05Z".parse().expect("it is a time"),
         last_modified: "2026-01-02T03:04:05Z".parse().expect("it is a time"),
         version: 3,
+        derived: 0,
         location: format!("https://scim.acme.example/scim/v2/{}/u1", resource_type.endpoint),
         resource_type: resource_type.name.clone(),
     };

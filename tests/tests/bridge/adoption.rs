@@ -2,8 +2,8 @@
 
 use bridge_server::operations::{self, AccountName};
 use bridge_store::AccountState;
-use bridge_tests::samples::ann;
-use bridge_tests::{Bridge, Setup, calls_of};
+use bridge_tests::samples::{ann, okta_user};
+use bridge_tests::{Bridge, Setup, account_where, calls_of};
 use serde_json::{Value, json};
 
 /// Accounts that somebody made by hand for Ann.
@@ -137,5 +137,23 @@ async fn a_namesake_of_a_deleted_person_does_not_inherit_the_account() {
     assert_eq!(bridge.glance().accounts()[0]["UserSuspended"], true);
     assert_eq!(calls_of(bridge.glance(), "NewUser").len(), 1);
     assert_ne!(bridge.glance().accounts(), Vec::<Value>::new());
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_deleted_person_had_goes_to_nobody_whom_another_identity_provider_calls_by_the_same_id() {
+    let bridge = Bridge::with(Setup::default().pbx("settle_lag = \"0s\"\non_delete = \"suspend\"")).await;
+    let id = bridge.post("/Users", okta_user("ann")).await.has_status(201).id();
+    bridge.delete(&format!("/Users/{id}")).await.has_status(204);
+    bridge.until_at_rest(&id).await;
+    let other = bridge.running.new_token("default", "entra").await.unwrap();
+    let mut bob = okta_user("bob");
+    bob["externalId"] = json!("00uann");
+    let url = format!("{}/Users", bridge.scim_url());
+    let request = reqwest::Client::new().post(url).bearer_auth(other).body(bob.to_string());
+    bridge_tests::Answer::of(request.header("Content-Type", "application/scim+json")).await.has_status(201);
+    let accounts = bridge.pbx().accounts();
+    assert_eq!(account_where(&accounts, "login-username", "bob@acme.example").unwrap()["user"], "1001");
+    assert_eq!(account_where(&accounts, "login-username", "ann@acme.example").unwrap()["user"], "1000");
     bridge.stop().await;
 }

@@ -296,3 +296,79 @@ async fn what_a_group_write_left_to_do_is_done_after_a_restart() {
     }
     bridge.stop().await;
 }
+
+#[tokio::test]
+async fn groups_that_are_all_members_of_each_other_are_walked_once_each() {
+    let bridge = bridge_with_group_rules().await;
+    let ann = create(&bridge, "ann").await;
+    let mut ids = Vec::new();
+    for number in 0..12 {
+        ids.push(create_group(&bridge, &format!("Mesh {number}"), &[]).await);
+    }
+    for id in &ids {
+        let members: Vec<Value> = ids.iter().chain([&ann]).map(|id| json!({"value": id})).collect();
+        let add = json!([{"op": "add", "path": "members", "value": members}]);
+        bridge.patch(&format!("/Groups/{id}"), add).await.has_status(204);
+    }
+    let rename = json!([{"op": "replace", "path": "displayName", "value": "Glance Hosts"}]);
+    bridge.patch(&format!("/Groups/{}", ids[0]), rename).await.has_status(204);
+    until_glance_role(&bridge, &ann, "ann", "Host").await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_group_is_renamed_while_its_members_are_pushed() {
+    let bridge = Bridge::start().await;
+    let id = create_group(&bridge, "Staff", &[]).await;
+    let path = format!("/Groups/{id}");
+    let add = |number: usize| json!([{"op": "add", "path": "members", "value": [{"value": format!("u{number:02}")}]}]);
+    let adds = futures_util::future::join_all((0..40).map(|number| bridge.patch(&path, add(number))));
+    let rename = async {
+        for number in 0..10 {
+            let operations = json!([{"op": "replace", "path": "displayName", "value": format!("Staff {number}")}]);
+            bridge.patch(&path, operations).await.has_status(204);
+        }
+    };
+    let (adds, ()) = tokio::join!(adds, rename);
+    adds.into_iter().for_each(|answer| drop(answer.has_status(204)));
+    assert_eq!(member_ids(&bridge, &id).await.len(), 40);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_member_list_of_which_the_first_part_shows_nothing_is_still_json() {
+    let bridge = Bridge::start().await;
+    let ann = create(&bridge, "ann").await;
+    // Unknown members have no name; their ids sort before any of the bridge's own.
+    let unknown: Vec<String> = (0..450).map(|number| format!("0000-{number:04}")).collect();
+    let members: Vec<&str> = unknown.iter().map(String::as_str).chain([ann.as_str()]).collect();
+    let id = create_group(&bridge, "Staff", &members).await;
+    let shown = bridge.get(&format!("/Groups/{id}?attributes=members.display")).await.has_status(200);
+    assert_eq!(shown.body["members"], json!([{"display": "Ann Roe"}]));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_version_that_a_client_has_is_not_the_present_one_once_the_user_is_in_another_group() {
+    let bridge = Bridge::start().await;
+    let ann = create(&bridge, "ann").await;
+    let read = |etag: String| {
+        let request = bridge.request(reqwest::Method::GET, &format!("/Users/{ann}")).header("If-None-Match", etag);
+        bridge_tests::Answer::of(request)
+    };
+    let etag = bridge.get(&format!("/Users/{ann}")).await.header("etag").to_owned();
+    read(etag.clone()).await.has_status(304);
+    create_group(&bridge, "Staff", &[&ann]).await;
+    let now = read(etag).await.has_status(200);
+    assert_eq!(now.body["groups"][0]["display"], "Staff");
+    assert_eq!(now.body["meta"]["version"], now.header("etag"));
+    let etag = now.header("etag").to_owned();
+    read(etag.clone()).await.has_status(304);
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "path": "title", "value": "Agent"}]
+    });
+    let patch = bridge.request(reqwest::Method::PATCH, &format!("/Users/{ann}")).header("If-Match", etag);
+    bridge_tests::Answer::of(patch.body(body.to_string())).await.has_status(200);
+    bridge.stop().await;
+}

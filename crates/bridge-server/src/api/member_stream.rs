@@ -25,8 +25,12 @@ pub(super) struct Parts(VecDeque<Part>);
 
 enum Part {
     Text(Bytes),
-    /// Members from here on, each after a comma.
-    Members(MoreMembers),
+    /// Members from here on.
+    Members {
+        more: MoreMembers,
+        /// Whether there is a member before them, which a comma has to follow.
+        is_first: bool,
+    },
 }
 
 impl Parts {
@@ -49,8 +53,10 @@ impl Parts {
         let text = String::from_utf8(text).map_err(ApiError::internal)?;
         match (shown.more_members, text.strip_suffix("]}")) {
             (Some(more), Some(head)) => {
+                // A projection may leave nothing of the members so far.
+                let is_first = head.ends_with('[');
                 self.text(head);
-                self.0.push_back(Part::Members(more));
+                self.0.push_back(Part::Members { more, is_first });
                 self.text("]}");
             }
             (Some(_), None) => return Err(ApiError::internal("the members of a group do not stand last")),
@@ -108,10 +114,10 @@ impl Parts {
             let chunk = match parts.pop_front() {
                 None => return Ok(None),
                 Some(Part::Text(text)) => text,
-                Some(Part::Members(more)) => {
-                    let (text, more) = source.page(more).await?;
+                Some(Part::Members { more, is_first }) => {
+                    let (text, more) = source.page(more, is_first).await?;
                     if let Some(more) = more {
-                        parts.push_front(Part::Members(more));
+                        parts.push_front(Part::Members { more, is_first: is_first && text.is_empty() });
                     }
                     text
                 }
@@ -130,15 +136,17 @@ struct Source {
 }
 
 impl Source {
-    async fn page(&self, more: MoreMembers) -> Result<(Bytes, Option<MoreMembers>), ApiError> {
+    async fn page(&self, more: MoreMembers, is_first: bool) -> Result<(Bytes, Option<MoreMembers>), ApiError> {
         let read = provisioning::more_members(&self.bridge, &self.tenant, more).await;
         let (members, more) =
             read.inspect_err(|error| error!(%error, "An answer breaks off: the members cannot be read"))?;
         let page = Map::from_iter([("members".to_owned(), Value::Array(members))]);
         let mut text = String::new();
         if let Some(Value::Array(members)) = project(&self.resource_type, page, &self.projection).remove("members") {
-            for member in members {
-                text.push(',');
+            for (number, member) in members.iter().enumerate() {
+                if number > 0 || !is_first {
+                    text.push(',');
+                }
                 text.push_str(&member.to_string());
             }
         }

@@ -36,7 +36,7 @@ pub async fn create(bridge: &Bridge, ask: &Ask<'_>, body: Value) -> Result<Shown
     }
     let masked = journal::mask_secrets(&tenant.users, &body);
     let draft = accept(kind, body, Context::Create).map_err(ApiError::Scim);
-    let draft = match draft.and_then(|draft| understood(bridge, ask, &tenant, draft)) {
+    let draft = match draft.and_then(|draft| understood(ask, &tenant, draft)) {
         Ok(draft) => draft,
         Err(why) => {
             journal::denied(bridge, ask.caller, ask.received, Some(masked), &why).await;
@@ -147,7 +147,10 @@ impl Create<'_> {
     async fn store_with_patience(&self) -> Result<Stored, ApiError> {
         for _ in 0..TRIES {
             match self.store().await {
-                Ok(stored) => return Ok(stored),
+                Ok(stored) => {
+                    self.bridge.connections.heard(self.ask.caller, self.ask.received, &self.draft.notes);
+                    return Ok(stored);
+                }
                 Err(Failure::Refused(why)) => return Err(why),
                 Err(Failure::Again) => {}
             }
@@ -240,6 +243,8 @@ impl Create<'_> {
                 match found.state {
                     ResourceState::Live if value.unique => return Err(taken_error(&value.attribute).into()),
                     ResourceState::Live => {}
+                    // Another identity provider may use the same externalIds for other people.
+                    _ if value.attribute == "externalId" && found.connection != self.ask.caller.connection => {}
                     ResourceState::Rejected => rejected = rejected.or(Some(found)),
                     ResourceState::Deleted if value.attribute == "externalId" => predecessor = Some(found),
                     ResourceState::Deleted => {}
@@ -320,7 +325,7 @@ fn resolve_external_id(
     if found.iter().filter(is_other).any(|found| found.state == ResourceState::Live) {
         return Err(taken_error("externalId").into());
     }
-    for predecessor in found.iter().filter(|found| found.state == ResourceState::Deleted) {
+    for predecessor in found.iter().filter(is_other).filter(|found| found.state == ResourceState::Deleted) {
         tx.hand_over_assignments(predecessor.key, resource.key, now)?;
     }
     Ok(())

@@ -139,7 +139,8 @@ impl Write<'_> {
             traces.store(tx, &group, true, &Touched { all: false, members: added.into_iter().collect() })?;
             Ok::<_, Failure>(group)
         });
-        stored.await.map_err(|failure| match failure {
+        let stored = stored.await.inspect(|_| self.heard(&notes));
+        stored.map_err(|failure| match failure {
             Failure::Refused(why) => why,
             Failure::Again => too_busy(),
         })
@@ -161,7 +162,7 @@ impl Write<'_> {
         let group = live(found, &self.kind.name, id)?;
         check_version(&group, if_match, self.ask.if_none_match)?;
         match change {
-            Change::Delete => self.delete(group).await,
+            Change::Delete => self.delete(group, if_match.is_some()).await,
             Change::Replace(body) => {
                 let context = Context::Replace { current: &group.document, id };
                 let draft = self.understood(accept(self.kind, body.clone(), context))?;
@@ -204,11 +205,10 @@ impl Write<'_> {
         let traces = self.traces("update", &notes, 200, now);
         let (before, expected) = (group.clone(), (needs_version || names_version).then_some(group.version));
         let stored = self.bridge.store.write(move |tx| {
-            let mut group = if is_edited {
-                tx.update_resource(before.key, before.version, &document, &values, true, now)?
-            } else {
-                before.clone()
-            };
+            let mut group = unchanged(tx, &before, expected)?;
+            if is_edited {
+                group = tx.update_resource(group.key, group.version, &document, &values, true, now)?;
+            }
             let mut moved = BTreeSet::new();
             for edit in &members {
                 moved.extend(match edit {
@@ -218,25 +218,27 @@ impl Write<'_> {
                 });
             }
             if !is_edited && !moved.is_empty() {
-                group.version = tx.touch_resource(group.key, expected, now)?;
+                group.version = tx.touch_resource(group.key, Some(group.version), now)?;
                 group.modified = now;
             }
             let is_changed = is_edited || !moved.is_empty();
             traces.store(tx, &group, is_changed, &Touched { all: is_renamed, members: moved })?;
             Ok::<_, Failure>(group)
         });
-        stored.await
+        stored.await.inspect(|_| self.heard(&notes))
     }
 
-    async fn delete(&self, group: Resource) -> Result<Resource, Failure> {
+    async fn delete(&self, group: Resource, names_version: bool) -> Result<Resource, Failure> {
         let now = self.bridge.clock.now();
         let traces = self.traces("delete", &[], 204, now);
+        let expected = names_version.then_some(group.version);
         let stored = self.bridge.store.write(move |tx| {
+            let group = unchanged(tx, &group, expected)?;
             if !tx.set_resource_state(group.key, group.version, ResourceState::Deleted, now)? {
                 return Err(Failure::Again);
             }
             leave_groups(tx, &group, now)?;
-            let group = Resource { state: ResourceState::Deleted, ..group.clone() };
+            let group = Resource { state: ResourceState::Deleted, ..group };
             traces.store(tx, &group, true, &Touched { all: true, members: BTreeSet::new() })?;
             Ok(group)
         });
@@ -244,13 +246,29 @@ impl Write<'_> {
     }
 
     fn understood(&self, draft: Result<Draft, ScimError>) -> Result<Draft, ApiError> {
-        understood(self.bridge, self.ask, self.tenant, draft.map_err(ApiError::Scim)?)
+        understood(self.ask, self.tenant, draft.map_err(ApiError::Scim)?)
+    }
+
+    /// Takes note of how the client spoke.
+    fn heard(&self, notes: &[Note]) {
+        self.bridge.connections.heard(self.ask.caller, self.ask.received, notes);
     }
 
     fn traces(&self, action: &'static str, notes: &[Note], status: u16, now: Timestamp) -> Traces {
         let entry = journal::entry(self.ask.caller, self.ask.received, self.masked.clone(), notes, status, now);
         Traces { tenant: self.tenant.clone(), entry, action, now }
     }
+}
+
+/// The group as it is now, if nobody has changed it since it was read. Members that came or went are no change, unless the
+/// client named a version or the members were read too.
+fn unchanged(tx: &Tx<'_>, before: &Resource, expected: Option<i64>) -> Result<Resource, Failure> {
+    let now = tx.resource_by_key(before.key)?.filter(|now| now.state == ResourceState::Live);
+    let now = now.filter(|now| match expected {
+        Some(version) => now.version == version,
+        None => now.document == before.document,
+    });
+    now.ok_or(Failure::Again)
 }
 
 /// Whoever is deleted is no member any more. The groups have changed for whoever looks at their version.

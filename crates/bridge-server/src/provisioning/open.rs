@@ -153,9 +153,34 @@ impl Unanswered {
         documents.entry(resource).and_modify(|before| *before = document);
     }
 
+    /// The document in force counts as answered if the guard is dropped before its request stayed to the end.
+    pub fn unless_stayed(&self, resource: i64) -> Leaver<'_> {
+        Leaver { unanswered: Some((self, resource)) }
+    }
+
     /// The document in force has been answered.
     pub fn end(&self, resource: i64) {
         self.documents.lock().unwrap_or_else(PoisonError::into_inner).remove(&resource);
+    }
+}
+
+/// A request that may leave before its answer: the client closes the connection, the store fails.
+pub struct Leaver<'a> {
+    unanswered: Option<(&'a Unanswered, i64)>,
+}
+
+impl Leaver<'_> {
+    /// It stays: what it answers decides.
+    pub fn stays(mut self) {
+        self.unanswered = None;
+    }
+}
+
+impl Drop for Leaver<'_> {
+    fn drop(&mut self) {
+        if let Some((unanswered, resource)) = self.unanswered {
+            unanswered.end(resource);
+        }
     }
 }
 
@@ -203,6 +228,17 @@ mod tests {
         tokio::task::yield_now().await;
         drop(first);
         assert!(second.await.unwrap());
+    }
+
+    #[test]
+    fn nothing_is_restored_behind_a_write_whose_request_went_away() {
+        let unanswered = Unanswered::default();
+        let before = Answered { document: Document::new(), active: true };
+        unanswered.begin(7, before.clone());
+        unanswered.unless_stayed(7).stays();
+        assert_eq!(unanswered.last_answered(7), Some(before));
+        drop(unanswered.unless_stayed(7));
+        assert_eq!(unanswered.last_answered(7), None);
     }
 
     #[tokio::test]

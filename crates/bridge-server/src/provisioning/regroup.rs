@@ -29,6 +29,12 @@ const KIND: &str = "regroup";
 /// Users that are mapped, and written, at once: other writes wait no longer than for these.
 const SLICE: usize = 100;
 
+/// Without a bell the task looks again after this long.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+
+/// How long looking at one slice may take: nobody waits for it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How long the task rests after the store failed it.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(1);
 
@@ -40,15 +46,17 @@ pub(super) struct Touched {
     pub(super) members: BTreeSet<String>,
 }
 
-/// What a row of the backlog asks for. Its subject is the group.
+/// What a row of the backlog asks for. Its subject is the group that changed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Job {
-    /// These members; without them all members of the group, from the row's position on.
-    members: Option<Vec<String>>,
-    /// Groups on the way to this one: who meets them again goes in a circle.
-    through: BTreeSet<i64>,
+    /// These come first, all at once.
+    members: Vec<String>,
+    /// Then all members of these groups, one group after the other; in the first, from the row's position on.
+    groups: Vec<i64>,
+    /// Groups that were met on the way: each is walked once, however often it is found, and a circle ends.
+    met: BTreeSet<i64>,
     /// The group was deleted: its rows go, and after the last of them the group itself. Jobs of before must not do that,
-    /// they may have come on another way and pass members over.
+    /// they may have begun at another group and have other members before them.
     purge: bool,
 }
 
@@ -66,27 +74,33 @@ pub(super) fn remember(
     }
     let members: Vec<&String> = touched.members.iter().collect();
     for slice in members.chunks(SLICE) {
-        let members = Some(slice.iter().map(|member| (*member).clone()).collect());
-        add(tx, &tenant.name, group.key, &Job { members, ..Job::default() }, now)?;
+        let members = slice.iter().map(|member| (*member).clone()).collect();
+        add(tx, &row(&tenant.name, group.key, now), &Job { members, ..Job::default() }, "")?;
     }
     if touched.all {
         let purge = group.state == ResourceState::Deleted;
-        add(tx, &tenant.name, group.key, &Job { purge, ..Job::default() }, now)?;
+        let job = Job { groups: vec![group.key], met: BTreeSet::from([group.key]), purge, ..Job::default() };
+        add(tx, &row(&tenant.name, group.key, now), &job, "")?;
     }
     Ok(())
 }
 
-fn add(tx: &mut Tx<'_>, tenant: &str, group: i64, job: &Job, now: Timestamp) -> Result<(), StoreError> {
-    let detail = serde_json::to_value(job).map_err(|error| StoreError::Internal(error.to_string()))?;
-    let row = Backlog {
+fn row(tenant: &str, group: i64, now: Timestamp) -> Backlog {
+    Backlog {
         key: 0,
         tenant: tenant.to_owned(),
         kind: KIND.to_owned(),
         subject: group,
         position: String::new(),
-        detail: Some(detail),
+        detail: None,
         created: now,
-    };
+    }
+}
+
+/// Puts a job, or what is left of it, behind all others: the next slice belongs to somebody else.
+fn add(tx: &mut Tx<'_>, row: &Backlog, job: &Job, position: &str) -> Result<(), StoreError> {
+    let detail = serde_json::to_value(job).map_err(|error| StoreError::Internal(error.to_string()))?;
+    let row = Backlog { position: position.to_owned(), detail: Some(detail), ..row.clone() };
     tx.add_backlog(&row).map(drop)
 }
 
@@ -102,6 +116,8 @@ pub(crate) async fn run(bridge: Arc<Bridge>) {
             Ok(false) => tokio::select! {
                 () = bridge.stopped() => return,
                 () = bridge.regroup.notified() => {}
+                // Whoever wrote may have gone before it rang.
+                () = bridge.clock.sleep_until(later(bridge.clock.now(), LOOK_AT_LEAST_EVERY)) => {}
             },
             Err(error) => {
                 error!(%error, "The members of a changed group could not be looked at, this is tried again");
@@ -114,27 +130,43 @@ pub(crate) async fn run(bridge: Arc<Bridge>) {
     }
 }
 
-/// Deals with the next slice. Returns whether there was one.
+/// Deals with the next slice. Returns whether there was one. A job that fails goes behind the others, so that it stops none.
 pub(crate) async fn step(bridge: &Bridge) -> Result<bool, StoreError> {
     let Some(row) = bridge.store.read(|db| db.next_backlog(KIND)).await? else { return Ok(false) };
     let job: Job = serde_json::from_value(row.detail.clone().unwrap_or_default())
         .map_err(|error| StoreError::Corrupt(format!("a job of the backlog: {error}")))?;
+    let done = work_on(bridge, row.clone(), job.clone()).await;
+    if done.is_err() {
+        let postponed: Result<(), StoreError> = bridge
+            .store
+            .write(move |tx| {
+                tx.finish_backlog(row.key)?;
+                add(tx, &row, &job, &row.position)
+            })
+            .await;
+        postponed?;
+    }
+    done.map(|()| true)
+}
+
+async fn work_on(bridge: &Bridge, row: Backlog, job: Job) -> Result<(), StoreError> {
     let tenant = bridge.tenant(&row.tenant);
     if tenant.is_none() {
         warn!(tenant = %row.tenant, "A group of a tenant that is not in the configuration changed; its members are left alone");
     }
-    let (now, looked_at) = (bridge.clock.now(), row.clone());
+    let now = bridge.clock.now();
     let slice = {
-        let (tenant, job) = (tenant.clone(), job.clone());
-        bridge.store.scan(move |db| look(db, tenant.as_deref(), &looked_at, &job, now)).await?
+        let (tenant, job, row) = (tenant.clone(), job.clone(), row.clone());
+        bridge.store.scan_within(PATIENCE, move |db| look(db, tenant.as_deref(), &row, &job, now)).await?
     };
-    let through: BTreeSet<i64> = job.through.iter().copied().chain([row.subject]).collect();
     let moved: Vec<(Resource, Consequences)> = match &tenant {
         Some(tenant) => slice.users.into_iter().map(|user| consequences(bridge, tenant, user, now)).collect(),
         None => Vec::new(),
     };
-    let (groups, members, is_last) = (slice.groups, slice.members, slice.is_last);
-    let purge = job.purge;
+    let purged =
+        job.groups.first().copied().filter(|group| job.purge && job.members.is_empty() && *group == row.subject);
+    let (members, is_last) = (slice.members, slice.is_last);
+    let rest = rest(job, slice.groups, is_last);
     let rung = bridge
         .store
         .write(move |tx| {
@@ -142,24 +174,33 @@ pub(crate) async fn step(bridge: &Bridge) -> Result<bool, StoreError> {
             for (user, consequences) in &moved {
                 rung.extend(raise(tx, user, consequences, now)?);
             }
-            for group in groups.iter().filter(|group| !through.contains(group)) {
-                add(tx, &row.tenant, *group, &Job { through: through.clone(), ..Job::default() }, now)?;
-            }
-            if purge {
-                tx.remove_members(row.subject, &members)?;
+            if let Some(group) = purged {
+                tx.remove_members(group, &members)?;
                 if is_last {
-                    tx.purge_resource(row.subject)?;
+                    tx.purge_resource(group)?;
                 }
             }
-            match members.last().filter(|_| !is_last) {
-                Some(last) => tx.advance_backlog(row.key, last)?,
-                None => tx.finish_backlog(row.key)?,
-            };
+            tx.finish_backlog(row.key)?;
+            if let Some(rest) = &rest {
+                let position = members.last().filter(|_| !is_last).map_or("", String::as_str);
+                add(tx, &row, rest, position)?;
+            }
             Ok::<_, StoreError>(rung)
         })
         .await?;
     rung.iter().for_each(|target: &Arc<Target>| target.lane.ring());
-    Ok(true)
+    Ok(())
+}
+
+/// What is left of a job after a slice in which these groups were found.
+fn rest(mut job: Job, found: Vec<i64>, is_last: bool) -> Option<Job> {
+    if !job.members.is_empty() {
+        job.members.clear();
+    } else if is_last && !job.groups.is_empty() {
+        job.groups.remove(0);
+    }
+    job.groups.extend(found.into_iter().filter(|group| job.met.insert(*group)));
+    (!job.groups.is_empty()).then_some(job)
 }
 
 /// Members that were looked at.
@@ -182,11 +223,13 @@ struct Moved {
 }
 
 fn look(db: &Db<'_>, tenant: Option<&Tenant>, row: &Backlog, job: &Job, now: Timestamp) -> Result<Slice, StoreError> {
-    let members = match &job.members {
-        Some(members) => members.clone(),
-        None => db.members_of(row.subject, &row.position, SLICE)?.into_iter().map(|member| member.value).collect(),
+    let members: Vec<String> = match job.groups.first() {
+        Some(group) if job.members.is_empty() => {
+            db.members_of(*group, &row.position, SLICE)?.into_iter().map(|member| member.value).collect()
+        }
+        _ => job.members.clone(),
     };
-    let is_last = job.members.is_some() || members.len() < SLICE;
+    let is_last = !job.members.is_empty() || members.len() < SLICE;
     let mut slice = Slice { members, is_last, users: Vec::new(), groups: Vec::new() };
     let Some(tenant) = tenant.filter(|tenant| uses_groups(tenant)) else { return Ok(slice) };
     for id in &slice.members {
@@ -245,5 +288,23 @@ fn raise(
             }
             Ok(consequences.tenant.targets.values().cloned().collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_group_is_walked_once_however_often_it_is_found() {
+        let job = Job { members: vec!["g1".to_owned()], ..Job::default() };
+        let job = rest(job, vec![1, 1], true).unwrap();
+        assert_eq!((job.members.len(), &job.groups[..]), (0, &[1][..]));
+        let job = rest(job, vec![2, 3], false).unwrap();
+        assert_eq!(job.groups, [1, 2, 3], "the walk through the first one goes on");
+        let job = rest(job, vec![3, 1], true).unwrap();
+        assert_eq!(job.groups, [2, 3]);
+        let job = rest(job, vec![], true).unwrap();
+        assert!(rest(job, vec![1, 2, 3], true).is_none(), "a circle ends");
     }
 }

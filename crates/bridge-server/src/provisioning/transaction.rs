@@ -274,7 +274,10 @@ impl Consequences {
             };
         }
         // A namesake must not inherit somebody's voice mail: only the same person takes over at once.
-        let is_same_person = external_id(resource).is_some() && external_id(resource) == external_id(&holder);
+        // Another identity provider may use the same externalIds for other people.
+        let is_same_person = external_id(resource).is_some()
+            && external_id(resource) == external_id(&holder)
+            && resource.connection == holder.connection;
         let may_match = target.settings.adopt == Adopt::Match && shares_an_email(resource, &holder);
         if is_same_person || may_match {
             tx.hand_over(holder.key, resource.key, &target.name, self.now)?;

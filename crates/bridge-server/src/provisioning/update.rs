@@ -166,9 +166,10 @@ impl Update<'_> {
     async fn converge(&self, Stored { resource, parked_before, rung }: Stored) -> Result<Shown, ApiError> {
         rung.iter().for_each(|target| target.lane.ring());
         let patience = self.ask.received.patience(self.bridge);
-        let waited = wait::for_accounts(self.bridge, self.tenant, resource.key, &parked_before, patience).await;
-        // Who cannot wait answers nothing, so that no later refusal goes back behind this write.
-        let waited = waited.inspect_err(|_| self.bridge.unanswered.end(resource.key))?;
+        // Who goes before the end, or cannot wait, answers nothing: no later refusal may go back behind this write.
+        let leaver = self.bridge.unanswered.unless_stayed(resource.key);
+        let waited = wait::for_accounts(self.bridge, self.tenant, resource.key, &parked_before, patience).await?;
+        leaver.stays();
         match waited {
             Waited::Refused(refusal) if resource.active && resource.state == ResourceState::Live => {
                 self.restore(&resource).await?;
@@ -228,7 +229,7 @@ impl Update<'_> {
             }
             Task::Change(Change::Patch(body)) => scim_model::patch(kind, current, self.id, body),
         };
-        let draft = understood(self.bridge, self.ask, self.tenant, draft.map_err(ApiError::Scim)?)?;
+        let draft = understood(self.ask, self.tenant, draft.map_err(ApiError::Scim)?)?;
         self.store_draft(basis, draft).await
     }
 
@@ -236,6 +237,7 @@ impl Update<'_> {
         let Basis { resource, rows, mut around } = basis;
         let is_unchanged = draft.document == resource.document && draft.secrets.is_empty();
         if is_unchanged && rows.iter().all(is_at_rest) {
+            self.bridge.connections.heard(self.ask.caller, self.ask.received, &draft.notes);
             return Ok(Stored { resource, parked_before: BTreeSet::new(), rung: Vec::new() });
         }
         around.supplied.extend(draft.secrets.keys().cloned());
@@ -253,7 +255,7 @@ impl Update<'_> {
         let masked = self.masked.clone();
         let entry = journal::entry(self.ask.caller, self.ask.received, masked, &draft.notes, status, now);
         let before = Answered { document: resource.document.clone(), active: resource.active };
-        let (key, version, document) = (resource.key, resource.version, draft.document);
+        let (key, version, document, notes) = (resource.key, resource.version, draft.document, draft.notes);
         let consequences = Consequences {
             supplied: draft.secrets,
             entry: Some(entry),
@@ -273,6 +275,7 @@ impl Update<'_> {
             })
             .await;
         let (resource, rung) = stored?;
+        self.bridge.connections.heard(self.ask.caller, self.ask.received, &notes);
         if !is_unchanged && !self.ask.received.patience(self.bridge).is_zero() {
             self.bridge.unanswered.begin(key, before);
         }
@@ -316,21 +319,27 @@ impl Update<'_> {
     async fn restore(&self, refused: &Resource) -> Result<(), ApiError> {
         let Some(before) = self.bridge.unanswered.last_answered(refused.key) else { return Ok(()) };
         let _turn = self.bridge.locks.turn(self.id).await;
-        match self.store_restored(refused, before).await {
-            Ok(rung) => {
-                self.bridge.unanswered.end(refused.key);
-                rung.iter().for_each(|target| target.lane.ring());
-                Ok(())
+        for _ in 0..TRIES {
+            match self.store_restored(refused, before.clone()).await {
+                Ok(Some(rung)) => {
+                    self.bridge.unanswered.end(refused.key);
+                    rung.iter().for_each(|target| target.lane.ring());
+                    return Ok(());
+                }
+                Ok(None) => return Ok(()),
+                // A membership that came or went in between changes nothing of the document.
+                Err(Failure::Again) => {}
+                Err(Failure::Refused(why)) => return Err(why),
             }
-            Err(Failure::Again) => Ok(()),
-            Err(Failure::Refused(why)) => Err(why),
         }
+        Err(too_busy())
     }
 
-    async fn store_restored(&self, refused: &Resource, before: Answered) -> Result<Vec<Arc<Target>>, Failure> {
+    /// `None` if another write came in between.
+    async fn store_restored(&self, refused: &Resource, before: Answered) -> Result<Option<Vec<Arc<Target>>>, Failure> {
         let Basis { resource, around, .. } = self.bridge.store.read(|db| self.basis(db)).await?;
         if resource.version != refused.version {
-            return Err(Failure::Again);
+            return Ok(None);
         }
         let judged = judge(self.tenant, &resource.id, &before.document, &around);
         let values = self.bridge.store.indexed_values(&self.tenant.name, self.kind, &before.document);
@@ -341,7 +350,7 @@ impl Update<'_> {
             .store
             .write(move |tx| {
                 let resource = tx.update_resource(key, version, &before.document, &values, before.active, now)?;
-                consequences.store(tx, &resource)
+                consequences.store(tx, &resource).map(Some)
             })
             .await
     }

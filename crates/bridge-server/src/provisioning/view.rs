@@ -3,6 +3,8 @@
 //! A user's `groups` come from the members of groups, a group's `members` from a row each, the state of the targets from
 //! the accounts. Each costs a read, so it is made only for whoever asks.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use bridge_store::{Account as Row, Db, GroupOf, NamedMember, Resource, StoreError};
 use jiff::Timestamp;
 use scim_filter::Filter;
@@ -103,8 +105,10 @@ fn show_with<D>(
     document: String,
     view: View,
 ) -> Result<Shown, StoreError> {
-    let meta = meta(tenant, kind, resource);
+    let mut meta = meta(tenant, kind, resource);
     let mut derived = derived(db, tenant, kind, resource, view)?;
+    // Members need not count: the version of their group rises with them.
+    meta.derived = fingerprint(&derived);
     let mut more_members = None;
     if view.members && kind.has_members() {
         let page = db.named_members_of(resource.key, "", FIRST_MEMBERS)?;
@@ -118,6 +122,16 @@ fn show_with<D>(
         resource: FullResource { id: resource.id.clone(), document, meta, derived },
         more_members,
     })
+}
+
+/// Tells apart what is derived; 0 for nothing.
+fn fingerprint(derived: &Map<String, Value>) -> u64 {
+    if derived.is_empty() {
+        return 0;
+    }
+    let mut hasher = DefaultHasher::new();
+    derived.hash(&mut hasher);
+    hasher.finish().max(1)
 }
 
 /// A resource as a filter sees it: whatever it asks about, and all of that.
@@ -209,6 +223,7 @@ fn meta<D>(tenant: &Tenant, kind: &ResourceType, resource: &Resource<D>) -> Meta
         created: resource.created,
         last_modified: resource.modified,
         version: resource.version,
+        derived: 0,
         location: format!("{}/{}/{}", tenant.base_url, kind.endpoint, resource.id),
         resource_type: kind.name.clone(),
     }

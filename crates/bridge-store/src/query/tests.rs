@@ -409,6 +409,7 @@ fn expected(kind: &ResourceType, wanted: &Filter, crowd: &[Resource]) -> Vec<i64
             created: resource.created,
             last_modified: resource.modified,
             version: resource.version,
+            derived: 0,
             location: String::new(),
             resource_type: "User".into(),
         };
@@ -508,4 +509,27 @@ async fn filters_by_value_begin_with_the_index() {
         assert!(!plan.contains("SCAN r") && !plan.contains("SCAN resource"), "{plan}");
         assert!(plan.contains("SEARCH r USING"), "{plan}");
     }
+}
+
+#[tokio::test]
+async fn whether_one_group_has_one_member_is_asked_of_the_rows_and_not_of_its_list() {
+    let store = store();
+    let staff = insert(&store, group(&store, "Staff")).await.key;
+    let ann = [crate::Member { value: "ann".into(), kind: None }];
+    store.write(move |tx| tx.add_members(TENANT, staff, &ann)).await.unwrap();
+    let total = async |text: &str| {
+        let filter = filter(text);
+        let asked = ListQuery {
+            tenant: TENANT,
+            resource_type: &group_type(),
+            filter: Some(&filter),
+            start: Start::Index(1),
+            count: 10,
+        };
+        let unseen = |_: &Db<'_>, _: &Resource, _: &Filter| unreachable!("nobody need see the group");
+        store.read(|db| db.list_with(&asked, &unseen)).await.unwrap().total
+    };
+    assert_eq!(total(r#"id eq "Staff" and members eq "ann""#).await, 1);
+    assert_eq!(total(r#"members.value eq "ann" and id eq "Staff""#).await, 1);
+    assert_eq!(total(r#"id eq "Staff" and members eq "bob""#).await, 0);
 }

@@ -60,6 +60,7 @@ fn meta(resource_type: &ResourceType) -> Meta {
         created: Timestamp::UNIX_EPOCH,
         last_modified: Timestamp::UNIX_EPOCH,
         version: 3,
+        derived: 0,
         location: format!("https://scim.acme.example/scim/v2/{}/{ID}", resource_type.endpoint),
         resource_type: resource_type.name.clone(),
     }

@@ -28,6 +28,7 @@ fn full(document: &Value, derived: Value) -> FullResource {
         created: "2026-01-02T03:04:05Z".parse().unwrap(),
         last_modified: "2026-01-02T03:04:06.789Z".parse().unwrap(),
         version: 7,
+        derived: 0,
         location: "https://bridge.example/scim/v2/Users/u\"1".to_owned(),
         resource_type: "User".to_owned(),
     };

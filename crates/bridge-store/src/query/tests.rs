@@ -331,6 +331,8 @@ async fn alternatives_that_no_index_decides_are_decided_on_the_candidates() {
     }
 }
 
+mod village;
+
 /// Filters out of pieces that indexes, columns and neither decide, over values that many people share.
 fn any_filter() -> impl Strategy<Value = String> {
     let text = prop::sample::select(vec!["a", "A", "ab", "b", "ä", "Ä", "", "B1", "b1", "a@x", "ann0", "u1", "work"]);

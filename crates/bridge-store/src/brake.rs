@@ -1,8 +1,12 @@
 //! The brake of a target: how many accounts may end (be suspended, removed, or leave the scope) in a window of time before a
 //! person is asked (DESIGN section 7, "Brake").
 //!
-//! It counts accounts, not calls or attempts: who was let through once may be tried again. It counts in the database, so a
-//! restart does not let go of it. What it holds stays held until a person lets it go, or nothing has to end any more.
+//! It counts accounts, not calls or attempts: who was let through once may be tried again, however long the target is down.
+//! It counts in the database, so a restart does not let go of it. What it holds stays held until a person lets it go, or
+//! nothing has to end any more.
+//!
+//! An account's mark is `passed` (it may end, and counts), `released` (it may end, and does not count: a person's word, or the
+//! window is over and it has not ended yet), `ended` (it has come to rest, and counts until the window is over) or `held`.
 
 use jiff::Timestamp;
 
@@ -47,12 +51,17 @@ impl Tx<'_> {
         limit: &BrakeLimit,
         now: Timestamp,
     ) -> Result<Braked, StoreError> {
-        let old = "DELETE FROM brake WHERE tenant = ?1 AND target = ?2 AND state = 'passed' AND at <= ?3";
-        self.session().execute(old, &parameters![tenant, target, limit.since])?;
+        self.leave_window(tenant, target, limit.since)?;
         let mark = "SELECT state FROM brake WHERE resource = ?1 AND target = ?2";
         let mark = self.session().query_one(mark, &parameters![resource, target], |row| row.text(0))?;
         match mark.as_deref() {
             Some("passed" | "released") => return Ok(Braked::No),
+            Some("ended") => {
+                // It is counted in this window already.
+                let again = "UPDATE brake SET state = 'passed' WHERE resource = ?1 AND target = ?2";
+                self.session().execute(again, &parameters![resource, target])?;
+                return Ok(Braked::No);
+            }
             // The limit may have been lifted since.
             Some(_) if limit.count.is_some() || limit.share.is_some() => return Ok(Braked::Still),
             Some(_) | None => {}
@@ -65,23 +74,40 @@ impl Tx<'_> {
         Ok(if may_pass { Braked::No } else { Braked::Now })
     }
 
-    /// A person lets an account go that the brake holds. What ended before is forgotten: it was looked at. False if the brake
-    /// does not hold it.
+    /// What passed until this moment does not count any more. Who has not ended yet may still be tried again.
+    fn leave_window(&mut self, tenant: &str, target: &str, until: Timestamp) -> Result<(), StoreError> {
+        for sql in [
+            "DELETE FROM brake WHERE tenant = ?1 AND target = ?2 AND state = 'ended' AND at <= ?3",
+            "UPDATE brake SET state = 'released' WHERE tenant = ?1 AND target = ?2 AND state = 'passed' AND at <= ?3",
+        ] {
+            self.session().execute(sql, &parameters![tenant, target, until])?;
+        }
+        Ok(())
+    }
+
+    /// A person lets an account go that the brake holds. What passed before counts no more: it was looked at. False if the
+    /// brake does not hold it.
     pub fn release_brake(&mut self, resource: i64, target: &str) -> Result<bool, StoreError> {
         let release = "UPDATE brake SET state = 'released' WHERE resource = ?1 AND target = ?2 AND state = 'held'";
         if self.session().execute(release, &parameters![resource, target])? == 0 {
             return Ok(false);
         }
-        let forget = "DELETE FROM brake WHERE target = ?2 AND state = 'passed' \
-                      AND tenant = (SELECT tenant FROM brake WHERE resource = ?1 AND target = ?2)";
-        self.session().execute(forget, &parameters![resource, target])?;
+        let tenant = "SELECT tenant FROM brake WHERE resource = ?1 AND target = ?2";
+        let tenant = self.session().query_one(tenant, &parameters![resource, target], |row| row.text(0))?;
+        if let Some(tenant) = tenant {
+            self.leave_window(&tenant, target, Timestamp::MAX)?;
+        }
         Ok(true)
     }
 
-    /// The account is as it should be: what the brake was told about it has served.
+    /// The account is as it should be: what the brake was told about it has served, and counts until the window is over.
     pub(crate) fn forget_brake(&mut self, resource: i64, target: &str) -> Result<(), StoreError> {
-        let forget = "DELETE FROM brake WHERE resource = ?1 AND target = ?2 AND state <> 'passed'";
-        self.session().execute(forget, &parameters![resource, target])?;
+        for sql in [
+            "DELETE FROM brake WHERE resource = ?1 AND target = ?2 AND state IN ('held', 'released')",
+            "UPDATE brake SET state = 'ended' WHERE resource = ?1 AND target = ?2 AND state = 'passed'",
+        ] {
+            self.session().execute(sql, &parameters![resource, target])?;
+        }
         Ok(())
     }
 }
@@ -91,7 +117,7 @@ impl Db<'_> {
         if limit.count.is_none() && limit.share.is_none() {
             return Ok(true);
         }
-        let passed = "SELECT count(*) FROM brake WHERE tenant = ?1 AND target = ?2 AND state = 'passed'";
+        let passed = "SELECT count(*) FROM brake WHERE tenant = ?1 AND target = ?2 AND state IN ('passed', 'ended')";
         let passed = self.session().query_one(passed, &parameters![tenant, target], |row| row.count(0))?;
         let with_this = passed.unwrap_or_default() + 1;
         if limit.count.is_some_and(|count| with_this > count) {
@@ -116,6 +142,15 @@ mod tests {
 
     async fn ask(store: &Store, resource: i64, limit: BrakeLimit, now: i64) -> Braked {
         store.write(move |tx| tx.brake(TENANT, "pbx", resource, &limit, at(now))).await.unwrap()
+    }
+
+    /// The account of a resource comes to rest.
+    async fn settle(store: &Store, resource: i64, now: i64) {
+        store.write(move |tx| tx.want(resource, "pbx", &Want::due(at(now)), at(now))).await.unwrap();
+        let claimed = store.write(move |tx| tx.claim(TENANT, "pbx", at(now), at(now + 60), 1)).await.unwrap().remove(0);
+        let settlement = Settlement::of(&claimed, AccountState::Settled, at(now));
+        let token = claimed.lease.unwrap().token;
+        assert!(store.write(move |tx| tx.settle(resource, "pbx", token, &settlement)).await.unwrap());
     }
 
     fn limit(count: u64, since: i64) -> BrakeLimit {
@@ -157,12 +192,51 @@ mod tests {
         let ann = add(&store, "ann").await.key;
         assert_eq!(ask(&store, 99, limit(1, 0), 10).await, Braked::No);
         assert_eq!(ask(&store, ann, limit(1, 0), 10).await, Braked::Now);
-        store.write(move |tx| tx.want(ann, "pbx", &Want::due(at(11)), at(11))).await.unwrap();
-        let claimed = store.write(|tx| tx.claim(TENANT, "pbx", at(11), at(60), 1)).await.unwrap().remove(0);
-        let settlement = Settlement::of(&claimed, AccountState::Settled, at(12));
-        let token = claimed.lease.unwrap().token;
-        assert!(store.write(move |tx| tx.settle(ann, "pbx", token, &settlement)).await.unwrap());
+        settle(&store, ann, 11).await;
         assert_eq!(ask(&store, ann, limit(1, 1000), 2000).await, Braked::No);
+    }
+
+    #[tokio::test]
+    async fn who_was_let_through_is_let_through_until_the_account_has_ended() {
+        let store = store();
+        let mut keys = Vec::new();
+        for name in ["ann", "ben", "cleo", "dora"] {
+            keys.push(add(&store, name).await.key);
+        }
+        let [ann, ben, cleo, dora] = keys[..] else { unreachable!() };
+        assert_eq!(ask(&store, ann, limit(2, 0), 10).await, Braked::No);
+        assert_eq!(ask(&store, ben, limit(2, 0), 11).await, Braked::No);
+        assert_eq!(ask(&store, cleo, limit(2, 0), 12).await, Braked::Now);
+        // The target is down for longer than the window, and others leave meanwhile.
+        let later = limit(2, 1000);
+        for (resource, expected) in [(50, Braked::No), (51, Braked::No), (52, Braked::Now)] {
+            assert_eq!(ask(&store, resource, later, 1050).await, expected, "{resource}");
+        }
+        assert_eq!(ask(&store, ann, later, 1060).await, Braked::No, "she was let through");
+        // A person's word for one does not take it from those who were let through before.
+        assert!(store.write(move |tx| tx.release_brake(cleo, "pbx")).await.unwrap());
+        for (resource, expected) in [(60, Braked::No), (61, Braked::No), (dora, Braked::Now)] {
+            assert_eq!(ask(&store, resource, later, 1070).await, expected, "{resource}");
+        }
+        for resource in [50, 51, ben] {
+            assert_eq!(ask(&store, resource, later, 1080).await, Braked::No, "{resource}");
+        }
+        // Once she is gone, that has served: another time is another account.
+        settle(&store, ann, 1090).await;
+        assert_eq!(ask(&store, ann, later, 1100).await, Braked::Now);
+    }
+
+    #[tokio::test]
+    async fn who_ended_counts_once_and_until_the_window_is_over() {
+        let store = store();
+        let ann = add(&store, "ann").await.key;
+        assert_eq!(ask(&store, ann, limit(1, 0), 10).await, Braked::No);
+        settle(&store, ann, 11).await;
+        assert_eq!(ask(&store, 50, limit(1, 0), 12).await, Braked::Now, "she counts");
+        assert_eq!(ask(&store, ann, limit(1, 0), 13).await, Braked::No, "she is one account, not two");
+        settle(&store, ann, 14).await;
+        assert_eq!(ask(&store, 51, limit(1, 1000), 2000).await, Braked::No, "she has left the window");
+        assert_eq!(ask(&store, ann, limit(1, 1000), 2001).await, Braked::Now, "and counts anew");
     }
 
     #[tokio::test]

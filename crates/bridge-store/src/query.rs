@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use scim_filter::{AttributePath, Filter, Literal, Operator};
-use scim_model::{Meta, ResourceType, Type, complete, fold, matches};
+use scim_model::{Meta, ResourceType, Type, complete, fold, is_beyond, matches};
 use serde_json::{Map, Value, json};
 
 use crate::driver::{Parameter, Row, parameters};
@@ -83,6 +83,11 @@ impl<'a> Compiler<'a> {
 
     fn narrow(&mut self, filter: &Filter) -> Narrowed {
         match filter {
+            // A search over all types asks for attributes of one of them.
+            _ if is_beyond(self.resource_type, filter) => {
+                let nothing = "SELECT key AS resource FROM resource WHERE 0 = 1".to_owned();
+                Narrowed { keys: Some(nothing), ..Narrowed::default() }
+            }
             Filter::And(filters) => self.all(filters),
             Filter::Or(filters) => self.any(filter, filters),
             Filter::Compare(path, operator, literal) => {

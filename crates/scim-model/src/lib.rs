@@ -31,12 +31,12 @@ pub use catalog::{
 };
 pub use document::{Document, Draft, Note};
 pub use error::{ERROR_URN, ScimError, ScimType};
-pub use matching::{check_filter, fold, matches};
+pub use matching::{check_filter, check_filter_of_all, fold, is_beyond, matches};
 pub use members::{MemberChange, MemberPatch, split_members};
 pub use patch::{PATCH_URN, patch};
 pub use present::{LIST_RESPONSE_URN, Meta, Projection, complete, list_response, project};
 pub use quirks::Quirk;
 pub use schema::{Attribute, Mutability, Returned, SCHEMA_URN, Schema, Type, Uniqueness};
 pub use select::get;
-pub use sorting::{SortValue, check_sort, sort_value};
+pub use sorting::{SortValue, check_sort, check_sort_of_all, sort_value};
 pub use whole::{FullResource, write_list};

@@ -1,8 +1,8 @@
 //! Whether a resource fulfils a filter (RFC 7644 section 3.4.2.2), compared by the type of the attribute.
 //!
 //! A multi-valued attribute fulfils a comparison if one of its values does; without a value only `ne` (and `eq null`) hold.
-//! A complex attribute without a sub-attribute stands for its `value`. What no schema knows is never fulfilled;
-//! [`check_filter`] refuses it beforehand.
+//! A complex attribute without a sub-attribute stands for its `value`. An attribute that the type does not have has no value
+//! (section 3.4.2.1); [`check_filter`] refuses it where one type is searched, [`check_filter_of_all`] where none has it.
 
 use std::{borrow::Cow, cmp::Ordering};
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     catalog::{Resolved, ResourceType},
-    error::{ScimError, quoted},
+    error::{ScimError, ScimType, quoted},
     quirks,
     schema::{Attribute, Returned, Type},
     select,
@@ -45,20 +45,39 @@ pub fn matches(resource_type: &ResourceType, filter: &Filter, resource: &Map<Str
         Filter::And(filters) => filters.iter().all(|filter| matches(resource_type, filter, resource)),
         Filter::Or(filters) => filters.iter().any(|filter| matches(resource_type, filter, resource)),
         Filter::Not(filter) => !matches(resource_type, filter, resource),
-        Filter::Compare(path, operator, literal) => {
-            values_at(path).is_some_and(|(resolved, values)| compare(resolved.leaf(), &values, *operator, literal))
-        }
+        Filter::Compare(path, operator, literal) => match values_at(path) {
+            Some((resolved, values)) => compare(resolved.leaf(), &values, *operator, literal),
+            None => holds_without_value(*operator, literal),
+        },
         Filter::Present(path) => values_at(path).is_some_and(|(_, values)| !values.is_empty()),
         Filter::ValuePath(path, filter) => values_at(path).is_some_and(|(resolved, values)| {
             values.iter().any(|element| element_matches(resolved.attribute, filter, element))
         }),
         Filter::ValuePathCompare { attribute, filter, sub_attribute, operator, literal } => {
-            selected(resource_type, attribute, filter, sub_attribute.as_deref(), resource)
-                .is_some_and(|(leaf, values)| compare(leaf, &values, *operator, literal))
+            match selected(resource_type, attribute, filter, sub_attribute.as_deref(), resource) {
+                Some((leaf, values)) => compare(leaf, &values, *operator, literal),
+                None => holds_without_value(*operator, literal),
+            }
         }
         Filter::ValuePathPresent { attribute, filter, sub_attribute } => {
             selected(resource_type, attribute, filter, sub_attribute.as_deref(), resource)
                 .is_some_and(|(_, values)| !values.is_empty())
+        }
+    }
+}
+
+/// Whether the filter, a single condition, asks for a value of an attribute that the type does not have, so that no resource
+/// of the type fulfils it.
+pub fn is_beyond(resource_type: &ResourceType, filter: &Filter) -> bool {
+    let is_unknown = |path: &AttributePath| resource_type.resolve(path).is_none();
+    match filter {
+        Filter::And(_) | Filter::Or(_) | Filter::Not(_) => false,
+        Filter::Compare(path, operator, literal)
+        | Filter::ValuePathCompare { attribute: path, operator, literal, .. } => {
+            is_unknown(path) && !holds_without_value(*operator, literal)
+        }
+        Filter::Present(path) | Filter::ValuePath(path, _) | Filter::ValuePathPresent { attribute: path, .. } => {
+            is_unknown(path)
         }
     }
 }
@@ -107,12 +126,19 @@ pub(crate) fn element_matches(attribute: &Attribute, filter: &Filter, element: &
         Filter::And(filters) => filters.iter().all(|filter| element_matches(attribute, filter, element)),
         Filter::Or(filters) => filters.iter().any(|filter| element_matches(attribute, filter, element)),
         Filter::Not(filter) => !element_matches(attribute, filter, element),
-        Filter::Compare(path, operator, literal) => {
-            part(path).is_some_and(|(leaf, values)| compare(leaf, &values, *operator, literal))
-        }
+        Filter::Compare(path, operator, literal) => match part(path) {
+            Some((leaf, values)) => compare(leaf, &values, *operator, literal),
+            None => holds_without_value(*operator, literal),
+        },
         Filter::Present(path) => part(path).is_some_and(|(_, values)| !values.is_empty()),
         Filter::ValuePath(..) | Filter::ValuePathCompare { .. } | Filter::ValuePathPresent { .. } => false,
     }
+}
+
+/// Whether a comparison holds for an attribute without a value.
+fn holds_without_value(operator: Operator, literal: &Literal) -> bool {
+    let asks_for_null = matches!(literal, Literal::Null);
+    if asks_for_null { operator == Operator::Eq } else { operator == Operator::Ne }
 }
 
 fn compare(leaf: &Attribute, values: &[&Value], operator: Operator, literal: &Literal) -> bool {
@@ -121,15 +147,12 @@ fn compare(leaf: &Attribute, values: &[&Value], operator: Operator, literal: &Li
         Some(value) => (value, values.iter().filter_map(|element| element.get(&value.name)).collect()),
         None => (leaf, values.to_vec()),
     };
-    if matches!(literal, Literal::Null) {
-        return match operator {
-            Operator::Eq => values.is_empty(),
-            Operator::Ne => !values.is_empty(),
-            _ => false,
-        };
+    if values.is_empty() {
+        return holds_without_value(operator, literal);
     }
     match operator {
-        Operator::Ne => values.is_empty() || values.iter().any(|value| !is_true(leaf, value, Operator::Eq, literal)),
+        _ if matches!(literal, Literal::Null) => operator == Operator::Ne,
+        Operator::Ne => values.iter().any(|value| !is_true(leaf, value, Operator::Eq, literal)),
         _ => values.iter().any(|value| is_true(leaf, value, operator, literal)),
     }
 }
@@ -219,6 +242,48 @@ pub fn check_filter(resource_type: &ResourceType, filter: &Filter) -> Result<(),
             check_inner(resolved, filter)?;
             known_sub(resolved, sub_attribute.as_deref()).map(|_| ())
         }
+    }
+}
+
+/// Refuses a filter over several types that cannot be meant for any of them: each condition must make sense for one, and a
+/// secret of one is nowhere searched for.
+///
+/// # Errors
+///
+/// What [`check_filter`] says of the type that has the attribute, or of the first.
+pub fn check_filter_of_all(resource_types: &[&ResourceType], filter: &Filter) -> Result<(), ScimError> {
+    match filter {
+        Filter::And(filters) | Filter::Or(filters) => {
+            filters.iter().try_for_each(|filter| check_filter_of_all(resource_types, filter))
+        }
+        Filter::Not(filter) => check_filter_of_all(resource_types, filter),
+        condition => {
+            let paths = condition.paths();
+            accepted_by_some(resource_types, &paths, |resource_type| check_filter(resource_type, condition))
+        }
+    }
+}
+
+/// Refuses what every type refuses, and what would tell a secret of any. What a type that has the attributes says counts
+/// more than what the others say.
+pub(crate) fn accepted_by_some(
+    resource_types: &[&ResourceType],
+    paths: &[&AttributePath],
+    check: impl Fn(&ResourceType) -> Result<(), ScimError>,
+) -> Result<(), ScimError> {
+    let (mut is_accepted, mut refusal) = (false, None);
+    let has_all = |resource_type: &ResourceType| paths.iter().all(|path| resource_type.resolve(path).is_some());
+    let (having, others): (Vec<&ResourceType>, Vec<_>) = resource_types.iter().partition(|kind| has_all(kind));
+    for resource_type in having.into_iter().chain(others) {
+        match check(resource_type) {
+            Ok(()) => is_accepted = true,
+            Err(error) if error.scim_type == Some(ScimType::Sensitive) => return Err(error),
+            Err(error) => refusal = refusal.or(Some(error)),
+        }
+    }
+    match refusal {
+        Some(error) if !is_accepted => Err(error),
+        _ => Ok(()),
     }
 }
 

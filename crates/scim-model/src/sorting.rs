@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::{
     catalog::{Resolved, ResourceType},
     error::{ScimError, quoted},
-    matching::fold,
+    matching::{accepted_by_some, fold},
     schema::{Attribute, Returned, Type},
     value::instant,
 };
@@ -92,6 +92,16 @@ pub fn check_sort(resource_type: &ResourceType, path: &AttributePath) -> Result<
         Some(Type::Binary) => Err(ScimError::invalid_value(format!("sortBy: {} has no order", resolved.path()))),
         Some(_) => Ok(()),
     }
+}
+
+/// Refuses an attribute that a list over these types cannot be sorted by: one of them must know it, and for none of them it
+/// is a secret.
+///
+/// # Errors
+///
+/// What [`check_sort`] says of the type that has the attribute, or of the first.
+pub fn check_sort_of_all(resource_types: &[&ResourceType], path: &AttributePath) -> Result<(), ScimError> {
+    accepted_by_some(resource_types, &[path], |resource_type| check_sort(resource_type, path))
 }
 
 /// What a resource is sorted by: the value at the path; `None` if it has none. Takes a document as well as a full resource.
@@ -217,5 +227,15 @@ mod tests {
         for path in ["id", "userName", "emails", "emails.type", "meta.lastModified", "active"] {
             check_sort(&users(), &AttributePath::parse(path).unwrap()).unwrap();
         }
+    }
+    #[test]
+    fn a_list_over_several_types_is_sorted_by_what_one_of_them_has_and_by_no_secret() {
+        let catalog = Catalog::new(Vec::new()).unwrap();
+        let both = ["Group", "User"].map(|name| catalog.resource_type(name).unwrap());
+        let check = |path: &str| check_sort_of_all(&both, &AttributePath::parse(path).unwrap());
+        check("userName").unwrap();
+        check("members.value").unwrap();
+        assert_eq!(check("shoeSize").unwrap_err().status, 400);
+        assert_eq!(check("password").unwrap_err().status, 403);
     }
 }

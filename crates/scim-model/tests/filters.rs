@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test may panic, and so may its helpers")]
 
 use scim_filter::{Filter, PatchPath};
-use scim_model::{Catalog, ScimType, check_filter, fold, get, matches};
+use scim_model::{Catalog, ScimType, check_filter, check_filter_of_all, fold, get, matches};
 use serde_json::{Map, Value, json};
 
 fn catalog() -> Catalog {
@@ -170,7 +170,6 @@ fn filters_that_cannot_be_meant_are_refused_and_find_nothing() {
         assert!(!matches(user, &parsed, &jo), "{filter}");
     };
     check(r#"shoeSize eq 44"#, "A User has no attribute 'shoeSize'");
-    check(r#"shoeSize ne 44"#, "A User has no attribute 'shoeSize'");
     check(r#"urn:acme:2.0:User:badge eq "77""#, "A User has no attribute 'urn:acme:2.0:User:badge'");
     check(r#"userName eq "nobody" or name.colour pr"#, "'name.colour'");
     check("shoeSize pr", "shoeSize");
@@ -181,6 +180,52 @@ fn filters_that_cannot_be_meant_are_refused_and_find_nothing() {
     check(r#"active eq "maybe""#, "active is true or false");
     check(r#"meta.created gt "yesterday""#, "meta.created is a date and time");
     check("title gt null", "title can be equal to null");
+}
+
+#[test]
+fn an_attribute_that_a_type_does_not_have_has_no_value_there() {
+    let catalog = catalog();
+    let user = catalog.resource_type("User").expect("there are users");
+    let group = catalog.resource_type("Group").expect("there are groups");
+    let staff = json!({"id": "g1", "displayName": "Staff", "meta": {"resourceType": "Group"}});
+    let staff = staff.as_object().expect("it is an object");
+    let check = |filter: &str, expected: bool| {
+        let parsed = Filter::parse(filter).unwrap_or_else(|error| panic!("{filter}: {error}"));
+        assert_eq!(matches(group, &parsed, staff), expected, "{filter}");
+        check_filter_of_all(&[user, group], &parsed).unwrap_or_else(|error| panic!("{filter}: {error}"));
+        check_filter(group, &parsed).expect_err(filter);
+    };
+    check(r#"displayName eq "Staff" or userName eq "ann""#, true);
+    check(r#"displayName eq "Staff" and userName eq "ann""#, false);
+    check("userName pr", false);
+    check("not (userName pr)", true);
+    check(r#"userName ne "ann""#, true);
+    check("userName eq null", true);
+    check("userName ne null", false);
+    check(r#"emails[type eq "work"]"#, false);
+    check(r#"emails[type eq "work"].value ne "x""#, true);
+    check(r#"emails[type eq "work"].value eq "x""#, false);
+    check(r#"emails[type eq "work"].value pr"#, false);
+    check(r#"members[value eq "u1"] or active ne true"#, true);
+}
+
+#[test]
+fn a_filter_over_several_types_must_make_sense_for_one_of_them() {
+    let catalog = catalog();
+    let user = catalog.resource_type("User").expect("there are users");
+    let group = catalog.resource_type("Group").expect("there are groups");
+    let check = |filter: &str, status: u16, detail: &str| {
+        let parsed = Filter::parse(filter).unwrap_or_else(|error| panic!("{filter}: {error}"));
+        for types in [[user, group], [group, user]] {
+            let error = check_filter_of_all(&types, &parsed).expect_err(filter);
+            assert_eq!(error.status, status, "{filter}");
+            assert!(error.detail.contains(detail), "{filter}: {}", error.detail);
+        }
+    };
+    check(r#"displayName eq "Staff" or shoeSize ne 44"#, 400, "has no attribute 'shoeSize'");
+    check(r#"displayName eq "Staff" or password sw "k""#, 403, "password cannot be searched for");
+    check("not (active gt true)", 400, "active is true or false");
+    check(r#"members[colour eq "red"]"#, 400, "members has no part 'colour'");
 }
 
 #[test]

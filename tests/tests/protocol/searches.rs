@@ -52,6 +52,12 @@ async fn a_search_that_cannot_be_meant_never_becomes_the_whole_list() {
     for path in ["/Users/.search?filter=userName+eq+%22bob%22", "/.search?filter=userName+eq+%22bob%22"] {
         assert_eq!(bridge.post(path, json!({})).await.has_status(200).body["totalResults"], 0, "{path}");
     }
+    let one_unknown = json!({"filter": "displayName eq \"Staff\" or shoeSize eq 44"});
+    is_refused(&bridge.post("/.search", one_unknown).await, 400, "invalidFilter");
+    for path in ["/Users/.search", "/Groups/.search"] {
+        let of_another = json!({"filter": "userName pr and members pr"});
+        is_refused(&bridge.post(path, of_another).await, 400, "invalidFilter");
+    }
     is_refused(&bridge.post("/.search", json!({"filter": "password sw \"k\""})).await, 403, "sensitive");
     bridge.post("/Nothing/.search", json!({})).await.has_status(404);
     bridge.get("/.search").await.has_status(405);
@@ -110,6 +116,12 @@ async fn users_come_before_groups_and_an_order_goes_over_both() {
         ("members.value eq \"nobody-7\"", vec!["Staff"]),
         ("displayName pr", vec!["Bob Roe", "Staff", "Abacus"]),
         ("meta.resourceType eq \"Group\"", vec!["Staff", "Abacus"]),
+        ("displayName eq \"Staff\" or userName sw \"bob\"", vec!["Bob Roe", "Staff"]),
+        ("displayName eq \"Staff\" and userName sw \"bob\"", vec![]),
+        ("not (userName pr)", vec!["Staff", "Abacus"]),
+        ("userName ne \"ann\"", vec!["Bob Roe", "Staff", "Abacus"]),
+        ("userName eq null or members pr", vec!["Staff", "Abacus"]),
+        ("emails[type eq \"work\"] or externalId eq \"Abacus\"", vec!["Bob Roe", "Abacus"]),
     ] {
         let found = bridge.post("/.search", json!({"filter": filter})).await.has_status(200);
         assert_eq!(

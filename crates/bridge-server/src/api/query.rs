@@ -13,7 +13,7 @@ use std::{
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use percent_encoding::percent_decode;
 use scim_filter::{AttributePath, Filter};
-use scim_model::{Projection, ResourceType, ScimError, ScimType, check_filter};
+use scim_model::{Projection, ResourceType, ScimError, ScimType, check_filter_of_all};
 use serde_json::Value;
 
 use crate::error::ApiError;
@@ -189,12 +189,13 @@ impl Query {
         format!("{filter:?} {by:?} {order:?}")
     }
 
-    /// The filter, checked against the schemas of the resource type. A filter that is there and cannot be understood is an
+    /// The filter, checked against the schemas of the resource types that are searched: one of them must have what it asks
+    /// about, the others have no value there (RFC 7644 section 3.4.2.1). A filter that is there and cannot be understood is an
     /// error, an empty one too.
     ///
     /// # Errors
     /// 400 `invalidFilter` with the place of the mistake.
-    pub fn filter(&self, resource_type: &ResourceType) -> Result<Option<Filter>, ApiError> {
+    pub fn filter(&self, resource_types: &[&ResourceType]) -> Result<Option<Filter>, ApiError> {
         let Some(text) = &self.filter else { return Ok(None) };
         if text.contains('\0') {
             return Err(
@@ -203,7 +204,7 @@ impl Query {
         }
         let filter = Filter::parse(text)
             .map_err(|error| ScimError::invalid_filter(format!("The filter cannot be read: {error}")))?;
-        check_filter(resource_type, &filter)?;
+        check_filter_of_all(resource_types, &filter)?;
         Ok(Some(filter))
     }
 

@@ -73,7 +73,7 @@ pub(super) async fn page(
     }
     let projection = query.projection(resource_type)?;
     let wanted = ListQuery {
-        filter: query.filter(resource_type)?,
+        filter: query.filter(&[resource_type])?,
         start_index: query.start_index()?,
         count: query.count()?,
         view: View::of(resource_type, &projection),

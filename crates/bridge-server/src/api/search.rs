@@ -2,7 +2,7 @@
 //! (RFC 7644 sections 3.4.2.1 and 3.4.3); lists that are sorted or walked by cursor (section 3.4.2.3, RFC 9865).
 
 use actix_web::{HttpResponse, http::StatusCode, web::Data};
-use scim_model::{Projection, ResourceType, ScimError, check_sort, list_response};
+use scim_model::{Projection, ResourceType, check_sort_of_all, list_response};
 use serde_json::Value;
 
 use super::{
@@ -74,14 +74,13 @@ pub(super) async fn page(
         Paging::Index(index) => SearchStart::Index(index),
         Paging::Cursor(cursor) => SearchStart::After(walk.position(bridge, cursor)?),
     };
-    // A type that does not know what the filter asks about has nothing that matches.
-    let (knowing, filter) = known_to_some(types, |resource_type| query.filter(resource_type))?;
+    let filter = query.filter(types)?;
     let order = query.order()?;
     if let Some(order) = &order {
-        known_to_some(types, |resource_type| check_sort(resource_type, &order.by).map_err(ApiError::from))?;
+        check_sort_of_all(types, &order.by)?;
     }
     let search = Search {
-        types: knowing.into_iter().map(|kind| (kind.name.clone(), shape.view(kind))).collect(),
+        types: types.iter().map(|kind| (kind.name.clone(), shape.view(kind))).collect(),
         filter,
         order: order.map(|order| (order.by, order.is_descending)),
         start,
@@ -149,24 +148,4 @@ impl<'a> Shape<'a> {
         let (kind, projection) = self.of(&long)?;
         Ok(answer.streaming(parts.stream(bridge, &place.tenant, kind, projection)))
     }
-}
-
-/// The types that can answer, and their answer; the refusal of the first if there is none.
-fn known_to_some<'a, T>(
-    types: &[&'a ResourceType],
-    ask: impl Fn(&ResourceType) -> Result<T, ApiError>,
-) -> Result<(Vec<&'a ResourceType>, T), ApiError> {
-    let mut knowing = Vec::new();
-    let mut answer = Err(ScimError::invalid_filter("There is nothing to search here").into());
-    for (number, kind) in types.iter().enumerate() {
-        match ask(kind) {
-            Ok(found) => {
-                knowing.push(*kind);
-                answer = Ok(found);
-            }
-            Err(why) if number == 0 => answer = Err(why),
-            Err(_) => {}
-        }
-    }
-    answer.map(|answer| (knowing, answer))
 }

@@ -20,7 +20,7 @@ use crate::landscape::Tenant;
 pub struct Search {
     /// Names of the resource types, in their order, and what is shown of their resources.
     pub types: Vec<(String, View)>,
-    /// What the resources must match; every one of the types knows its attributes.
+    /// What the resources must match; what a type does not know has no value there.
     pub filter: Option<Filter>,
     /// What they are sorted by, and whether descending.
     pub order: Option<(AttributePath, bool)>,

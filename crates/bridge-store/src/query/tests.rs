@@ -535,3 +535,37 @@ async fn whether_one_group_has_one_member_is_asked_of_the_rows_and_not_of_its_li
     assert_eq!(total(r#"members.value eq "ann" and id eq "Staff""#).await, 1);
     assert_eq!(total(r#"id eq "Staff" and members eq "bob""#).await, 0);
 }
+
+/// A search over all types asks groups for what only users have: whoever looks for a user name reads no group.
+#[tokio::test]
+async fn what_only_another_type_has_is_not_looked_for_in_every_resource() {
+    let store = store();
+    for name in ["Staff", "Sales", "Abacus"] {
+        insert(&store, group(&store, name)).await;
+    }
+    let check = async |text: &'static str, expected: usize, read: usize| {
+        let found = store.scan(move |db| {
+            let (kind, wanted) = (group_type(), filter(text));
+            let seen = std::cell::Cell::new(0);
+            let query = ListQuery {
+                tenant: TENANT,
+                resource_type: &kind,
+                filter: Some(&wanted),
+                start: Start::Index(1),
+                count: 9,
+            };
+            let page = db.list_with(&query, &|db, resource, rest| {
+                seen.set(seen.get() + 1);
+                db.shown(&kind, resource, rest)
+            })?;
+            Ok::<_, StoreError>((page.total, page.resources.len(), seen.get()))
+        });
+        assert_eq!(found.await.unwrap(), (expected as u64, expected, read), "{text}");
+    };
+    check("userName eq \"ann\"", 0, 0).await;
+    check("userName eq \"ann\" or displayName eq \"staff\"", 1, 0).await;
+    check("userName pr and displayName pr", 0, 0).await;
+    check("emails[type eq \"work\"].value eq \"x\"", 0, 0).await;
+    check("userName ne \"ann\"", 3, 3).await;
+    check("not (userName eq \"ann\")", 3, 3).await;
+}

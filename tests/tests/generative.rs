@@ -4,7 +4,7 @@
 //! Requests are made of good ones by changing them at random. What went wrong is made smaller and printed with the seed;
 //! `PROPTEST_RNG_SEED=<seed> cargo test -p bridge-tests --test generative` sends the same again.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic: that is how it fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic: that is how it fails")]
 
 use std::cell::RefCell;
 

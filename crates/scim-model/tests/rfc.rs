@@ -1,5 +1,5 @@
-//! The examples and tables of RFC 7643 and RFC 7644 that are not requests: filters, projections, errors and schemas, from
-//! `fixtures/rfc`. The requests among the examples are in `fixtures/rfc/requests`, run by `fixtures.rs`.
+//! The examples and tables of RFC 7643, RFC 7644 and RFC 9865 that are not requests: filters, projections, errors and
+//! schemas, from `fixtures/rfc`. The requests among the examples are in `fixtures/rfc/requests`, run by `fixtures.rs`.
 
 #![expect(clippy::expect_used, reason = "a test may panic, and so may its helpers")]
 
@@ -141,6 +141,9 @@ fn errors_have_the_form_and_the_keywords_of_the_rfc() {
         ScimError::invalid_value("x"),
         ScimError::new(400, Some(ScimType::InvalidVers), "x"),
         ScimError::sensitive("x"),
+        ScimError::new(400, Some(ScimType::InvalidCursor), "x"),
+        ScimError::new(400, Some(ScimType::ExpiredCursor), "x"),
+        ScimError::new(400, Some(ScimType::InvalidCount), "x"),
     ];
     let keyword = |error: &ScimError| error.scim_type.map(|scim_type| scim_type.to_string()).unwrap_or_default();
     let statuses: BTreeMap<String, u16> = made.iter().map(|error| (keyword(error), error.status)).collect();

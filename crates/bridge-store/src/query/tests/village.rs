@@ -65,13 +65,13 @@ async fn settle(store: &Store) -> (Vec<Resource>, Vec<Resource>) {
 
 /// The groups of a resource, and whether each is direct, by going up until nothing is new.
 fn groups_of(id: &str) -> BTreeMap<&'static str, bool> {
-    let above = |member: &str| {
+    let above = |member: &str| -> BTreeSet<&'static str> {
         EDGES.into_iter().filter(|(_, members)| members.contains(&member)).map(|(name, _)| name).collect()
     };
-    let direct: BTreeSet<&'static str> = above(id);
+    let direct = above(id);
     let mut all = direct.clone();
     loop {
-        let next: BTreeSet<&'static str> = all.iter().flat_map(|name| -> BTreeSet<_> { above(name) }).collect();
+        let next: BTreeSet<&'static str> = all.iter().flat_map(|name| above(name)).collect();
         if next.is_subset(&all) {
             return all.into_iter().map(|name| (name, direct.contains(name))).collect();
         }
@@ -83,7 +83,10 @@ fn groups_of(id: &str) -> BTreeMap<&'static str, bool> {
 fn whole(kind: &ResourceType, resource: &Resource) -> Map<String, Value> {
     let mut derived = Map::new();
     let list: Vec<Value> = if kind.name == "User" {
-        let shown = |(name, is_direct): (&str, bool)| json!({ "value": name, "display": name, "type": if is_direct { "direct" } else { "indirect" } });
+        let shown = |(name, is_direct): (&str, bool)| {
+            let kind = if is_direct { "direct" } else { "indirect" };
+            json!({ "value": name, "display": name, "type": kind })
+        };
         groups_of(&resource.id).into_iter().map(shown).collect()
     } else {
         let members = EDGES.into_iter().find(|(name, _)| *name == resource.id).map_or(&[][..], |(_, members)| members);

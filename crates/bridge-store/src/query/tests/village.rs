@@ -105,6 +105,7 @@ fn whole(kind: &ResourceType, resource: &Resource) -> Map<String, Value> {
         created: resource.created,
         last_modified: resource.modified,
         version: resource.version,
+        derived: 0,
         location: String::new(),
         resource_type: kind.name.clone(),
     };

@@ -1,7 +1,7 @@
 //! `on_rekey = "recreate"`: a key that cannot be renamed changes, and a new account takes the old one's place.
 
 use bridge_simulators::{Fault, Simulator};
-use bridge_store::{Account, AccountState};
+use bridge_store::{Account, AccountState, Doubt};
 use bridge_tests::samples::ann;
 use bridge_tests::{Bridge, Setup, account_where, calls_of};
 use serde_json::{Value, json};
@@ -21,6 +21,11 @@ async fn with_ann_in_the_pbx(lines: &str) -> (Bridge, String) {
 /// The identity provider gives her another one.
 async fn move_to(bridge: &Bridge, id: &str, extension: &str) {
     let operations = json!([{"op": "replace", "path": EXTENSION, "value": extension}]);
+    bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+}
+
+async fn set_active(bridge: &Bridge, id: &str, active: bool) {
+    let operations = json!([{"op": "replace", "value": {"active": active}}]);
     bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
 }
 
@@ -166,6 +171,47 @@ async fn who_leaves_in_the_middle_leaves_with_every_account() {
     bridge.delete(&format!("/Users/{id}")).await.has_status(204);
     bridge.until(&id, "gone", |_| extensions(bridge.pbx()).is_empty()).await;
     bridge.stop().await;
+}
+
+#[tokio::test]
+async fn who_leaves_before_a_new_account_was_made_leaves_with_the_old_one_as_a_leaver_does() {
+    use bridge_server::clock::Clock;
+    for (on_deactivate, on_delete, scope, at_the_end) in [
+        ("suspend", "delete", "No Portal", &["1500"][..]),
+        ("suspend", "keep", "No Portal", &["1000", "1500"]),
+        ("keep", "delete", "Basic User", &["1500"]),
+    ] {
+        let case = format!("on_deactivate = \"{on_deactivate}\"\non_delete = \"{on_delete}\"");
+        let clock = Clock::hand_set(jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
+        let setup = Setup { clock: clock.clone(), ..Setup::default().wait("0s") };
+        let bridge = Bridge::with(setup.pbx(&format!("{RECREATE}\n{case}"))).await;
+        let id = bridge.post("/Users", ann()).await.has_status(201).id();
+        bridge.until_at_rest(&id).await;
+        bridge.pbx().fail_next(1, Fault::DropBefore, Some("POST users"));
+        move_to(&bridge, &id, "1500").await;
+        let in_doubt = |accounts: &[Account]| {
+            accounts.iter().any(|account| account.target == "pbx" && account.doubt == Doubt::Create)
+        };
+        bridge.until(&id, "in doubt", in_doubt).await;
+        set_active(&bridge, &id, false).await;
+        let settled = |accounts: &[Account]| {
+            clock.advance(std::time::Duration::from_millis(100));
+            accounts.iter().any(|account| is_settled_at(account, "pbx", "1000"))
+        };
+        bridge.until(&id, "settled", settled).await;
+        assert_eq!(extensions(bridge.pbx()), ["1000"], "{case}");
+        assert_eq!(user(&bridge.pbx().accounts(), "1000")["user-scope"], scope, "{case}");
+        // Who comes back gets the new extension after all.
+        set_active(&bridge, &id, true).await;
+        let moved = |accounts: &[Account]| {
+            clock.advance(std::time::Duration::from_millis(100));
+            accounts.iter().any(|account| is_settled_at(account, "pbx", "1500"))
+        };
+        bridge.until(&id, "moved", moved).await;
+        assert_eq!(extensions(bridge.pbx()), at_the_end, "{case}");
+        assert_eq!(user(&bridge.pbx().accounts(), "1500")["user-scope"], "Basic User", "{case}");
+        bridge.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -272,3 +272,45 @@ async fn kill_9_in_the_middle_of_a_replacement_leaves_one_account_at_the_end() {
         simulators.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_in_the_middle_of_a_replacement_leaves_a_leaver_suspended() {
+    for (fault, left) in [(Fault::Timeout, "1000"), (Fault::TimeoutAfterApply, "1500")] {
+        let setup = Setup::default().wait("100ms").pbx("settle_lag = \"0s\"\non_rekey = \"recreate\"");
+        let Stage { simulators, folder: _folder, config, ports } = Stage::set_with(Duration::ZERO, setup).await;
+        let pbx = &simulators.netsapiens;
+        let token = new_token(&config);
+        let process = Process::start(&config, ports).await;
+        let client = reqwest::Client::new();
+        let send = |method: reqwest::Method, path: String, body: Value| {
+            let request = client.request(method, format!("{}{path}", process.scim_url)).bearer_auth(&token);
+            Answer::of(request.header("Content-Type", "application/scim+json").body(body.to_string()))
+        };
+        let patch = |path: &str, value: Value| {
+            json!({
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                "Operations": [{"op": "replace", "path": path, "value": value}]
+            })
+        };
+        let id = send(reqwest::Method::POST, "/Users".to_owned(), ann()).await.has_status(201).id();
+        until("made everywhere", || accounts_of(&simulators, "ann") == [1, 1, 1]).await;
+        pbx.fail_next(1, fault.clone(), Some("POST users"));
+        let extension = "urn:ietf:params:scim:schemas:extension:bridgeTelephony:2.0:User:extension";
+        let body = patch(extension, json!("1500"));
+        send(reqwest::Method::PATCH, format!("/Users/{id}"), body).await.has_status(200);
+        let is_hanging = |call: &Value| call["outcome"].as_str().is_some_and(|text| text.contains("timeout"));
+        until("under way", || pbx.calls().iter().any(is_hanging)).await;
+        // She leaves while the reply is waited for; then the process is gone.
+        let body = patch("active", json!(false));
+        send(reqwest::Method::PATCH, format!("/Users/{id}"), body).await.has_status(200);
+        process.kill();
+        let process = Process::start(&config, ports).await;
+        let accounts = || -> Vec<(Value, Value)> {
+            pbx.accounts().iter().map(|account| (account["user"].clone(), account["user-scope"].clone())).collect()
+        };
+        let suspended = || accounts() == [(json!(left), json!("No Portal"))];
+        until(&format!("suspended after {fault:?}"), suspended).await;
+        process.kill();
+        simulators.stop().await;
+    }
+}

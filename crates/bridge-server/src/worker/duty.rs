@@ -27,6 +27,16 @@ pub enum Duty {
     Park(Reason),
 }
 
+impl Duty {
+    /// Whether the account is nobody's any more, as far as this bridge goes.
+    pub fn is_leaving(&self) -> bool {
+        match self {
+            Self::Deprovision(_) | Self::GiveBack(..) | Self::Rest(..) => true,
+            Self::Provision(_) | Self::Wait(..) | Self::Park(_) => false,
+        }
+    }
+}
+
 /// Judges one account.
 pub fn duty(
     resource: &Resource,

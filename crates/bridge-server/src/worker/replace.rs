@@ -8,7 +8,7 @@ use bridge_connectors::{AccountKeys, Call, Existence, Observed, Presence, Target
 use bridge_mapping::Account;
 use bridge_store::{AccountState, Doubt, Reason, StoreError};
 
-use super::duty::{Duty, plain_reason};
+use super::duty::plain_reason;
 use super::memory::{NotReplaced, Replaced};
 use super::work::{End, Step, UNAPPLIED, Work, task_reason};
 use crate::clock::later;
@@ -26,6 +26,7 @@ impl Work<'_> {
         // The row had a remote id, so nobody could tell that it was a create that was interrupted.
         if self.doubt != Doubt::None && self.memory.creating.is_some() {
             self.doubt = Doubt::Create;
+            self.row.doubt = Doubt::Create;
         }
     }
 
@@ -106,9 +107,8 @@ impl Work<'_> {
     }
 
     /// Whoever leaves before a new account was made, leaves with the old one. True: judge again.
-    pub(super) fn leaves_with_old_account(&mut self, duty: &Duty) -> bool {
-        let is_leaving = matches!(duty, Duty::Deprovision(_) | Duty::GiveBack(..) | Duty::Rest(..));
-        if is_leaving && self.is_without_new_account() {
+    pub(super) fn leaves_with_old_account(&mut self) -> bool {
+        if self.is_without_new_account() {
             self.take_back();
             return true;
         }

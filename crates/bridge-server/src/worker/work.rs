@@ -135,7 +135,8 @@ impl<'a> Work<'a> {
             let mapping = self.map();
             let duty =
                 duty::duty(&self.resource, &mapping, &self.row, &self.observed, &self.memory, &self.target.settings);
-            if self.leaves_with_old_account(&duty) {
+            let is_leaving = duty.is_leaving();
+            if is_leaving && self.leaves_with_old_account() {
                 continue;
             }
             let step = match duty {
@@ -163,7 +164,12 @@ impl<'a> Work<'a> {
             if self.stays_with_old_account(&end) {
                 continue;
             }
-            if self.memory.replaced.is_none() || !matches!(*end, End::Done { .. }) {
+            let is_at_rest = matches!(*end, End::Done { .. });
+            if is_at_rest && is_leaving && self.leaves_with_old_account() {
+                // Only now is it known that no new account was made.
+                continue;
+            }
+            if self.memory.replaced.is_none() || !is_at_rest || self.doubt == Doubt::Create {
                 return Ok(*end);
             }
             if let Step::End(end) = self.retire_old(*end).await? {

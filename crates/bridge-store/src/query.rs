@@ -293,7 +293,7 @@ fn only_used<'a>(sql: &str, parameters: Vec<Parameter<'a>>) -> (String, Vec<Para
 }
 
 /// The least text that is greater than every text with this beginning.
-fn after_prefix(prefix: &str) -> Option<String> {
+pub(crate) fn after_prefix(prefix: &str) -> Option<String> {
     let mut letters: Vec<char> = prefix.chars().collect();
     while let Some(last) = letters.pop() {
         let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);

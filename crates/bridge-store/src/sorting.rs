@@ -12,7 +12,7 @@ use scim_model::{ResourceType, SortValue, Type, matches, sort_value};
 
 use crate::driver::{Parameter, parameters};
 use crate::index::index_name;
-use crate::query::{Candidates, Show};
+use crate::query::{Candidates, Show, after_prefix};
 use crate::resources::{columns, resource, tree_name};
 use crate::{Db, Resource, StoreError};
 
@@ -217,10 +217,11 @@ impl Db<'_> {
     /// A page along an order that the database keeps.
     fn walk(&self, query: &SortedQuery<'_>, kind: &ResourceType, kept: &Kept) -> Result<SortedPage, StoreError> {
         let (total, _) = self.counted(query.tenant, &kind.name)?;
-        let (mut skip, mut after) = match &query.start {
+        let (mut skip, begin) = match &query.start {
             SortedStart::Index(index) => (index.saturating_sub(1), None),
-            SortedStart::After(place) => (0, Some(place)),
+            SortedStart::After(place) => (0, Some(self.uncut(query, kept, place)?)),
         };
+        let mut after = begin.as_ref();
         let bands: &[Band] = match (kept, query.is_descending) {
             (Kept::Column(_) | Kept::Tree { is_whole: true, .. }, _) => &[Band::Valued],
             (Kept::Tree { .. }, false) => &[Band::Valued, Band::Bare],
@@ -257,6 +258,32 @@ impl Db<'_> {
         let last = found.last().filter(|_| has_more);
         let next = last.map(|resource| Place { value: value_of(kind, query.by, resource), key: resource.key });
         Ok(SortedPage { total, resources: found, next })
+    }
+
+    /// The place as the tree has it: there a long text stands in full, of which a cursor has the beginning only.
+    fn uncut(&self, query: &SortedQuery<'_>, kept: &Kept, place: &Place) -> Result<Place, StoreError> {
+        let (Kept::Tree { attribute, .. }, Some(SortValue::Text(beginning))) = (kept, &place.value) else {
+            return Ok(place.clone());
+        };
+        if !place.value.as_ref().is_some_and(SortValue::may_be_cut) {
+            return Ok(place.clone());
+        }
+        let end = after_prefix(beginning);
+        let mut parameters = parameters![query.tenant, attribute, beginning, place.key].to_vec();
+        let mut sql = "SELECT value FROM resource_value WHERE tenant = ?1 AND attribute = ?2 AND value >= ?3 \
+                       AND resource = ?4"
+            .to_owned();
+        if let Some(end) = &end {
+            sql.push_str(" AND value < ?5");
+            parameters.push(Parameter::from(end));
+        }
+        let value = self.session().query_one(&sql, &parameters, |row| row.text(0))?;
+        Ok(match (value, end) {
+            (Some(value), _) => Place { value: Some(SortValue::Text(value)), key: place.key },
+            // The resource has another value now. Rather all that begin like it once more than one of them never.
+            (None, Some(end)) if query.is_descending => Place { value: Some(SortValue::Text(end)), key: i64::MIN },
+            (None, _) => place.clone(),
+        })
     }
 
     /// Resources of one band, in order.

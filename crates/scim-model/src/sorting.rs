@@ -57,6 +57,13 @@ impl Ord for SortValue {
 }
 
 impl SortValue {
+    /// Whether it may be only the beginning of what the resource is sorted by.
+    #[must_use]
+    pub fn may_be_cut(&self) -> bool {
+        // A letter that does not fit any more leaves up to three bytes free.
+        matches!(self, Self::Text(text) if text.len() > LONGEST - char::MAX.len_utf8())
+    }
+
     fn rank(&self) -> u8 {
         match self {
             Self::Boolean(_) => 0,
@@ -228,6 +235,18 @@ mod tests {
             check_sort(&users(), &AttributePath::parse(path).unwrap()).unwrap();
         }
     }
+    #[test]
+    fn a_text_that_does_not_fit_into_a_cursor_says_that_it_was_cut() {
+        let is_cut = |text: &str| value("displayName", &json!({ "displayName": text })).unwrap().may_be_cut();
+        for letter in ["a", "ä", "€", "😀"] {
+            for before in ["", "a", "aa", "aaa"] {
+                let text = format!("{before}{}", letter.repeat(LONGEST));
+                assert!(is_cut(&text), "{letter} after {before:?}");
+            }
+        }
+        assert!(!is_cut("a") && !is_cut(&"a".repeat(LONGEST / 2)));
+    }
+
     #[test]
     fn a_list_over_several_types_is_sorted_by_what_one_of_them_has_and_by_no_secret() {
         let catalog = Catalog::new(Vec::new()).unwrap();

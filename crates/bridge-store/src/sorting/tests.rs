@@ -54,6 +54,7 @@ async fn walked(store: &Store, asked: &Asked, count: usize) -> [Vec<String>; 2] 
     loop {
         let page = page(store, asked, start, count).await;
         by_cursor.extend(page.resources.into_iter().map(|resource| resource.id));
+        assert!(by_cursor.len() < 100, "the walk does not end");
         match page.next {
             Some(place) => start = SortedStart::After(place),
             None => break,
@@ -204,6 +205,50 @@ fn pages_join_to_the_whole_list() {
         })
     });
     outcome.unwrap();
+}
+
+/// Texts that differ after more bytes than a cursor holds, as they are longer in lower case, in another order than they came.
+#[tokio::test]
+async fn long_texts_that_begin_alike_are_walked_through_once() {
+    let store = store();
+    let long = |end: &str| format!("{}{end}", "Ⱥ".repeat(8_000));
+    let names = [long("c"), "A".to_owned(), long("a"), long("d"), long("a"), "zz".to_owned(), long("b")];
+    for (number, name) in names.iter().enumerate() {
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": format!("u{number}"), "displayName": name
+        });
+        insert(&store, new_user(&store, &format!("u{number}"), body)).await;
+    }
+    for (is_descending, expected) in
+        [(false, ["u1", "u5", "u2", "u4", "u6", "u0", "u3"]), (true, ["u3", "u0", "u6", "u4", "u2", "u5", "u1"])]
+    {
+        let asked = users("displayName", is_descending);
+        assert_eq!(all(&store, &asked).await, expected);
+        for count in [1, 2, 3] {
+            assert_eq!(walked(&store, &asked, count).await, [expected, expected], "{count} at a time");
+        }
+    }
+}
+
+/// The place of a page's end is not lost when its resource gets another value: nobody is passed over.
+#[tokio::test]
+async fn a_place_in_a_long_text_that_is_gone_passes_over_nobody() {
+    let store = store();
+    let long = |end: &str| format!("{}{end}", "Ⱥ".repeat(8_000));
+    for (id, name) in [("u0", long("a")), ("u1", long("b")), ("u2", long("c"))] {
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": id, "displayName": name
+        });
+        insert(&store, new_user(&store, id, body)).await;
+    }
+    for (is_descending, rest) in [(false, ["u0", "u1", "u2"]), (true, ["u2", "u1", "u0"])] {
+        let asked = users("displayName", is_descending);
+        let first = page(&store, &asked, SortedStart::Index(1), 1).await;
+        let place = Place { key: i64::MAX, ..first.next.unwrap() };
+        let page = page(&store, &asked, SortedStart::After(place), 10).await;
+        let found: Vec<String> = page.resources.into_iter().map(|resource| resource.id).collect();
+        assert_eq!(found, rest);
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Sorted lists (RFC 7644 section 3.4.2.3). Resources without a value come last, of equal ones the older comes first;
 //! descending is the same order backwards.
 //!
-//! Where an index or a column has the order already, SQL walks along it. Everything else is sorted here, within the
-//! deadline of a scan: the order of a page is that of the whole list, or there is no page.
+//! Where an index has the order already, SQL walks along it; by a time of the resource SQL sorts the keys. Everything else is
+//! sorted here, all of it within the deadline of a scan: the order of a page is that of the whole list, or there is no page.
 
 use std::cmp::Ordering;
 
@@ -77,9 +77,10 @@ impl Place {
     }
 }
 
-/// An order that the database keeps.
+/// An order that the database gives without reading a document.
 enum Kept {
-    /// A column of `resource` that every resource has a value in.
+    /// A column of `resource` that every resource has a value in. There is an index on `id`; by the others the keys are sorted
+    /// for each page, as creation follows the keys only where no clock was ever set back.
     Column(Column),
     /// The tree of values, under this name; whether every resource is in it.
     Tree { attribute: String, is_whole: bool },
@@ -197,7 +198,7 @@ impl Db<'_> {
         })
     }
 
-    /// The order that the database keeps for an attribute, if it does.
+    /// The order that the database gives for an attribute, if it does.
     fn kept_order(&self, tenant: &str, resource_type: &ResourceType, by: &AttributePath) -> Option<Kept> {
         if let Some(column) = Column::of(by) {
             return Some(Kept::Column(column));
@@ -214,7 +215,7 @@ impl Db<'_> {
         Some(Kept::Tree { attribute: tree_name(&resource_type.name, &name), is_whole })
     }
 
-    /// A page along an order that the database keeps.
+    /// A page of an order that the database gives.
     fn walk(&self, query: &SortedQuery<'_>, kind: &ResourceType, kept: &Kept) -> Result<SortedPage, StoreError> {
         let (total, _) = self.counted(query.tenant, &kind.name)?;
         let (mut skip, begin) = match &query.start {

@@ -1,6 +1,7 @@
 //! Changes a document, one operation at a time. `accept` and `patch` are two ways to feed it.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     mem,
 };
@@ -293,7 +294,7 @@ impl<'a> Editor<'a> {
     }
 
     /// Checks that nothing required is missing and brings everything into order.
-    pub(crate) fn finish(self) -> Result<Draft, ScimError> {
+    pub(crate) fn finish(mut self) -> Result<Draft, ScimError> {
         let mut root = self.root;
         let mut document = Map::new();
         let mut extensions = Map::new();
@@ -314,6 +315,7 @@ impl<'a> Editor<'a> {
             }
         }
         let core = &self.resource_type.schema.attributes;
+        read_texts(core, &mut root, &mut self.notes)?;
         drop_idle(core, &mut root);
         check_required(core, None, &root)?;
         document.append(&mut value::ordered(core, root));
@@ -321,6 +323,23 @@ impl<'a> Editor<'a> {
         let notes = self.notes.into_vec();
         Ok(Draft { document: Document(document), secrets: self.secrets, listed: self.listed, notes })
     }
+}
+
+/// Reads an object inside the text of a value also where a path put it: only so a PUT of what is shown changes nothing.
+fn read_texts(core: &[Attribute], present: &mut Map<String, Value>, notes: &mut Notes) -> Result<(), ScimError> {
+    for attribute in core.iter().filter(|attribute| attribute.multi_valued) {
+        let Some(Value::Array(elements)) = present.get_mut(&attribute.name) else { continue };
+        let place = Place::of(None, attribute);
+        for element in elements {
+            while let Value::Object(parts) = &*element
+                && let Cow::Owned(read) = quirks::value_in_text(attribute, parts, place, notes)
+                && let Some(read) = value::single(attribute, &Value::Object(read), place, notes)?
+            {
+                *element = read;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Drops the elements that say nothing, and those that became the same as another. Only now, as one operation may name the

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bridge_simulators::{Fault, Options, Simulators};
-use bridge_store::AccountState;
+use bridge_store::{AccountState, RequestQuery};
 use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Answer, Bridge, Setup, write_secrets};
 use serde_json::{Value, json};
@@ -19,6 +19,19 @@ async fn what_was_not_done_before_a_restart_is_done_after_it() {
     bridge.until_at_rest(&id).await;
     assert_eq!(bridge.glance().accounts().len(), 1);
     assert_eq!(bridge.get(&format!("/Users/{id}")).await.has_status(200).id(), id);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn two_equal_creates_at_once_make_one_user_and_are_both_in_the_journal() {
+    let bridge = Bridge::start().await;
+    bridge.glance().fail_next(1, Fault::Slow(Duration::from_millis(500)), Some("NewUser.asp"));
+    let (one, other) = tokio::join!(bridge.post("/Users", ann()), bridge.post("/Users", ann()));
+    assert_eq!(one.has_status(201).id(), other.has_status(201).id());
+    let query = RequestQuery { tenant: "default".to_owned(), ..RequestQuery::default() };
+    let entries = bridge.running.bridge.store.read(|db| db.requests(&query)).await.unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.status).collect::<Vec<_>>(), [Some(201), Some(201)]);
+    assert_eq!(entries.iter().filter(|entry| entry.outcome.is_some()).count(), 1);
     bridge.stop().await;
 }
 

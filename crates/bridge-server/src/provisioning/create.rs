@@ -47,7 +47,10 @@ pub async fn create(bridge: &Bridge, ask: &Ask<'_>, body: Value) -> Result<Shown
     match create.key() {
         None => create.run().await,
         Some(key) => match bridge.open_requests.open(key).await {
-            Place::Joined(answer) => answer,
+            Place::Joined(answer) => {
+                journal::joined(bridge, ask, create.masked, &answer).await;
+                answer
+            }
             Place::First(first) => {
                 let answer = create.run().await;
                 first.answer(&answer);

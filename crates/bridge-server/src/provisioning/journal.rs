@@ -5,7 +5,7 @@ use scim_model::{Note, ResourceType, Returned};
 use serde_json::{Map, Value, json};
 use tracing::error;
 
-use super::{Caller, Received};
+use super::{Ask, Caller, Received, Shown};
 use crate::bridge::Bridge;
 use crate::error::ApiError;
 
@@ -87,6 +87,22 @@ pub(super) async fn denied(bridge: &Bridge, caller: &Caller, received: &Received
     let now = bridge.clock.now();
     let mut entry = entry(caller, received, body, &[], why.status().as_u16(), now);
     entry.outcome = Some(why.to_scim(&received.request_id).detail);
+    write(bridge, entry).await;
+}
+
+/// Writes down a create that was answered with the answer of the same one, which was still open.
+pub(super) async fn joined(bridge: &Bridge, ask: &Ask<'_>, body: Value, answer: &Result<Shown, ApiError>) {
+    if let Err(why) = answer {
+        return denied(bridge, ask.caller, ask.received, Some(body), why).await;
+    }
+    let mut entry = entry(ask.caller, ask.received, Some(body), &[], 201, bridge.clock.now());
+    entry.outcome = Some("the same create was open already; this is its answer".to_owned());
+    write(bridge, entry).await;
+}
+
+/// Corrects the entry of a request, or makes one.
+async fn write(bridge: &Bridge, entry: RequestEntry) {
+    let (request_id, now) = (entry.request_id.clone(), entry.finished.unwrap_or(entry.received));
     let written: Result<(), StoreError> = bridge
         .store
         .write(move |tx| {
@@ -98,7 +114,7 @@ pub(super) async fn denied(bridge: &Bridge, caller: &Caller, received: &Received
         })
         .await;
     if let Err(error) = written {
-        error!(request.id = %received.request_id, %error, "A denied request could not be written to the journal");
+        error!(request.id = %request_id, %error, "A request could not be written to the journal");
     }
 }
 

@@ -16,7 +16,7 @@ use futures_util::{Stream, StreamExt, future::LocalBoxFuture};
 use scim_model::ScimError;
 use serde_json::Value;
 
-use crate::{bridge::Bridge, error::ApiError};
+use crate::{bridge::Bridge, config::ServerConfig, error::ApiError};
 
 /// How long a client may take to send a body. Longer than any provider waits for its answer (Okta: 60 s).
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,13 +30,8 @@ impl FromRequest for ScimBody {
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let bridge =
-                request.app_data::<Data<Bridge>>().ok_or_else(|| ApiError::internal("no bridge behind this server"))?;
-            let limit = bridge.landscape().config.server.max_body;
-            receive(&request, payload, limit).await.map(Self)
-        })
+        let body = receive(request, payload, |server| server.max_body);
+        Box::pin(async { body.await.map(Self) })
     }
 }
 
@@ -49,22 +44,28 @@ impl FromRequest for BulkBody {
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let bridge =
-                request.app_data::<Data<Bridge>>().ok_or_else(|| ApiError::internal("no bridge behind this server"))?;
-            let limit = bridge.landscape().config.server.bulk_max_payload;
-            receive(&request, payload, limit).await.map(Self)
-        })
+        let body = receive(request, payload, |server| server.bulk_max_payload);
+        Box::pin(async { body.await.map(Self) })
     }
 }
 
-async fn receive(request: &HttpRequest, payload: Payload, limit: u64) -> Result<Value, ApiError> {
-    check_headers(request.headers(), limit)?;
-    let bytes = tokio::time::timeout(PATIENCE, read(payload, limit))
-        .await
-        .map_err(|_| ScimError::new(408, None, "The body did not arrive in time"))??;
-    parse(&bytes)
+/// Reads a body, under one of the limits that the configuration sets.
+fn receive(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    limit: fn(&ServerConfig) -> u64,
+) -> impl Future<Output = Result<Value, ApiError>> + 'static {
+    let (request, payload) = (request.clone(), payload.take());
+    async move {
+        let bridge =
+            request.app_data::<Data<Bridge>>().ok_or_else(|| ApiError::internal("no bridge behind this server"))?;
+        let limit = limit(&bridge.landscape().config.server);
+        check_headers(request.headers(), limit)?;
+        let bytes = tokio::time::timeout(PATIENCE, read(payload, limit))
+            .await
+            .map_err(|_| ScimError::new(408, None, "The body did not arrive in time"))??;
+        parse(&bytes)
+    }
 }
 
 /// Refuses by the headers alone what need not be read.

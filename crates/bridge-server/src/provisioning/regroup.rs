@@ -233,12 +233,13 @@ fn look(db: &Db<'_>, tenant: Option<&Tenant>, row: &Backlog, job: &Job, now: Tim
     let mut slice = Slice { members, is_last, users: Vec::new(), groups: Vec::new() };
     let Some(tenant) = tenant.filter(|tenant| uses_groups(tenant)) else { return Ok(slice) };
     for id in &slice.members {
-        if let Some(group) = db.resource_by_id(&tenant.name, "Group", id)? {
-            slice.groups.push(group.key);
+        let Some(user) = db.resource_by_id(&tenant.name, "User", id)? else {
+            slice.groups.extend(db.resource_by_id(&tenant.name, "Group", id)?.map(|group| group.key));
+            continue;
+        };
+        if user.state != ResourceState::Live {
             continue;
         }
-        let user = db.resource_by_id(&tenant.name, "User", id)?.filter(|user| user.state == ResourceState::Live);
-        let Some(user) = user else { continue };
         let rows = db.accounts_of(user.key)?;
         let around = surroundings(db, tenant, &user, &rows, now)?;
         let judged = judge(tenant, &user.id, &user.document, &around);

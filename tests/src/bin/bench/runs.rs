@@ -20,8 +20,13 @@ const WRITES: usize = 4000;
 /// A run of users that takes longer has failed.
 const LONGEST_RUN: Duration = Duration::from_secs(1800);
 
+/// What can be asked for by name.
+pub(crate) const MEASUREMENTS: [&str; 5] = ["reads", "filter", "lists", "writes", "sending"];
+
 /// How much is measured.
 pub(crate) struct Plan {
+    /// Which of [`MEASUREMENTS`].
+    pub(crate) only: Vec<&'static str>,
     /// Populations.
     pub(crate) users: Vec<usize>,
     /// Users that are sent to targets far away.
@@ -46,13 +51,19 @@ pub(crate) fn measure(plan: &Plan) -> Result<Vec<Row>> {
         let found = bench.all(&place, &mut rows)?;
         smallest = smallest.or(Some(found));
     }
-    if let Some(users) = plan.users.first() {
+    if let (Some(users), true) = (plan.users.first(), plan.has("sending")) {
         rows.push(sending(plan, *users, folder.path(), &runtime)?);
     }
-    if plan.sent > 0 {
+    if plan.sent > 0 && plan.has("sending") {
         rows.push(sending_far(plan, folder.path(), &runtime)?);
     }
     Ok(rows)
+}
+
+impl Plan {
+    fn has(&self, measurement: &str) -> bool {
+        self.only.contains(&measurement)
+    }
 }
 
 /// What the smallest population found, for larger ones to be compared with.
@@ -84,10 +95,16 @@ impl Bench<'_> {
             "< 50 µs",
             mapping < 50.0,
         ));
-        self.reads(folder, user.len(), rows)?;
-        let filter = self.filter(rows)?;
-        self.lists(rows)?;
-        self.writes(folder, user.len(), rows)?;
+        if self.plan.has("reads") {
+            self.reads(folder, user.len(), rows)?;
+        }
+        let filter = if self.plan.has("filter") { self.filter(rows)? } else { Duration::ZERO };
+        if self.plan.has("lists") {
+            self.lists(rows)?;
+        }
+        if self.plan.has("writes") {
+            self.writes(folder, user.len(), rows)?;
+        }
         let (_, highest) = self.server.memory()?;
         rows.push(Row::of_memory("memory when idle", self.users, idle, "≤ 64 MiB"));
         rows.push(Row::of_memory("memory under load, highest", self.users, highest, "≤ 200 MiB at 1,000,000"));

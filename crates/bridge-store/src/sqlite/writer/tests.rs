@@ -158,6 +158,60 @@ async fn a_refused_write_leaves_nothing_and_its_neighbours_stay() {
 }
 
 #[tokio::test]
+async fn only_a_write_that_is_refused_halfway_makes_its_neighbours_run_again() {
+    let check = |writes_first: bool, expected: usize| async move {
+        let store = store();
+        let gate = Gate::close(&store).await;
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+        let neighbour = queue(&store, move |tx| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tx.set_meta("neighbour", "here")
+        })
+        .await;
+        let refused = queue(&store, move |tx| {
+            if writes_first {
+                tx.set_meta("refused", "here")?;
+            }
+            Err(StoreError::NotFound("resource"))
+        })
+        .await;
+        gate.open().await.unwrap();
+        neighbour.await.unwrap().unwrap();
+        assert_eq!(refused.await.unwrap(), Err(StoreError::NotFound("resource")));
+        assert_eq!(runs.load(Ordering::Relaxed), expected, "writes first: {writes_first}");
+        assert_eq!(noted(&store, "neighbour").await.as_deref(), Some("here"));
+        assert_eq!(noted(&store, "refused").await, None);
+    };
+    check(false, 1).await;
+    check(true, 2).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_while_a_group_runs_again_refuses_only_who_filled_it() {
+    let store = store();
+    limit_size(&store).await;
+    let gate = Gate::close(&store).await;
+    let first = queue_note(&store, "first").await;
+    let runs = AtomicUsize::new(0);
+    let grows = queue(&store, move |tx| {
+        if runs.fetch_add(1, Ordering::Relaxed) == 0 { tx.set_meta("grows", "small") } else { fill(tx) }
+    })
+    .await;
+    let refused = queue(&store, |tx| {
+        tx.set_meta("refused", "here")?;
+        Err(StoreError::NotFound("resource"))
+    })
+    .await;
+    gate.open().await.unwrap();
+    first.await.unwrap().unwrap();
+    assert!(is_unavailable(&grows.await.unwrap()));
+    assert_eq!(refused.await.unwrap(), Err(StoreError::NotFound("resource")));
+    assert_eq!(noted(&store, "first").await.as_deref(), Some("here"));
+    assert_eq!(noted(&store, "refused").await, None);
+}
+
+#[tokio::test]
 async fn a_refused_write_is_not_answered_before_the_commit_of_its_group() {
     let store = store();
     let gate = Gate::close(&store).await;

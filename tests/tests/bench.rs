@@ -17,7 +17,19 @@ fn the_bench_measures_every_kind_of_work() {
     let (printed, complaint) = (String::from_utf8_lossy(&bench.stdout), String::from_utf8_lossy(&bench.stderr));
     assert!(bench.status.success(), "{complaint}");
     let rows: Vec<Value> = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
-    let works = ["static", "GET", "filter", "list", "SQLite alone", "POST", "PATCH", "start", "memory", "map"];
+    let works = [
+        "static",
+        "GET",
+        "filter",
+        "list",
+        "one member more",
+        "SQLite alone",
+        "POST",
+        "PATCH",
+        "start",
+        "memory",
+        "map",
+    ];
     for users in [30, 200] {
         for work in works {
             let is_it = |row: &&Value| row["users"] == users && row["work"].as_str().unwrap().starts_with(work);

@@ -179,15 +179,41 @@ impl Tx<'_> {
     /// [`StoreError::Taken`] (`natural key`) if another account of the target has the natural key;
     /// [`StoreError::NotFound`] if there is no such resource.
     pub fn want(&mut self, resource: i64, target: &str, want: &Want, now: Timestamp) -> Result<Wanted, StoreError> {
-        let before = self.before_want(resource, target)?;
-        let takes = want.natural_key.as_ref().filter(|key| before.natural_key.as_ref() != Some(*key));
-        let Some((wanted, state, stays)) = before.row.map(|row| (row.wanted, row.state, row.stays(want))) else {
-            self.first_want(&before.tenant, resource, target, want, now)?;
-            return Ok(Wanted { wanted: 1, state: want.state });
-        };
-        if let Some(key) = takes {
-            self.check_free(&before.tenant, target, Unique::NaturalKey, key, resource)?;
+        let (tenant, there) = self.before_want(resource, target)?;
+        match there {
+            Some(there) => self.raise(&tenant, resource, target, &there, want, now),
+            None => {
+                self.first_want(&tenant, resource, target, want, now)?;
+                Ok(Wanted { wanted: 1, state: want.state })
+            }
         }
+    }
+
+    /// Like [`Tx::want`] of an account whose row was read in this transaction, and not changed since.
+    ///
+    /// # Errors
+    /// Those of [`Tx::want`].
+    pub fn want_row(&mut self, row: &Account, want: &Want, now: Timestamp) -> Result<Wanted, StoreError> {
+        let is_braked = row.reason.as_ref().is_some_and(|reason| reason.code == BRAKE);
+        let natural_key = row.natural_key.clone();
+        let there = RowThere { wanted: row.wanted, state: row.state, is_braked, natural_key };
+        self.raise(&row.tenant, row.resource, &row.target, &there, want, now)
+    }
+
+    fn raise(
+        &self,
+        tenant: &str,
+        resource: i64,
+        target: &str,
+        there: &RowThere,
+        want: &Want,
+        now: Timestamp,
+    ) -> Result<Wanted, StoreError> {
+        let takes = want.natural_key.as_ref().filter(|key| there.natural_key.as_ref() != Some(*key));
+        if let Some(key) = takes {
+            self.check_free(tenant, target, Unique::NaturalKey, key, resource)?;
+        }
+        let stays = there.stays(want);
         let sql = "UPDATE account SET wanted = wanted + 1, state = CASE WHEN ?3 = 1 THEN state ELSE ?4 END, \
                    reason = CASE WHEN ?3 = 1 THEN reason ELSE ?5 END, \
                    urgent = CASE WHEN ?6 = 1 THEN 1 ELSE urgent END, attempts = 0, due_at = ?7, \
@@ -210,7 +236,7 @@ impl Tx<'_> {
                 now,
             ],
         )?;
-        Ok(Wanted { wanted: wanted + 1, state: if stays { state } else { want.state } })
+        Ok(Wanted { wanted: there.wanted + 1, state: if stays { there.state } else { want.state } })
     }
 
     /// Like [`Tx::want`] where there is most likely no account yet: what has to be known of one is asked only if there is.
@@ -535,38 +561,33 @@ impl Tx<'_> {
         }
     }
 
-    /// What `want` has to know.
-    fn before_want(&self, resource: i64, target: &str) -> Result<BeforeWant, StoreError> {
+    /// What `want` has to know: the tenant, and of the row if there is one.
+    fn before_want(&self, resource: i64, target: &str) -> Result<(String, Option<RowThere>), StoreError> {
         let sql = "SELECT r.tenant, a.wanted, a.state, a.natural_key, a.reason FROM resource AS r LEFT JOIN account AS a \
                    ON a.resource = r.key AND a.target = ?2 WHERE r.key = ?1";
         let before = self.session().query_one(sql, &parameters![resource, target], |row| {
-            let row_there = match row.optional_integer(1)? {
+            let there = match row.optional_integer(1)? {
                 Some(wanted) => {
                     let state = row.word(2)?;
                     let reason: Option<Reason> = if state == AccountState::Held { row.optional_json(4)? } else { None };
-                    Some(RowThere { wanted, state, is_braked: reason.is_some_and(|reason| reason.code == BRAKE) })
+                    let is_braked = reason.is_some_and(|reason| reason.code == BRAKE);
+                    Some(RowThere { wanted, state, is_braked, natural_key: row.optional_text(3)? })
                 }
                 None => None,
             };
-            Ok(BeforeWant { tenant: row.text(0)?, row: row_there, natural_key: row.optional_text(3)? })
+            Ok((row.text(0)?, there))
         })?;
         before.ok_or(StoreError::NotFound("resource"))
     }
 }
 
 /// What is there when an account is wanted.
-struct BeforeWant {
-    tenant: String,
-    row: Option<RowThere>,
-    natural_key: Option<String>,
-}
-
-/// The row that is there.
 struct RowThere {
     wanted: i64,
     state: AccountState,
     /// Whether it is the brake that holds it.
     is_braked: bool,
+    natural_key: Option<String>,
 }
 
 impl RowThere {

@@ -30,6 +30,7 @@ mod sqlite;
 #[cfg(test)]
 mod testing;
 
+use std::cell::RefCell;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -250,11 +251,22 @@ impl Store {
 pub struct Db<'c> {
     session: Session<'c>,
     shared: Arc<Shared>,
+    /// Nothing is remembered where something may be written in between.
+    seen_groups: Option<RefCell<members::SeenGroups>>,
 }
 
 impl<'c> Db<'c> {
     pub(crate) fn new(session: Session<'c>, shared: Arc<Shared>) -> Self {
-        Self { session, shared }
+        Self { session, shared, seen_groups: None }
+    }
+
+    /// For a transaction that only reads.
+    pub(crate) fn snapshot(session: Session<'c>, shared: Arc<Shared>) -> Self {
+        Self { session, shared, seen_groups: Some(RefCell::default()) }
+    }
+
+    pub(crate) fn seen_groups(&self) -> Option<&RefCell<members::SeenGroups>> {
+        self.seen_groups.as_ref()
     }
 
     pub(crate) fn session(&self) -> &Session<'c> {

@@ -4,12 +4,15 @@
 //! A member is named by its public id and need not exist (yet); `kind` says what it is as soon as that is known. Groups may
 //! be members of groups, also in a circle. Nothing here touches the version of the group: see `touch_resource`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 
 use crate::driver::{Row, parameters};
 use crate::{Backlog, Db, GroupOf, Member, NamedMember, StoreError, Tx};
+
+/// Groups that are remembered at most; beyond, all are forgotten.
+const SEEN: usize = 1000;
 
 /// What is read of a member's document to name it; everything else is passed over.
 #[derive(Deserialize)]
@@ -18,6 +21,17 @@ struct Names {
     display_name: Option<String>,
     user_name: Option<String>,
 }
+
+/// A group that somebody is in.
+#[derive(Debug, Clone)]
+pub(crate) struct SeenGroup {
+    as_member_sees_it: GroupOf,
+    /// Whether it is itself a member of something.
+    has_parents: bool,
+}
+
+/// Groups that were read at one state of the database, by key; `None` for what is no live group.
+pub(crate) type SeenGroups = HashMap<i64, Option<SeenGroup>>;
 
 impl Db<'_> {
     /// The members of a group in the order of their ids, after `after`.
@@ -60,17 +74,40 @@ impl Db<'_> {
 
     /// The live groups that have a member, by their ids: those that name it, and those that name one of these groups.
     pub fn groups_of(&self, tenant: &str, member: &str) -> Result<Vec<GroupOf>, StoreError> {
-        let sql = "SELECT r.key, r.id, r.document, 1 FROM member AS m CROSS JOIN resource AS r WHERE m.tenant = ?1 \
-                   AND m.member = ?2 AND r.key = m.resource AND r.state = 'live' ORDER BY r.id";
-        let direct = self.session().query(sql, &parameters![tenant, member], group_of)?;
-        // Most people are in groups that are in no group: only the others are worth a walk.
-        for group in &direct {
-            let sql = "SELECT resource FROM member WHERE tenant = ?1 AND member = ?2 LIMIT 1";
-            if self.session().query_one(sql, &parameters![tenant, &group.id], |row| row.integer(0))?.is_some() {
+        let sql = "SELECT resource FROM member WHERE tenant = ?1 AND member = ?2";
+        let keys: Vec<i64> = self.session().query(sql, &parameters![tenant, member], |row| row.integer(0))?;
+        let mut direct = Vec::with_capacity(keys.len());
+        for key in keys {
+            let Some(group) = self.group_at(key)? else { continue };
+            // Most people are in groups that are in no group: only the others are worth a walk.
+            if group.has_parents {
                 return self.groups_above(tenant, member);
             }
+            direct.push(group.as_member_sees_it);
         }
+        direct.sort_unstable_by(|one, other| one.id.cmp(&other.id));
         Ok(direct)
+    }
+
+    /// A live group as a direct member sees it. The people of a page are mostly in the same groups: what was read of them at
+    /// this state of the database is remembered.
+    fn group_at(&self, key: i64) -> Result<Option<SeenGroup>, StoreError> {
+        if let Some(seen) = self.seen_groups().and_then(|seen| seen.borrow().get(&key).cloned()) {
+            return Ok(seen);
+        }
+        let sql = "SELECT r.key, r.id, r.document, 1, EXISTS (SELECT 1 FROM member AS m WHERE m.tenant = r.tenant \
+                   AND m.member = r.id) FROM resource AS r WHERE r.key = ?1 AND r.state = 'live'";
+        let group = self.session().query_one(sql, &parameters![key], |row| {
+            Ok(SeenGroup { as_member_sees_it: group_of(row)?, has_parents: row.is_true(4)? })
+        })?;
+        if let Some(seen) = self.seen_groups() {
+            let mut seen = seen.borrow_mut();
+            if seen.len() >= SEEN {
+                seen.clear();
+            }
+            seen.insert(key, group.clone());
+        }
+        Ok(group)
     }
 
     /// The same by a walk from group to group.

@@ -109,35 +109,31 @@ pub(super) async fn answer_in_scim(
     let took = began.elapsed();
     match outcome {
         Ok((mut response, None)) => {
-            log(response.status(), None, method, took);
+            log(response.status(), None, method, took, Some(response.request()));
             add_id(response.response_mut(), id);
             Ok(response.map_into_left_body())
         }
         Ok((response, Some(error))) => {
-            log(error.status(), Some(&error), method, took);
+            log(error.status(), Some(&error), method, took, Some(response.request()));
             Ok(replace(response, &error, id, rest).map_into_right_body())
         }
         Err(error) => {
-            log(error.status(), Some(&error), method, took);
+            log(error.status(), Some(&error), method, took, None);
             Err(Unanswered { error, id }.into())
         }
     }
 }
 
-/// What the log lines of a request have in common. A client may write anything into an address, a name or a token too: only
-/// the route that it takes is told, and an id that can be one of ours.
+/// What the log lines of a request have in common. A client may write anything into an address, a name or a token too: of
+/// the address only an id that can be one of ours is told.
 fn span_of(request: &ServiceRequest, id: RequestId, method: &'static str) -> Span {
-    let span = info_span!("request", request.id = %id, method, route = field::Empty, resource.id = field::Empty);
-    if span.is_disabled() {
-        return span;
-    }
-    if let Some(route) = request.resource_map().match_pattern(request.path().trim_end_matches('/')) {
-        span.record("route", route.as_str());
-    }
-    if let Some(resource) = request.path().rsplit('/').find_map(|part| Uuid::try_parse(part).ok()) {
-        span.record("resource.id", field::display(resource));
-    }
-    span
+    let resource = || request.path().rsplit('/').find_map(|part| Uuid::try_parse(part).ok()).map(field::display);
+    info_span!("request", request.id = %id, method, resource.id = resource())
+}
+
+/// The route that a request took; none if it took none.
+fn route_of(request: Option<&HttpRequest>) -> Option<String> {
+    request.and_then(HttpRequest::match_pattern).filter(|route| !route.is_empty())
 }
 
 /// Lets the request through. Gives the answer, with the error to answer instead if it is not SCIM; or only an error, when
@@ -216,8 +212,15 @@ fn words(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }
 
-/// One line per request: what came of it, without what the client sent.
-fn log(status: StatusCode, error: Option<&ApiError>, method: &'static str, took: Duration) {
+/// One line per request: what came of it, without what the client sent. What a line tells is found out only if somebody
+/// wants to read it.
+fn log(
+    status: StatusCode,
+    error: Option<&ApiError>,
+    method: &'static str,
+    took: Duration,
+    request: Option<&HttpRequest>,
+) {
     let class = match status.as_u16() {
         200..300 => "2xx",
         300..400 => "3xx",
@@ -227,16 +230,22 @@ fn log(status: StatusCode, error: Option<&ApiError>, method: &'static str, took:
     histogram!("scim_bridge_request_seconds", "method" => method, "status" => class).record(took.as_secs_f64());
     let (status, took_ms) = (status.as_u16(), took.as_millis() as u64);
     match error {
-        Some(ApiError::Internal { source }) => error!(status, took_ms, "Request failed inside the bridge: {source}"),
-        Some(ApiError::Unavailable { detail, .. }) => warn!(status, took_ms, "Request put off: {detail}"),
-        _ if status >= 500 => warn!(status, took_ms, "Request answered with {status}"),
+        Some(ApiError::Internal { source }) => {
+            error!(status, took_ms, route = route_of(request), "Request failed inside the bridge: {source}");
+        }
+        Some(ApiError::Unavailable { detail, .. }) => {
+            warn!(status, took_ms, route = route_of(request), "Request put off: {detail}");
+        }
+        _ if status >= 500 => warn!(status, took_ms, route = route_of(request), "Request answered with {status}"),
         Some(error) => {
             let scim_type = error.scim_type().map_or("", |scim_type| scim_type.as_str());
-            info!(status, took_ms, scim_type, "Request refused with {status}");
+            info!(status, took_ms, route = route_of(request), scim_type, "Request refused with {status}");
         }
-        None if status >= 400 => info!(status, took_ms, "Request refused with {status}"),
-        None if method == "GET" || method == "HEAD" => debug!(status, took_ms, "Request answered with {status}"),
-        None => info!(status, took_ms, "Request answered with {status}"),
+        None if status >= 400 => info!(status, took_ms, route = route_of(request), "Request refused with {status}"),
+        None if method == "GET" || method == "HEAD" => {
+            debug!(status, took_ms, route = route_of(request), "Request answered with {status}");
+        }
+        None => info!(status, took_ms, route = route_of(request), "Request answered with {status}"),
     }
 }
 
@@ -276,7 +285,11 @@ impl FromRequest for Received {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{App, middleware::from_fn, test, web};
+    use actix_web::{
+        App,
+        middleware::{NormalizePath, from_fn},
+        test, web,
+    };
     use serde_json::{Value, json};
 
     use super::*;
@@ -299,6 +312,7 @@ mod tests {
 
     async fn ask(method: Method, path: &str) -> (u16, header::HeaderMap, Value) {
         let app = App::new()
+            .wrap(NormalizePath::trim())
             .wrap(from_fn(answer_in_scim))
             .route("/broken", web::get().to(broken))
             .route("/foreign", web::get().to(foreign))

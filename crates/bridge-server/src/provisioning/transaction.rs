@@ -108,15 +108,20 @@ impl Consequences {
         let judged_again = self.reserve(tx, resource)?;
         let rows = tx.accounts_of(resource.key)?;
         let mut rung = Vec::new();
+        let mut somebody_waits = rows.iter().any(settle::waits_for_target);
         for judged in &self.judged {
             let judged = judged_again.get(&judged.target.name).unwrap_or(judged);
             let row = rows.iter().find(|row| row.target == judged.target.name);
-            if self.want(tx, resource, judged, row, &rows)? {
-                rung.push(judged.target.clone());
+            match self.want(tx, resource, judged, row, &rows)? {
+                Some(AccountState::Due) => rung.push(judged.target.clone()),
+                Some(AccountState::Waiting) => somebody_waits = true,
+                _ => {}
             }
         }
-        // A predecessor may have come to an end in this very transaction.
-        rung.extend(settle::Dependents::of(&self.tenant).release(tx, resource.key, self.now)?);
+        if somebody_waits {
+            // A predecessor may have come to an end in this very transaction.
+            rung.extend(settle::Dependents::of(&self.tenant).release(tx, resource.key, self.now)?);
+        }
         Ok(rung)
     }
 
@@ -163,7 +168,7 @@ impl Consequences {
         Ok(concerned.map(judge).collect())
     }
 
-    /// Raises `wanted` of one account if it is to change. Returns whether its lane has something to do.
+    /// Raises `wanted` of one account if it is to change. Returns the state that it is wanted in.
     fn want(
         &self,
         tx: &mut Tx<'_>,
@@ -171,15 +176,15 @@ impl Consequences {
         judged: &Judged,
         row: Option<&Row>,
         rows: &[Row],
-    ) -> Result<bool, Failure> {
+    ) -> Result<Option<AccountState>, Failure> {
         let Judged { target, mapping } = judged;
         let is_leaving = !resource.active || resource.state != ResourceState::Live;
         let has_secret = !is_leaving && self.supplied.keys().any(|path| target.rules.takes_secret(path));
         match row {
             // No account is made for an inactive user before its first activation.
-            None if is_leaving => return Ok(false),
+            None if is_leaving => return Ok(None),
             Some(row) if is_left_alone(row, &duty::expectation(resource, mapping, &target.settings)) && !has_secret => {
-                return Ok(false);
+                return Ok(None);
             }
             _ => {}
         }
@@ -209,8 +214,8 @@ impl Consequences {
             let place = (self.tenant.name.as_str(), resource.key, target.name.as_str());
             want.secret = secrets::seal_supplied(&self.sealer, place, before, &self.supplied)?;
         }
-        self.want_with_key(tx, resource, judged, &want, row.is_none())?;
-        Ok(want.state == AccountState::Due)
+        self.want_with_key(tx, resource, judged, &want, row)?;
+        Ok(Some(want.state))
     }
 
     /// An account is made after those that it depends on (waves).
@@ -239,12 +244,12 @@ impl Consequences {
         resource: &Resource,
         judged: &Judged,
         want: &Want,
-        is_new: bool,
+        row: Option<&Row>,
     ) -> Result<(), Failure> {
         let target = &judged.target;
-        let wanted = match is_new {
-            true => tx.want_new(&resource.tenant, resource.key, &target.name, want, self.now),
-            false => tx.want(resource.key, &target.name, want, self.now),
+        let wanted = match row {
+            None => tx.want_new(&resource.tenant, resource.key, &target.name, want, self.now),
+            Some(row) => tx.want_row(row, want, self.now),
         };
         let holder = match wanted {
             Ok(_) => return Ok(()),

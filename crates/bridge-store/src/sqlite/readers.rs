@@ -135,7 +135,7 @@ fn in_snapshot<T, E: From<StoreError>>(
     closure: impl FnOnce(&Db<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(StoreError::from)?;
-    let result = closure(&Db::new(Session::new(connection, deadline), Arc::clone(shared)));
+    let result = closure(&Db::snapshot(Session::new(connection, deadline), Arc::clone(shared)));
     // A scan past its deadline cannot end its snapshot here either; its thread does it afterwards.
     if deadline.is_none() {
         // There is nothing to undo, and COMMIT looks for nothing.

@@ -9,7 +9,7 @@
 //! | `BENCH_USERS` | `1000,100000` | populations, smallest first; `1000,1000000` is what the goals are about |
 //! | `BENCH_SENT` | `500` | users of the run to targets far away (`10000` for the goal, `0` for no such run) |
 //! | `BENCH_SECONDS` | `3` | longest time of one measurement |
-//! | `BENCH_ONLY` | everything | measurements, of `reads`, `filter`, `lists`, `writes`, `sending`: for work on one of them |
+//! | `BENCH_ONLY` | everything | measurements, of `reads`, `filter`, `lists`, `groups`, `writes`, `sending`: for work on one of them |
 //! | `BENCH_FOLDER` | `target` of this repository | where the databases lie: the disk that is measured |
 //!
 //! The targets are in mode `hold`: users are mapped for all three, and their accounts are stored with the user, but nothing
@@ -59,6 +59,7 @@ fn plan() -> Result<Plan> {
     let folder = variable("BENCH_FOLDER", concat!(env!("CARGO_MANIFEST_DIR"), "/../target"));
     let sent = variable("BENCH_SENT", "500").parse()?;
     let only = variable("BENCH_ONLY", &MEASUREMENTS.join(","));
-    let only: Vec<&'static str> = MEASUREMENTS.into_iter().filter(|name| only.split(',').any(|it| it == *name)).collect();
+    let only: Vec<&'static str> =
+        MEASUREMENTS.into_iter().filter(|name| only.split(',').any(|it| it == *name)).collect();
     Ok(Plan { users: users?, sent, only, time: Duration::try_from_secs_f64(seconds)?, folder: PathBuf::from(folder) })
 }

@@ -10,11 +10,11 @@ use bridge_server::config::Config;
 use bridge_server::provisioning::{Surroundings, judge};
 use bridge_server::running::{self, Running};
 use bridge_simulators::Simulators;
-use bridge_store::{AccountState, NewResource, Range, StoreError, Want};
+use bridge_store::{AccountState, Member, NewResource, Range, StoreError, Want};
 use bridge_tests::samples::okta_user;
 use bridge_tests::{Setup, write_secrets};
 use scim_model::{Context, accept};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Result;
 use crate::server::{Server, WORKERS, free_address};
@@ -24,6 +24,12 @@ const MAPPED: usize = 1000;
 
 /// Users of one write; each is some ten rows.
 const BATCH: usize = 200;
+
+/// Users who are in no group at first, so that they can be added; fewer where there are few users.
+pub(crate) const OUTSIDE: usize = 300;
+
+/// Members of the small group.
+const FEW: usize = 10;
 
 /// How long a target far away takes to answer.
 pub(crate) const FAR: Duration = Duration::from_millis(50);
@@ -46,6 +52,8 @@ pub(crate) enum Targets {
 pub(crate) struct Population {
     /// Ids of the users, in the order in which a list shows them.
     pub(crate) ids: Vec<String>,
+    /// A group of a few users, and one of nearly all of them.
+    pub(crate) groups: [Group; 2],
     /// The connection token.
     pub(crate) token: String,
     /// The systems that hold the accounts.
@@ -55,6 +63,14 @@ pub(crate) struct Population {
     config: PathBuf,
     scim: SocketAddr,
     admin: SocketAddr,
+}
+
+/// A group of the population.
+pub(crate) struct Group {
+    /// Its id.
+    pub(crate) id: String,
+    /// How many of the first users are in it.
+    pub(crate) members: usize,
 }
 
 impl Population {
@@ -76,8 +92,16 @@ impl Population {
         let token = running.new_token("default", "bench").await?;
         let ids = fill(&running, users, targets == Targets::Held).await;
         let mapping = mapping(&running);
+        let inside = users - OUTSIDE.min(users / 3);
+        let groups = [("1", inside.min(FEW)), ("2", inside)]
+            .map(|(digit, members)| Group { id: format!("01900000-0000-7000-9000-00000000000{digit}"), members });
+        let grouped = match &ids {
+            Ok(ids) if targets == Targets::Held => gather(&running, ids, &groups).await,
+            _ => Ok(()),
+        };
         running.stop().await;
-        Ok(Self { ids: ids?, token, simulators, mapping: mapping?, config, scim, admin })
+        grouped?;
+        Ok(Self { groups, ids: ids?, token, simulators, mapping: mapping?, config, scim, admin })
     }
 
     /// Starts the bridge.
@@ -148,6 +172,34 @@ async fn fill(running: &Running, users: usize, hold: bool) -> Result<Vec<String>
         store.write(move |tx| new.iter().try_for_each(|(name, user)| put(tx, name, user, &ranges, hold))).await?;
     }
     Ok(ids)
+}
+
+/// Makes the groups.
+async fn gather(running: &Running, ids: &[String], groups: &[Group]) -> Result<()> {
+    let store = &running.bridge.store;
+    let tenant = running.bridge.tenant("default").ok_or("no tenant")?;
+    let kind = tenant.catalog.resource_type("Group").ok_or("no groups")?;
+    for group in groups {
+        let body = json!({ "schemas": [&kind.schema.id], "displayName": format!("Group of {}", group.members) });
+        let document = accept(kind, body, Context::Create).map_err(|error| error.to_string())?.document;
+        let new = NewResource {
+            tenant: "default".to_owned(),
+            resource_type: "Group".to_owned(),
+            id: group.id.clone(),
+            values: store.indexed_values("default", kind, &document),
+            document,
+            active: true,
+            connection: "bench".to_owned(),
+            now: running.bridge.clock.now(),
+        };
+        let key = store.write(move |tx| Ok::<_, StoreError>(tx.insert_resource(&new)?.key)).await?;
+        for batch in ids[..group.members].chunks(1000) {
+            let member = |id: &String| Member { value: id.clone(), kind: Some("User".to_owned()) };
+            let members: Vec<Member> = batch.iter().map(member).collect();
+            store.write(move |tx| tx.add_members("default", key, &members)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// One user with extension, and with accounts that are held.

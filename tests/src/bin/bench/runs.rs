@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::load::{self, Limit, Measured, Turn, count, request};
-use crate::population::{self, FAR, IN_FLIGHT, Population, Targets};
+use crate::population::{self, FAR, Group, IN_FLIGHT, OUTSIDE, Population, Targets};
 use crate::report::Row;
 use crate::server::Server;
 use crate::{Result, yardstick};
@@ -21,7 +21,7 @@ const WRITES: usize = 4000;
 const LONGEST_RUN: Duration = Duration::from_secs(1800);
 
 /// What can be asked for by name.
-pub(crate) const MEASUREMENTS: [&str; 5] = ["reads", "filter", "lists", "writes", "sending"];
+pub(crate) const MEASUREMENTS: [&str; 6] = ["reads", "filter", "lists", "groups", "writes", "sending"];
 
 /// How much is measured.
 pub(crate) struct Plan {
@@ -102,6 +102,9 @@ impl Bench<'_> {
         if self.plan.has("lists") {
             self.lists(rows)?;
         }
+        if self.plan.has("groups") {
+            self.groups(rows)?;
+        }
         if self.plan.has("writes") {
             self.writes(folder, user.len(), rows)?;
         }
@@ -152,6 +155,31 @@ impl Bench<'_> {
         let goal = "≥ 2,000/s, the last pages as the first";
         let text = ends(&measured, pages).unwrap_or_else(|| "too few pages to compare".to_owned());
         rows.push(row.compared(text, goal, measured.per_second() >= 2000.0));
+        Ok(())
+    }
+
+    /// One member more, in a small group and in a large one.
+    fn groups(&self, rows: &mut Vec<Row>) -> Result<()> {
+        let outside = OUTSIDE.min(self.users / 3);
+        let add = |group: &Group| {
+            let newcomer = |turn: Turn| &self.population.ids[self.users - 1 - turn.overall % outside];
+            let request = |turn: Turn| {
+                let body = json!({
+                    "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                    "Operations": [{"op": "add", "path": "members", "value": [{"value": newcomer(turn)}]}],
+                });
+                request("PATCH", &format!("/scim/v2/Groups/{}", group.id), &self.population.token, &body.to_string())
+            };
+            with_cpu(&self.server, Limit { time: self.plan.time, requests: outside }, 204, request)
+        };
+        let [small, large] = &self.population.groups;
+        let ((few, few_cpu), (many, many_cpu)) = (add(small)?, add(large)?);
+        let work = |group: &Group| format!("one member more in a group of {}", group.members);
+        rows.push(Row::of_load(&work(small), self.users, &few, Some(few_cpu)));
+        let ratio = many.percentile(50).as_secs_f64() / few.percentile(50).as_secs_f64().max(1e-9);
+        let row = Row::of_load(&work(large), self.users, &many, Some(many_cpu));
+        let goal = "at 100,000 members as at 10 (≤ 1.3 ×)";
+        rows.push(row.compared(format!("{ratio:.2} × p50 of the small group"), goal, ratio <= 1.3));
         Ok(())
     }
 

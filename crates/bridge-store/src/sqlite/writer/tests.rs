@@ -194,10 +194,14 @@ async fn a_disk_that_fills_up_while_a_group_runs_again_refuses_only_who_filled_i
     let gate = Gate::close(&store).await;
     let first = queue_note(&store, "first").await;
     let runs = AtomicUsize::new(0);
-    let grows = queue(&store, move |tx| {
-        if runs.fetch_add(1, Ordering::Relaxed) == 0 { tx.set_meta("grows", "small") } else { fill(tx) }
-    })
-    .await;
+    let grows =
+        queue(
+            &store,
+            move |tx| {
+                if runs.fetch_add(1, Ordering::Relaxed) == 0 { tx.set_meta("grows", "small") } else { fill(tx) }
+            },
+        )
+        .await;
     let refused = queue(&store, |tx| {
         tx.set_meta("refused", "here")?;
         Err(StoreError::NotFound("resource"))

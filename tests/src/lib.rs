@@ -25,7 +25,7 @@ pub use answer::Answer;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How a bridge is set up. What a test does not set is what an ordinary tenant has: three required targets, a pool of
-/// extensions that the PBX confirms.
+/// extensions that the PBX confirms. Only requests are as many as the test sends: a machine may be as fast as it can.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// `server.wait`.
@@ -121,6 +121,7 @@ impl Setup {
             defaults.filter(is_given).collect::<Vec<_>>().join("\n")
         };
         let [of_glance, of_pbx, of_crm] = [common(glance), common(pbx), common(crm)];
+        let limits = if tenant.contains("limits") { "" } else { "limits = { requests_per_second = 0 }" };
         format!(
             r#"
 [server]
@@ -137,6 +138,7 @@ url = "sqlite:{database}"
 
 [tenants.default]
 extensions = ["glance", "netsapiens", "crm_com"]
+{limits}
 {tenant}
 
 [tenants.default.pools.extension]

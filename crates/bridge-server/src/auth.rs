@@ -32,9 +32,11 @@ use tracing::warn;
 use crate::{
     api::{DEFAULT_TENANT, RequestId},
     bridge::Bridge,
-    clock::later,
+    clock::{Clock, later},
+    config::RequestLimit,
     error::ApiError,
     provisioning::Caller,
+    throttle::{Bucket, TooFast},
     token::Token,
 };
 
@@ -126,11 +128,13 @@ impl Presented {
     }
 }
 
-/// Why it is not known who calls.
+/// Why a request goes no further.
 #[derive(Debug)]
 pub enum NotIdentified {
     /// The request holds no good credential.
     Stranger(Stranger),
+    /// It is known who calls, and that the connection sends more than it may.
+    TooFast(TooFast),
     /// The store cannot say.
     Store(StoreError),
 }
@@ -142,39 +146,48 @@ impl From<StoreError> for NotIdentified {
 }
 
 /// Credentials of tokens that were presented lately, so that not every request reads its own. Whether they are good is
-/// judged anew each time.
+/// judged anew each time. What each may still send is kept with them.
 #[derive(Default)]
 pub struct KnownTokens {
     by_hash: RwLock<HashMap<[u8; 32], Known>>,
 }
 
+#[derive(Clone)]
 struct Known {
     credential: Arc<Credential>,
+    /// None: it may send as much as it likes.
+    bucket: Option<Arc<Bucket>>,
     read: Instant,
 }
 
 impl KnownTokens {
     /// The credential of a token, if it was read within the last second.
-    fn recall(&self, token: &Token, now: Instant) -> Option<Arc<Credential>> {
+    fn recall(&self, token: &Token, now: Instant) -> Option<Known> {
         let by_hash = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
         let known = by_hash.get(token.hash())?;
-        (now.saturating_duration_since(known.read) < BELIEVED).then(|| known.credential.clone())
+        (now.saturating_duration_since(known.read) < BELIEVED).then(|| known.clone())
     }
 
     /// Remembers a credential that was found for a token. What is not there is not remembered: anybody can invent tokens.
-    fn remember(&self, token: &Token, credential: Arc<Credential>, now: Instant) {
+    /// As long as the limit is the same, so is the bucket.
+    fn remember(&self, token: &Token, found: Known, limit: Option<RequestLimit>, clock: &Clock) -> Known {
         let mut by_hash = self.by_hash.write().unwrap_or_else(PoisonError::into_inner);
+        let bucket = by_hash.get(token.hash()).and_then(|known| known.bucket.clone());
+        let bucket = bucket.filter(|bucket| Some(bucket.limit()) == limit);
+        let bucket = bucket.or_else(|| Some(Bucket::new(limit?, clock).into()));
         if by_hash.len() >= REMEMBERED {
             by_hash.clear();
         }
-        by_hash.insert(*token.hash(), Known { credential, read: now });
+        let known = Known { bucket, ..found };
+        by_hash.insert(*token.hash(), known.clone());
+        known
     }
 }
 
-/// Finds out who calls the tenant of that name.
+/// Finds out who calls the tenant of that name, and counts the request.
 ///
 /// # Errors
-/// The reason for a 401, or the failure of the store.
+/// The reason for a 401, too many requests, or the failure of the store.
 pub async fn identify(bridge: &Bridge, tenant: &str, headers: &HeaderMap) -> Result<Caller, NotIdentified> {
     let Presented::Token(token) = Presented::read(headers).map_err(NotIdentified::Stranger)?;
     let found = match bridge.known_tokens.recall(&token, Instant::now()) {
@@ -182,7 +195,12 @@ pub async fn identify(bridge: &Bridge, tenant: &str, headers: &HeaderMap) -> Res
         None => look_up(bridge, &token).await?,
     };
     let known = found.filter(|_| bridge.tenant(tenant).is_some());
-    let credential = judge(known, &token, tenant, bridge.clock.now()).map_err(NotIdentified::Stranger)?;
+    let (found, bucket) = known.map(|known| (known.credential, known.bucket)).unzip();
+    let credential = judge(found, &token, tenant, bridge.clock.now()).map_err(NotIdentified::Stranger)?;
+    if let Some(Err(too_fast)) = bucket.flatten().map(|bucket| bucket.take()) {
+        too_fast.note(&credential.tenant, &credential.connection);
+        return Err(NotIdentified::TooFast(too_fast));
+    }
     Ok(Caller {
         tenant: credential.tenant.clone(),
         connection: credential.connection.clone(),
@@ -192,18 +210,20 @@ pub async fn identify(bridge: &Bridge, tenant: &str, headers: &HeaderMap) -> Res
 }
 
 /// Reads the credential of a token, remembers it, and notes its use if it is good.
-async fn look_up(bridge: &Bridge, token: &Token) -> Result<Option<Arc<Credential>>, StoreError> {
+async fn look_up(bridge: &Bridge, token: &Token) -> Result<Option<Known>, StoreError> {
     // The time before the reading: what is revoked while it goes on is believed no longer than anything else.
     let asked = Instant::now();
     let Some(credential) = bridge.store.read(|db| db.credential_by_selector(&token.selector())).await? else {
         return Ok(None);
     };
     let (credential, now) = (Arc::new(credential), bridge.clock.now());
-    if judge(Some(credential.clone()), token, &credential.tenant, now).is_ok() {
-        bridge.known_tokens.remember(token, credential.clone(), asked);
-        note_use(bridge, &credential, now);
+    let found = Known { credential: credential.clone(), bucket: None, read: asked };
+    if judge(Some(credential.clone()), token, &credential.tenant, now).is_err() {
+        return Ok(Some(found));
     }
-    Ok(Some(credential))
+    note_use(bridge, &credential, now);
+    let limit = bridge.tenant(&credential.tenant).and_then(|tenant| tenant.requests);
+    Ok(Some(bridge.known_tokens.remember(token, found, limit, &bridge.clock)))
 }
 
 /// Whether the stored credential is the presented one, of this tenant, and still good.
@@ -234,7 +254,8 @@ fn note_use(bridge: &Bridge, credential: &Credential, now: Timestamp) {
     });
 }
 
-/// Keeps strangers out of the SCIM addresses: 401, or the request goes on with a [`Caller`] among its extensions.
+/// Keeps strangers out of the SCIM addresses, and who sends too much: 401 or 429, or the request goes on with a [`Caller`]
+/// among its extensions.
 ///
 /// # Errors
 /// Those of the service behind it.
@@ -254,6 +275,7 @@ pub async fn require_token(
             log_book.refused(&bridge, tenant, stranger, request.request());
             Ok(refuse(request, ApiError::Unauthorized(stranger.to_string())))
         }
+        Err(NotIdentified::TooFast(too_fast)) => Ok(refuse(request, too_fast.into())),
         Err(NotIdentified::Store(error)) => Ok(refuse(request, error.into())),
     }
 }
@@ -352,6 +374,10 @@ mod tests {
         }
     }
 
+    fn known(token: &Token, read: Instant) -> Known {
+        Known { credential: credential(token).into(), bucket: None, read }
+    }
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
@@ -404,7 +430,8 @@ mod tests {
     #[test]
     fn a_credential_is_believed_for_a_second_and_only_for_its_own_token() {
         let (known, token, read) = (KnownTokens::default(), Token::from_secret(&[7; 32]), Instant::now());
-        known.remember(&token, credential(&token).into(), read);
+        let clock = Clock::hand_set(at(0));
+        known.remember(&token, self::known(&token, read), None, &clock);
         assert!(known.recall(&token, read + Duration::from_millis(999)).is_some());
         assert!(known.recall(&token, read + BELIEVED).is_none());
         assert!(known.recall(&Token::from_secret(&[8; 32]), read).is_none());
@@ -417,12 +444,23 @@ mod tests {
             let token = Token::from_secret(&[u8::try_from(number % 256).unwrap(); 32]);
             let mut hash = *token.hash();
             hash[0] = u8::try_from(number / 256).unwrap();
-            let credential = credential(&token).into();
-            known.by_hash.write().unwrap().insert(hash, Known { credential, read: now });
+            known.by_hash.write().unwrap().insert(hash, self::known(&token, now));
         }
         let token = Token::from_secret(&[9; 32]);
-        known.remember(&token, credential(&token).into(), now);
+        known.remember(&token, self::known(&token, now), None, &Clock::hand_set(at(0)));
         assert_eq!(known.by_hash.read().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_token_that_is_read_again_has_no_more_to_send_than_before_unless_its_limit_changed() {
+        let (known, token, now) = (KnownTokens::default(), Token::from_secret(&[7; 32]), Instant::now());
+        let clock = Clock::hand_set(at(0));
+        let limit = |burst| Some(RequestLimit { per_second: NonZeroU32::MIN, burst: NonZeroU32::new(burst).unwrap() });
+        let read = |limit| known.remember(&token, self::known(&token, now), limit, &clock).bucket;
+        assert!(read(limit(1)).unwrap().take().is_ok());
+        assert!(read(limit(1)).unwrap().take().is_err());
+        assert!(read(limit(2)).unwrap().take().is_ok());
+        assert!(read(None).is_none());
     }
 
     #[test]

@@ -174,10 +174,10 @@ impl ApiError {
             | Self::NotFound(detail)
             | Self::Taken { detail, .. }
             | Self::PreconditionFailed(detail)
-            | Self::Throttled { detail, .. }
             | Self::Unavailable { detail, .. }
             | Self::UnsupportedMediaType(detail)
             | Self::NotImplemented(detail) => detail.clone(),
+            Self::Throttled { detail, .. } => format!("{detail}{}", Reference(request_id)),
             Self::Refused(refusal) => refusal.detail(request_id),
             Self::TooLarge { limit } => {
                 format!("The body is longer than {limit} bytes, the most that is accepted here")

@@ -11,7 +11,7 @@ use bridge_store::Range as PoolRange;
 use scim_model::{Catalog, ResourceType};
 
 use crate::clock::Clock;
-use crate::config::{Config, ConnectorConfig, Mode, PoolConfig, Profile, TargetConfig, TenantConfig};
+use crate::config::{Config, ConnectorConfig, Mode, PoolConfig, Profile, RequestLimit, TargetConfig, TenantConfig};
 use crate::worker::Lane;
 use crate::worker::waves;
 
@@ -32,6 +32,8 @@ pub struct Tenant {
     pub catalog: Catalog,
     /// Whether a POST takes up an inactive user (`restore_on_create`).
     pub restore_on_create: bool,
+    /// How fast each of its connections may send requests.
+    pub requests: Option<RequestLimit>,
     /// Its pools by name.
     pub pools: BTreeMap<String, Pool>,
     /// Users with every extension that rules may read.
@@ -187,8 +189,8 @@ impl Tenant {
             targets.insert(target, Arc::new(built));
         }
         let (name, base_url, profiles) = (name.to_owned(), base_url(public_url, name), config.profiles.clone());
-        let restore_on_create = config.restore_on_create;
-        Ok(Self { name, base_url, catalog, restore_on_create, pools, users, targets, profiles })
+        let (restore_on_create, requests) = (config.restore_on_create, config.requests);
+        Ok(Self { name, base_url, catalog, restore_on_create, requests, pools, users, targets, profiles })
     }
 
     /// What a connection is forgiven.

@@ -21,5 +21,6 @@ pub mod provisioning;
 pub mod running;
 pub mod seal;
 pub mod telemetry;
+pub mod throttle;
 pub mod token;
 pub mod worker;

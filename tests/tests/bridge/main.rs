@@ -8,6 +8,7 @@ mod connections;
 mod groups;
 mod leavers;
 mod life;
+mod limits;
 mod parameters;
 mod pools;
 mod refusals;

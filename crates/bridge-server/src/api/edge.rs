@@ -236,6 +236,10 @@ fn log(
         Some(ApiError::Unavailable { detail, .. }) => {
             warn!(status, took_ms, route = route_of(request), "Request put off: {detail}");
         }
+        // A client that sends without end would fill the log (`throttle` says it once a minute).
+        Some(ApiError::Throttled { .. }) => {
+            debug!(status, took_ms, route = route_of(request), "Request refused with {status}");
+        }
         _ if status >= 500 => warn!(status, took_ms, route = route_of(request), "Request answered with {status}"),
         Some(error) => {
             let scim_type = error.scim_type().map_or("", |scim_type| scim_type.as_str());

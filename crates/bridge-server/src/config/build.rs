@@ -1,6 +1,6 @@
 //! From the text of the file to [`Config`]: read, check each key, resolve secrets, check what refers to what. All problems are reported at once.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
 
 use bridge_connectors::CommonConfig;
 use bridge_mapping::TargetKind;
@@ -15,14 +15,17 @@ use url::{Host, Url};
 
 use super::{
     AlertsConfig, BrakeConfig, Config, ConfigError, ConfigProblem, Deprovision, Origin, PoolConfig, Position, Range,
-    SecretKey, ServerConfig, StoreConfig, StoreUrl, TargetConfig, TenantConfig, connection, defaults, file, locate,
-    schema,
+    RequestLimit, SecretKey, ServerConfig, StoreConfig, StoreUrl, TargetConfig, TenantConfig, connection, defaults,
+    file, locate, schema,
     secret::{STAND_IN, SecretSource, Secrets},
     unknown,
 };
 
 /// Identity providers give up after 60 s (okta.md section 2); the answer needs time too.
 const LONGEST_WAIT: Duration = Duration::from_secs(50);
+
+/// A connection that paused may send at once what it was allowed in so many seconds.
+const BURST_SECONDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 
 /// authentik sends as many members per request as `bulk.maxOperations` says (others.md section 8): never one by one.
 const MOST_BULK_OPERATIONS: RangeInclusive<usize> = 2..=10_000;
@@ -106,14 +109,16 @@ impl<'text> Reader<'text> {
         let table = self.as_table(path, tenant)?.clone();
         let extensions = self.table::<Vec<TargetKind>>(&table, path, "extensions").map(Option::unwrap_or_default);
         let restore_on_create = self.table::<bool>(&table, path, "restore_on_create").map(Option::unwrap_or_default);
+        let limits = self.table::<file::RequestLimits>(&table, path, "limits").map(Option::unwrap_or_default);
         let pools =
             self.named_tables(&table, path, "pools", |reader, path, value| reader.value::<file::Pool>(path, value));
         let connections = self.named_tables(&table, path, "connections", |reader, path, value| {
             reader.value::<file::ConnectionKeys>(path, value)
         });
         let targets = self.named_tables(&table, path, "targets", Self::target);
-        let (extensions, restore_on_create, pools) = (extensions?, restore_on_create?, pools?);
-        Some(file::Tenant { extensions, restore_on_create, pools, connections: connections?, targets: targets? })
+        let (extensions, restore_on_create, limits) = (extensions?, restore_on_create?, limits?);
+        let (pools, connections, targets) = (pools?, connections?, targets?);
+        Some(file::Tenant { extensions, restore_on_create, limits, pools, connections, targets })
     }
 
     fn target(&mut self, path: &str, target: &Spanned<DeValue<'text>>) -> Option<file::Target> {
@@ -325,6 +330,7 @@ impl<'text> Reader<'text> {
         let config = TenantConfig {
             extensions: tenant.extensions,
             restore_on_create: tenant.restore_on_create,
+            requests: request_limit(&tenant.limits),
             pools: pools.into_iter().collect(),
             profiles,
             targets,
@@ -488,6 +494,12 @@ impl file::Connection {
             Self::CrmCom(_) => TargetKind::CrmCom,
         }
     }
+}
+
+/// None where there is no limit.
+fn request_limit(limits: &file::RequestLimits) -> Option<RequestLimit> {
+    let per_second = NonZeroU32::new(limits.requests_per_second)?;
+    Some(RequestLimit { per_second, burst: limits.burst.unwrap_or_else(|| per_second.saturating_mul(BURST_SECONDS)) })
 }
 
 fn entry<'table, 'text>(table: &'table DeTable<'text>, name: &str) -> Option<&'table Spanned<DeValue<'text>>> {

@@ -130,6 +130,9 @@ pub(super) struct Tenant {
     /// Whether a POST takes up the inactive user who has its userName or externalId, instead of being answered 409.
     #[schemars(default)]
     pub(super) restore_on_create: bool,
+    /// How fast each connection may send requests; what is more is answered 429.
+    #[schemars(default)]
+    pub(super) limits: RequestLimits,
     /// Pools of scarce values; rules use them as `assigned.NAME`.
     #[schemars(default)]
     pub(super) pools: BTreeMap<String, Pool>,
@@ -139,6 +142,22 @@ pub(super) struct Tenant {
     /// The downstream systems, by name. A target's name is its identity.
     #[schemars(default)]
     pub(super) targets: BTreeMap<String, Target>,
+}
+
+/// A bucket of requests for each token: `burst` when it is full, filled again by `requests_per_second`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RequestLimits {
+    /// So many requests a second for as long as it likes; 0: no limit. Identity providers send up to 25.
+    pub(super) requests_per_second: u32,
+    /// So many at once after a pause. Default: what two seconds allow.
+    pub(super) burst: Option<NonZeroU32>,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self { requests_per_second: 500, burst: None }
+    }
 }
 
 /// One identity provider's connection.

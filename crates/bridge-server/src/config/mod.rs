@@ -22,6 +22,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -132,12 +133,23 @@ pub struct TenantConfig {
     pub extensions: Vec<TargetKind>,
     /// Whether a POST takes up the inactive user who has its userName or externalId, instead of being answered 409.
     pub restore_on_create: bool,
+    /// How fast each connection may send requests; none: as fast as it can.
+    pub requests: Option<RequestLimit>,
     /// Pools of scarce values by name; rules use them as `assigned.NAME`.
     pub pools: BTreeMap<String, PoolConfig>,
     /// What the connections are forgiven, by name; who is not named is lenient.
     pub profiles: BTreeMap<String, Profile>,
     /// The targets by name.
     pub targets: BTreeMap<String, TargetConfig>,
+}
+
+/// `[tenants.NAME.limits]`: how fast each connection may send requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestLimit {
+    /// So many a second for as long as it likes.
+    pub per_second: NonZeroU32,
+    /// So many at once after a pause.
+    pub burst: NonZeroU32,
 }
 
 /// What a connection is forgiven.

@@ -96,6 +96,23 @@ fn a_tenant_takes_inactive_users_up_only_if_it_says_so() {
 }
 
 #[test]
+fn requests_are_limited_far_above_what_identity_providers_send_unless_it_is_told_otherwise() {
+    let limit = |line: &str| {
+        let config = parse(&format!("[tenants.acme]\n{line}\n")).unwrap();
+        config.tenants["acme"].requests.map(|limit| (limit.per_second.get(), limit.burst.get()))
+    };
+    assert_eq!(limit(""), Some((500, 1_000)));
+    assert_eq!(limit("limits = { requests_per_second = 50 }"), Some((50, 100)));
+    assert_eq!(limit("limits = { requests_per_second = 50, burst = 5 }"), Some((50, 5)));
+    assert_eq!(limit("limits = { burst = 7 }"), Some((500, 7)));
+    assert_eq!(limit("limits = { requests_per_second = 0 }"), None);
+    let refuse = |line: &str, expected: &str| refused(&format!("[tenants.acme]\nlimits = {{ {line} }}\n"), expected);
+    refuse("burts = 5", "2:12: tenants.acme.limits.burts: unknown key; did you mean `burst`?");
+    let zero = parse("[tenants.acme]\nlimits = { burst = 0 }\n").unwrap_err().to_string();
+    assert!(zero.contains("2:20: tenants.acme.limits"), "{zero}");
+}
+
+#[test]
 fn group_tables_keep_their_order() {
     let text = format!(
         "{GLANCE}\n[tenants.acme.targets.glance.map]\nUserRole = {{ groups = {{ Zebra = \"Z\", Ape = \"A\", \"*\" = \"B\" }} }}\n"

@@ -17,7 +17,8 @@
 //! ```
 //!
 //! What is expected of a body is a part of it: other members may be there, but an array has exactly these elements.
-//! `<any>`, `<string>` and `<integer>` stand for values that only the bridge knows. What must hold for every answer is
+//! `<any>`, `<string>` and `<integer>` stand for values that only the bridge knows. A step with `after` comes so many seconds
+//! after the one before it, by a hand-set clock. What must hold for every answer is
 //! checked with each step: see [`check_always`].
 
 #![expect(clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
@@ -25,7 +26,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use bridge_server::clock::Clock;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -59,6 +63,9 @@ struct Fixture {
     origin: String,
     /// `server.wait` of the bridge, if it is not the usual one.
     wait: Option<String>,
+    /// Further lines of the tenant, if it is not the usual one.
+    #[serde(default)]
+    tenant: String,
     /// What this client sends with every request.
     #[serde(default)]
     headers: BTreeMap<String, String>,
@@ -73,6 +80,9 @@ struct Step {
     /// How often it is made; `{{n}}` counts from 1.
     #[serde(default = "once")]
     repeat: usize,
+    /// Seconds that pass before it, each time.
+    #[serde(default)]
+    after: u64,
     request: Request,
     expect: Expect,
     /// Names for parts of the answer, by JSON pointer.
@@ -122,11 +132,15 @@ pub async fn replay(folder_name: &str, name: &str) {
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let fixture: Fixture = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert!(!fixture.says.is_empty() && !fixture.origin.is_empty(), "{name} says what it shows and where that is from");
-    let setup = Setup::default();
+    let mut setup = Setup::default().tenant(&fixture.tenant);
+    if fixture.steps.iter().any(|step| step.after > 0) {
+        setup.clock = Clock::hand_set(Timestamp::from_second(1_800_000_000).expect("a time"));
+    }
     let setup = match &fixture.wait {
         Some(wait) => setup.wait(wait),
         None => setup,
     };
+    let clock = setup.clock.clone();
     let bridge = Bridge::with(setup).await;
     let mut saved = Map::new();
     saved.insert("token".to_owned(), Value::from(bridge.token.as_str()));
@@ -136,6 +150,7 @@ pub async fn replay(folder_name: &str, name: &str) {
         let at = format!("{name}, step {} ({} {}) {says}", index + 1, step.request.method, step.request.path);
         for n in 1..=step.repeat {
             saved.insert("n".to_owned(), Value::from(n));
+            clock.advance(Duration::from_secs(step.after));
             let answer = send(&bridge, &fixture.headers, &step.request, &saved).await;
             check_always(&answer, &at);
             check(&answer, &step.expect, &saved, &at);

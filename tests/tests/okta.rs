@@ -10,6 +10,7 @@ bridge_tests::replay_fixtures! { "okta":
     aiw_put_rename,
     entitlement_create,
     entitlement_discovery,
+    errors_429_then_success,
     errors_bare_token,
     errors_conflict,
     errors_odd_id,

@@ -8,6 +8,8 @@ use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Bridge, Setup, calls_of};
 use serde_json::{Value, json};
 
+use crate::secrets::webhook;
+
 const STATUS: &str = "urn:ietf:params:scim:schemas:extension:bridgeProvisioning:2.0:User";
 
 #[tokio::test]
@@ -177,4 +179,38 @@ async fn all_that_the_brake_holds_at_a_target_can_go_at_once() {
     }
     assert_eq!(suspended(), 3);
     bridge.stop().await;
+}
+
+#[tokio::test]
+async fn the_brake_rings_once_and_names_nobody() {
+    let (address, alerts) = webhook();
+    let setup = Setup { more: format!("[alerts]\nwebhook = \"{address}\""), ..Setup::default() };
+    let bridge = Bridge::with(setup.glance("brake = { count = 1, window = \"2h\" }")).await;
+    let off = json!([{"op": "replace", "value": {"active": false}}]);
+    let mut told = Vec::new();
+    for name in ["ottilie", "quirin", "zebulon"] {
+        let user = okta_user(name);
+        let id = bridge.post("/Users", user.clone()).await.has_status(201).id();
+        bridge.until_at_rest(&id).await;
+        bridge.patch(&format!("/Users/{id}"), off.clone()).await.has_status(200);
+        let values = ["/userName", "/name/givenName", "/name/familyName", "/emails/0/value", "/externalId"];
+        told.extend(values.map(|pointer| user.pointer(pointer).unwrap().as_str().unwrap().to_lowercase()));
+        if name != "ottilie" {
+            bridge.until_state(&id, "glance", AccountState::Held).await;
+        }
+    }
+    // What waits for the webhook is posted before the end.
+    bridge.stop().await;
+    let held: Vec<Value> = alerts.try_iter().filter(|alert| alert["kind"] == "held").collect();
+    let [alert] = held.as_slice() else { panic!("two are held, and a person is called once: {held:#?}") };
+    let expected = json!({
+        "kind": "held", "tenant": "default", "target": "glance", "code": "brake",
+        "resource": null, "remote_id": null, "fields": [],
+        "text": alert["text"], "at": alert["at"],
+    });
+    assert_eq!(*alert, expected);
+    let text = alert["text"].as_str().unwrap();
+    assert!(text.contains("within 2h") && text.contains("account release"), "{text}");
+    let shown = alert.to_string().to_lowercase();
+    assert!(!shown.contains('@') && !told.iter().any(|value| shown.contains(value)), "{shown}");
 }

@@ -113,8 +113,8 @@ async fn neither_secrets_nor_names_are_in_the_log_or_in_what_plan_prints() {
     simulators.stop().await;
 }
 
-/// A webhook that takes every alert: its address, and what it was sent.
-fn webhook() -> (String, mpsc::Receiver<Value>) {
+/// A webhook that takes every alert: its address, and what it was sent. What it has answered can be received.
+pub(super) fn webhook() -> (String, mpsc::Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/hook", listener.local_addr().unwrap());
     let (sender, alerts) = mpsc::channel();
@@ -133,10 +133,10 @@ fn webhook() -> (String, mpsc::Receiver<Value>) {
                 }
                 assert!(count > 0, "an alert is cut off: {text}");
             };
-            stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
             if sender.send(alert).is_err() {
                 return;
             }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
         }
     });
     (address, alerts)

@@ -144,3 +144,6 @@ fn no_place(path: &Path, error: &std::io::Error) -> StoreError {
         _ => StoreError::Unavailable(format!("no backup to {shown}: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,6 +112,7 @@ impl Bridge {
         let alerts = Alerts::start(config.alerts.clone(), clock.clone());
         let lanes = Mutex::new(HashMap::new());
         let landscape = Landscape::build(config, &clock, |tenant, target| lane_of(&lanes, tenant, target))?;
+        housekeeping::take_up_clock(&store, &clock).await?;
         let now = clock.now();
         let left: usize = store.write(move |tx| tx.release_leases_as_doubt(now)).await?;
         if left > 0 {

@@ -3,12 +3,15 @@
 //!
 //! There are two times: that of the wall, which a person or a time server may set, and the steady one, which only counts. When
 //! they part (DESIGN, section 7, "Leases"), nobody can say which is right: work that is due goes by the wall, and what
-//! destroys goes by whichever is behind, until the wall has been trusted again.
+//! destroys goes by whichever is behind, until the wall has been trusted again. The steady time ends with the process. What is
+//! known of the next one is only what was written down ([`Seen`]): a wall that shows less than it did then was set back; one
+//! that was set forward while nothing ran looks like time that has passed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 /// The two times have parted when they differ by more than this.
@@ -48,6 +51,15 @@ pub struct Jump {
     pub before: Timestamp,
     /// What it shows now.
     pub now: Timestamp,
+}
+
+/// What one process leaves for the next to know of the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// What it showed.
+    pub wall: Timestamp,
+    /// By how much it was set without being believed yet.
+    pub set_by: SignedDuration,
 }
 
 /// What is known of how the two times agree.
@@ -120,6 +132,20 @@ impl Clock {
         self.agreement().compare(reading)
     }
 
+    /// What the next process has to know, should this one end now.
+    pub fn seen(&self) -> Seen {
+        Seen { wall: self.now(), set_by: self.agreement().set_by }
+    }
+
+    /// Takes up what an earlier process has seen: what it did not believe is not believed yet. `Some` when the wall shows
+    /// less than it did then: it was set back by so much at least, how much more nobody knows.
+    pub fn take_up(&self, seen: &Seen) -> Option<Jump> {
+        let reading = self.read();
+        let jump = Some(reading.wall.duration_since(seen.wall)).filter(|by| *by < -TOLERANCE);
+        self.agreement().put_off_by(seen.set_by + jump.unwrap_or_default(), reading.steady);
+        jump.map(|by| Jump { by, before: seen.wall, now: reading.wall })
+    }
+
     fn agreement(&self) -> MutexGuard<'_, Agreement> {
         self.agreement.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -179,14 +205,16 @@ impl Agreement {
         Some(wall - steady).filter(|by| by.abs() > TOLERANCE)
     }
 
+    /// The wall is off by so much, as of now.
+    fn put_off_by(&mut self, by: SignedDuration, now: Duration) {
+        self.set_by = if by.abs() <= TOLERANCE { SignedDuration::ZERO } else { by };
+        self.set_at = now;
+    }
+
     fn compare(&mut self, reading: Reading) -> Option<Jump> {
         let jump = self.parted(reading);
         if let Some(by) = jump {
-            self.set_by += by;
-            self.set_at = reading.steady;
-            if self.set_by.abs() <= TOLERANCE {
-                self.set_by = SignedDuration::ZERO;
-            }
+            self.put_off_by(self.set_by + by, reading.steady);
         } else if reading.steady.saturating_sub(self.set_at) >= BELIEVED_AFTER {
             self.set_by = SignedDuration::ZERO;
         }
@@ -284,6 +312,26 @@ mod tests {
         assert_eq!(clock.is_off_by(), None);
         clock.set_wall(-HOUR);
         assert_eq!(clock.cautious_now(), clock.now(), "nothing has to be held when the wall is behind");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_while_nothing_ran_is_noticed_and_what_was_not_believed_is_not_believed_yet() {
+        let check = |shows: SignedDuration, set_by: SignedDuration, jump: Option<SignedDuration>, off_by| {
+            let clock = Clock::hand_set(Timestamp::UNIX_EPOCH + shows);
+            let seen = Seen { wall: Timestamp::UNIX_EPOCH, set_by };
+            assert_eq!(clock.take_up(&seen).map(|jump| jump.by), jump, "{shows} {set_by}");
+            assert_eq!(clock.is_off_by(), off_by, "{shows} {set_by}");
+            assert_eq!(clock.compare(), None, "it is noticed once");
+        };
+        let (none, minute) = (SignedDuration::ZERO, SignedDuration::from_secs(60));
+        check(none, none, None, None);
+        check(-minute, none, None, None);
+        check(-HOUR, none, Some(-HOUR), Some(-HOUR));
+        check(HOUR * 24 * 40, none, None, None);
+        check(HOUR, HOUR * 24, None, Some(HOUR * 24));
+        // Set forward by a day, put right while nothing ran, for an hour.
+        check(-HOUR * 23, HOUR * 24, Some(-HOUR * 23), Some(HOUR));
+        check(-HOUR * 24, HOUR * 24, Some(-HOUR * 24), None);
     }
 
     #[test]

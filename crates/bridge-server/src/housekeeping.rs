@@ -1,22 +1,26 @@
 //! What has to happen without anybody asking: old journal entries go, a create that was rejected long ago is given up
 //! (DESIGN, section 6: after 30 days `on_delete` applies), an attribute that is newly indexed gets its index; and what is to be
-//! done when the wall clock is set while the bridge runs (section 7, "Leases").
+//! done when the wall clock is set, while the bridge runs or while it does not (section 7, "Leases").
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge_store::{Rebase, ResourceState, StoreError, Want};
+use bridge_store::{Rebase, ResourceState, Store, StoreError, Want};
 use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use crate::bridge::Bridge;
-use crate::clock::{Jump, earlier};
+use crate::clock::{Clock, Jump, Seen, earlier};
 use crate::worker::Condition;
 
 /// How often it is looked after.
 const EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often the clock is looked at.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is written down what the clock shows.
+const SEEN_EVERY: Duration = Duration::from_secs(60);
+/// Under which name in the table `meta` that is.
+const SEEN: &str = "clock";
 /// A rejected create that nobody took up for so long is treated as deleted.
 const REJECTED_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Resources that one write deals with.
@@ -36,38 +40,89 @@ pub(crate) async fn run(bridge: Arc<Bridge>) {
     }
 }
 
+/// Takes up what an earlier run has seen of the clock. To be done before anything is claimed, given up or removed.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn take_up_clock(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    if let Some(text) = store.read(|db| db.meta(SEEN)).await? {
+        let seen: Seen = serde_json::from_str(&text)
+            .map_err(|error| StoreError::Corrupt(format!("what the clock showed when the bridge ran last: {error}")))?;
+        let Some(jump) = clock.take_up(&seen) else {
+            if let Some(by) = clock.is_off_by() {
+                warn!("The clock of this machine was set by {by:#} before the restart, and is not believed for a day");
+            }
+            return Ok(());
+        };
+        let by = jump.by.abs();
+        warn!(
+            "The clock of this machine is {by:#} behind the time at which the bridge ran last: it was set back. What is due \
+             is moved with it"
+        );
+        rebase(store, jump).await?;
+    }
+    write_down_clock(store, clock).await
+}
+
+/// For the next run, what this one has seen of the clock.
+async fn write_down_clock(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    let seen = serde_json::to_string(&clock.seen()).map_err(|error| StoreError::Internal(error.to_string()))?;
+    store.write(move |tx| tx.set_meta(SEEN, &seen)).await
+}
+
 /// Looks after the clock until the bridge stops.
 pub(crate) async fn watch_clock(bridge: Arc<Bridge>) {
+    let mut written = (bridge.clock.steady(), bridge.clock.is_off_by());
     loop {
         tokio::select! {
-            () = bridge.stopped() => return,
+            () = bridge.stopped() => {}
             () = bridge.clock.sleep(CLOCK_EVERY) => {}
         }
-        let was_off = bridge.clock.is_off_by();
-        if let Some(jump) = bridge.clock.compare() {
-            warn!(
-                "The clock of this machine was set by {:#}. What is due is moved with it; until it has gone evenly for a \
-                 day, or is set back, what would be given up or removed by its time is kept",
-                jump.by
-            );
-            if let Err(error) = follow(&bridge, jump).await {
-                error!(%error, "Due times could not be moved with the clock");
+        look_at_clock(&bridge).await;
+        let (steady, off_by) = (bridge.clock.steady(), bridge.clock.is_off_by());
+        if bridge.is_stopping() || steady.saturating_sub(written.0) >= SEEN_EVERY || off_by != written.1 {
+            written = (steady, off_by);
+            if let Err(error) = write_down_clock(&bridge.store, &bridge.clock).await {
+                error!(%error, "What the clock shows could not be written down");
             }
         }
-        if was_off.is_some() && bridge.clock.is_off_by().is_none() {
-            info!("The clock of this machine is believed again");
+        if bridge.is_stopping() {
+            return;
         }
+    }
+}
+
+/// Looks whether the clock was set.
+async fn look_at_clock(bridge: &Bridge) {
+    let was_off = bridge.clock.is_off_by();
+    if let Some(jump) = bridge.clock.compare() {
+        warn!(
+            "The clock of this machine was set by {:#}. What is due is moved with it; until it has gone evenly for a \
+                 day, or is set back, what would be given up or removed by its time is kept",
+            jump.by
+        );
+        if let Err(error) = follow(bridge, jump).await {
+            error!(%error, "Due times could not be moved with the clock");
+        }
+    }
+    if was_off.is_some() && bridge.clock.is_off_by().is_none() {
+        info!("The clock of this machine is believed again");
     }
 }
 
 /// Moves what is due with the clock.
 async fn follow(bridge: &Bridge, jump: Jump) -> Result<(), StoreError> {
-    let rebase = Rebase { by: jump.by, before: jump.before, now: jump.now };
-    while bridge.store.write(move |tx| tx.rebase(&rebase)).await? > 0 {}
+    rebase(&bridge.store, jump).await?;
     for target in bridge.landscape().targets() {
         target.lane.change(|condition: &mut Condition| condition.rebase(jump.by));
         target.lane.ring();
     }
+    Ok(())
+}
+
+async fn rebase(store: &Store, jump: Jump) -> Result<(), StoreError> {
+    let rebase = Rebase { by: jump.by, before: jump.before, now: jump.now };
+    while store.write(move |tx| tx.rebase(&rebase)).await? > 0 {}
     Ok(())
 }
 

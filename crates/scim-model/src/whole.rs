@@ -20,15 +20,16 @@ pub struct FullResource {
     pub document: String,
     /// What the bridge knows about it.
     pub meta: Meta,
-    /// What the bridge derives: `groups`, `members`, whole extensions under their URN. Stands last, in this order.
-    pub derived: Map<String, Value>,
+    /// What the bridge derives, name and JSON text: `groups`, `members`, whole extensions under their URN. Stands last, in
+    /// this order.
+    pub derived: Vec<(String, String)>,
 }
 
 impl FullResource {
     /// Appends the JSON of what the projection shows.
     ///
     /// # Errors
-    /// The document is none.
+    /// The document, or what is derived, is no JSON.
     pub fn write(
         &self,
         resource_type: &ResourceType,
@@ -42,7 +43,9 @@ impl FullResource {
         into.truncate(begin);
         let document: Document = serde_json::from_str(&self.document)?;
         let mut full = complete(resource_type, &self.id, &document, &self.meta, Map::new());
-        full.extend(self.derived.clone());
+        for (name, text) in &self.derived {
+            full.insert(name.clone(), serde_json::from_str(text)?);
+        }
         serde_json::to_writer(into, &project(resource_type, full, projection))
     }
 
@@ -59,7 +62,7 @@ impl FullResource {
                 }
                 None => is_plain(resource_type.core_attribute(name), value),
             };
-            if !is_whole || self.derived.contains_key(name) {
+            if !is_whole || self.derived.iter().any(|(derived, _)| derived == name) {
                 return None;
             }
         }
@@ -83,8 +86,7 @@ impl FullResource {
         into.extend_from_slice(b"\"meta\":");
         write_meta(&self.meta, into);
         for (name, value) in &self.derived {
-            let value = value.to_string();
-            if !is_plain(resource_type.core_attribute(name), &value) {
+            if !is_plain(resource_type.core_attribute(name), value) {
                 return None;
             }
             into.push(b',');

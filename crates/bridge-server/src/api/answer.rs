@@ -99,32 +99,44 @@ pub(super) fn read(
     ok(bridge, place, shown, projection)
 }
 
-/// 200 with a page of a list.
-pub(super) fn list(
-    bridge: &Data<Bridge>,
-    place: &Place,
-    page: ListPage,
-    projection: &Projection,
-) -> Result<HttpResponse, ApiError> {
+/// The body of a list.
+pub(super) enum PageBody {
+    Whole(Vec<u8>),
+    /// A group has more members than one read brings.
+    InParts(Parts),
+}
+
+/// Makes the body of a list.
+pub(super) fn page(place: &Place, page: ListPage, projection: &Projection) -> Result<PageBody, ApiError> {
     let resource_type = place.resource_type()?;
     let ListPage { total, start_index, resources } = page;
     if resources.iter().all(|shown| shown.more_members.is_none()) {
         let resources = resources.iter().map(|shown| &shown.resource);
         let body = write_list(resource_type, resources, projection, total, start_index);
-        return Ok(scim(StatusCode::OK).body(body.map_err(ApiError::internal)?));
+        return Ok(PageBody::Whole(body.map_err(ApiError::internal)?));
     }
     let mut parts = Parts::default();
     for shown in resources {
         parts.separate();
         parts.resource(resource_type, shown, projection)?;
     }
-    let answer = scim(StatusCode::OK).streaming(parts.in_list(total, start_index)?.stream(
-        bridge,
-        &place.tenant,
-        resource_type,
-        projection,
-    ));
-    Ok(answer)
+    Ok(PageBody::InParts(parts.in_list(total, start_index)?))
+}
+
+/// 200 with a page of a list.
+pub(super) fn list(
+    bridge: &Data<Bridge>,
+    place: &Place,
+    page: PageBody,
+    projection: &Projection,
+) -> Result<HttpResponse, ApiError> {
+    let mut answer = scim(StatusCode::OK);
+    Ok(match page {
+        PageBody::Whole(body) => answer.body(body),
+        PageBody::InParts(parts) => {
+            answer.streaming(parts.stream(bridge, &place.tenant, place.resource_type()?, projection))
+        }
+    })
 }
 
 /// 200 with any SCIM message.

@@ -22,6 +22,7 @@ pub(super) fn type_at<'a>(catalog: &'a Catalog, endpoint: &str) -> Result<&'a Re
 }
 
 /// The tenant of an address and the parts behind its base URL, decoded.
+#[derive(Clone)]
 pub(super) struct Place {
     pub(super) tenant: Arc<Tenant>,
     endpoint: String,

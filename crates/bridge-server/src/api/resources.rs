@@ -78,7 +78,9 @@ pub(super) async fn page(
         count: query.count()?,
         view: View::of(resource_type, &projection),
     };
-    let page = provisioning::list(bridge, caller, &resource_type.name, &wanted).await?;
+    let (there, shown) = (place.clone(), projection.clone());
+    let shape = move |page| answer::page(&there, page, &shown);
+    let page = provisioning::list(bridge, caller, &resource_type.name, &wanted, shape).await?;
     answer::list(bridge, place, page, &projection)
 }
 

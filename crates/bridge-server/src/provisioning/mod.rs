@@ -131,16 +131,17 @@ pub async fn read(
     read.await
 }
 
-/// A list, filtered or not.
+/// A list, filtered or not. `shape` makes the answer of it, on the thread that reads: what was read need not change hands.
 ///
 /// # Errors
-/// 400 `tooMany` if the filter costs too much, `invalidFilter` if it cannot be used.
-pub async fn list(
+/// 400 `tooMany` if the filter costs too much, `invalidFilter` if it cannot be used; those of `shape`.
+pub async fn list<T: Send + 'static>(
     bridge: &Bridge,
     caller: &Caller,
     resource_type: &str,
     query: &ListQuery,
-) -> Result<ListPage, ApiError> {
+    shape: impl FnOnce(ListPage) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     let tenant = tenant(bridge, caller)?;
     resource_type_of(&tenant, resource_type)?;
     let (scanned, name, wanted) = (tenant.clone(), resource_type.to_owned(), query.clone());
@@ -157,15 +158,13 @@ pub async fn list(
         let page =
             db.list_texts(&asked, &|db, resource, rest| view::show_to_filter(db, &scanned, kind, resource, rest))?;
         let show = |resource| view::show_text(db, &scanned, kind, resource, wanted.view);
-        let shown = page.resources.into_iter().map(show);
-        Ok::<_, ApiError>((page.total, shown.collect::<Result<Vec<Shown>, StoreError>>()?))
+        let resources = page.resources.into_iter().map(show).collect::<Result<_, StoreError>>()?;
+        shape(ListPage { total: page.total, start_index: wanted.start_index.max(1), resources })
     };
     // Members may be many, however few the groups are.
     let reads_members = |filter: &Filter| filter.paths().iter().any(|path| path.is("members"));
     let is_pointed = query.filter.as_ref().is_some_and(|filter| is_pointed(filter) && !reads_members(filter));
-    let (total, resources) =
-        if is_pointed { bridge.store.read(search).await? } else { bridge.store.scan(search).await? };
-    Ok(ListPage { total, start_index: query.start_index.max(1), resources })
+    if is_pointed { bridge.store.read(search).await } else { bridge.store.scan(search).await }
 }
 
 /// The next members of a group whose first ones were shown, and where the ones after them begin.

@@ -9,6 +9,7 @@ use bridge_store::{Account as Row, Db, GroupOf, NamedMember, Resource, StoreErro
 use jiff::Timestamp;
 use scim_filter::Filter;
 use scim_model::{FullResource, Meta, PROVISIONING_URN, Projection, ResourceType, complete};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::landscape::Tenant;
@@ -81,7 +82,7 @@ pub(super) fn show(
     resource: &Resource,
     view: View,
 ) -> Result<Shown, StoreError> {
-    let text = serde_json::to_string(&resource.document).map_err(|error| StoreError::Internal(error.to_string()))?;
+    let text = serde_json::to_string(&resource.document).map_err(internal)?;
     show_with(db, tenant, kind, resource, text, view)
 }
 
@@ -113,7 +114,7 @@ fn show_with<D>(
     if view.members && kind.has_members() {
         let page = db.named_members_of(resource.key, "", FIRST_MEMBERS)?;
         more_members = rest(resource.key, &page, FIRST_MEMBERS);
-        put_members(&mut derived, tenant, page);
+        derived.extend(members(tenant, page).map(|members| ("members".to_owned(), members.to_string())));
     }
     Ok(Shown {
         version: resource.version,
@@ -124,8 +125,12 @@ fn show_with<D>(
     })
 }
 
+fn internal(error: serde_json::Error) -> StoreError {
+    StoreError::Internal(error.to_string())
+}
+
 /// Tells apart what is derived; 0 for nothing.
-fn fingerprint(derived: &Map<String, Value>) -> u64 {
+fn fingerprint(derived: &[(String, String)]) -> u64 {
     if derived.is_empty() {
         return 0;
     }
@@ -143,9 +148,12 @@ pub(super) fn show_to_filter(
     filter: &Filter,
 ) -> Result<Map<String, Value>, StoreError> {
     let view = View::of_filter(filter);
-    let mut derived = derived(db, tenant, kind, resource, view)?;
+    let parse = |(name, text): (String, String)| Ok((name, serde_json::from_str(&text)?));
+    let derived = derived(db, tenant, kind, resource, view)?.into_iter().map(parse);
+    let mut derived: Map<String, Value> = derived.collect::<Result<_, _>>().map_err(internal)?;
     if view.members && kind.has_members() {
-        put_members(&mut derived, tenant, all_members(db, resource.key)?);
+        let members = members(tenant, all_members(db, resource.key)?);
+        derived.extend(members.map(|members| ("members".to_owned(), members)));
     }
     Ok(complete(kind, &resource.id, &resource.document, &meta(tenant, kind, resource), derived))
 }
@@ -180,11 +188,9 @@ fn rest(group: i64, page: &[NamedMember], limit: usize) -> Option<MoreMembers> {
     Some(MoreMembers { group, after: last.value.clone() })
 }
 
-fn put_members(derived: &mut Map<String, Value>, tenant: &Tenant, members: Vec<NamedMember>) {
-    if !members.is_empty() {
-        let members = members.into_iter().map(|member| member_value(tenant, member)).collect();
-        derived.insert("members".to_owned(), members);
-    }
+/// The value of `members`; none if there are none.
+fn members(tenant: &Tenant, members: Vec<NamedMember>) -> Option<Value> {
+    (!members.is_empty()).then(|| members.into_iter().map(|member| member_value(tenant, member)).collect())
 }
 
 /// An element of `members`. What the client named and nobody knows (yet) is shown as it was named.
@@ -193,7 +199,7 @@ pub(super) fn member_value(tenant: &Tenant, member: NamedMember) -> Value {
     let address = kind.as_ref().filter(|_| is_known).and_then(|kind| reference(tenant, kind, &value));
     let parts = [
         ("value", Some(Value::from(value))),
-        ("$ref", address),
+        ("$ref", address.map(Value::from)),
         ("display", display.map(Value::from)),
         ("type", kind.map(Value::from)),
     ];
@@ -201,21 +207,31 @@ pub(super) fn member_value(tenant: &Tenant, member: NamedMember) -> Value {
 }
 
 /// An element of `groups`.
-fn group_value(tenant: &Tenant, group: &GroupOf) -> Value {
-    let mut element = Map::new();
-    element.insert("value".to_owned(), Value::from(group.id.as_str()));
-    if let Some(reference) = reference(tenant, "Group", &group.id) {
-        element.insert("$ref".to_owned(), reference);
+#[derive(Serialize)]
+struct GroupValue<'a> {
+    value: &'a str,
+    #[serde(rename = "$ref", skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
+    display: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+impl<'a> GroupValue<'a> {
+    fn of(tenant: &Tenant, group: &'a GroupOf) -> GroupValue<'a> {
+        GroupValue {
+            value: &group.id,
+            reference: reference(tenant, "Group", &group.id),
+            display: &group.display_name,
+            kind: if group.is_direct { "direct" } else { "indirect" },
+        }
     }
-    element.insert("display".to_owned(), Value::from(group.display_name.as_str()));
-    element.insert("type".to_owned(), Value::from(if group.is_direct { "direct" } else { "indirect" }));
-    Value::Object(element)
 }
 
 /// The absolute address of a resource.
-fn reference(tenant: &Tenant, kind: &str, id: &str) -> Option<Value> {
+fn reference(tenant: &Tenant, kind: &str, id: &str) -> Option<String> {
     let endpoint = &tenant.resource_type(kind)?.endpoint;
-    Some(Value::from(format!("{}/{endpoint}/{id}", tenant.base_url)))
+    Some(format!("{}/{endpoint}/{id}", tenant.base_url))
 }
 
 fn meta<D>(tenant: &Tenant, kind: &ResourceType, resource: &Resource<D>) -> Meta {
@@ -229,24 +245,26 @@ fn meta<D>(tenant: &Tenant, kind: &ResourceType, resource: &Resource<D>) -> Meta
     }
 }
 
-/// What is derived, but for the members of a group.
+/// What is derived, name and JSON text, but for the members of a group.
 fn derived<D>(
     db: &Db<'_>,
     tenant: &Tenant,
     kind: &ResourceType,
     resource: &Resource<D>,
     view: View,
-) -> Result<Map<String, Value>, StoreError> {
-    let mut derived = Map::new();
+) -> Result<Vec<(String, String)>, StoreError> {
+    let mut derived = Vec::new();
     if view.groups && !kind.has_members() {
         let groups = db.groups_of(&tenant.name, &resource.id)?;
         if !groups.is_empty() {
-            derived.insert("groups".to_owned(), groups.iter().map(|group| group_value(tenant, group)).collect());
+            let groups: Vec<GroupValue<'_>> = groups.iter().map(|group| GroupValue::of(tenant, group)).collect();
+            derived.push(("groups".to_owned(), serde_json::to_string(&groups).map_err(internal)?));
         }
     }
     if view.targets && kind.extension(PROVISIONING_URN).is_some() {
         let rows = db.accounts_of(resource.key)?;
-        derived.insert(PROVISIONING_URN.to_owned(), json!({ "targets": target_states(tenant, &rows) }));
+        let targets = json!({ "targets": target_states(tenant, &rows) });
+        derived.push((PROVISIONING_URN.to_owned(), targets.to_string()));
     }
     Ok(derived)
 }

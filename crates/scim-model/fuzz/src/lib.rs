@@ -74,7 +74,7 @@ pub fn shown(resource_type: &ResourceType, document: &Document) -> Map<String, V
 /// What an answer shows of a document, which is the same whether its stored text is copied or parsed.
 pub fn answered(resource_type: &ResourceType, document: &Document, projection: &Projection) -> Map<String, Value> {
     let meta = meta(resource_type);
-    let stored = FullResource { id: ID.to_owned(), document: text(document), meta, derived: Map::new() };
+    let stored = FullResource { id: ID.to_owned(), document: text(document), meta, derived: Vec::new() };
     let mut copied = Vec::new();
     stored.write(resource_type, projection, &mut copied).expect("a document is stored");
     let parsed = project(resource_type, shown(resource_type, document), projection);

@@ -11,61 +11,67 @@ use actix_web::{
     http::header::{self, HeaderValue},
     web::Data,
 };
-use scim_model::ResourceType;
 
 use super::{
     answer::{self, Conditions},
     body::ScimBody,
     place::Place,
     query::Query,
+    resources::Change,
 };
 use crate::{
     auth::no_caller,
     bridge::Bridge,
     error::ApiError,
-    provisioning::{self, Ask, Caller, Received, View},
+    provisioning::{self, Caller, View},
 };
 
-/// The endpoint of the permanent address.
-const USERS: &str = "Users";
-
-/// The user that a token stands for.
+/// The user that a token stands for, and the permanent address.
 pub(super) struct Myself {
     caller: Caller,
-    id: String,
+    place: Place,
 }
 
 impl FromRequest for Myself {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let Some(caller) = request.extensions_mut().remove::<Caller>() else { return ready(Err(no_caller())) };
-        ready(match caller.user.clone() {
-            Some(id) => Ok(Self { caller, id }),
-            None => {
-                let detail = "This token stands for no user: /Me is there for tokens made with 'token new --user'";
-                Err(ApiError::NotImplemented(detail.to_owned()))
-            }
-        })
+        let Some(id) = caller.user.clone() else {
+            let detail = "This token stands for no user: /Me is there for tokens made with 'token new --user'";
+            return ready(Err(ApiError::NotImplemented(detail.to_owned())));
+        };
+        let place = Place::from_request(request, payload).into_inner();
+        ready(place.map(|place| Self { caller, place: place.of_user(id) }))
+    }
+}
+
+/// A change of that user.
+pub(super) struct MyChange(Change);
+
+impl FromRequest for MyChange {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let myself = Myself::from_request(request, payload).into_inner();
+        ready(myself.and_then(|Myself { caller, place }| Change::by(caller, place, request)).map(Self))
     }
 }
 
 /// `GET /Me`.
 pub(super) async fn read(
     bridge: Data<Bridge>,
-    myself: Myself,
-    place: Place,
+    Myself { caller, place }: Myself,
     query: Query,
     conditions: Conditions,
 ) -> Result<HttpResponse, ApiError> {
-    let place = place.at(USERS);
     let users = place.resource_type()?;
     let projection = query.projection(users)?;
     let view = View::of(users, &projection);
-    let shown = provisioning::read(&bridge, &myself.caller, &users.name, &myself.id, view).await?;
-    let location = shown.location.clone();
-    located(answer::read(&bridge, &place, shown, &projection, &conditions)?, location)
+    let shown = provisioning::read(&bridge, &caller, &users.name, place.id(), view).await?;
+    located(answer::read(&bridge, &place, shown, &projection, &conditions)?, place.location())
 }
 
 /// `POST /Me`: who has a token is there already.
@@ -74,68 +80,20 @@ pub(super) async fn create(_: Myself) -> Result<HttpResponse, ApiError> {
 }
 
 /// `PUT /Me`.
-pub(super) async fn replace(
-    bridge: Data<Bridge>,
-    myself: Myself,
-    received: Received,
-    place: Place,
-    query: Query,
-    conditions: Conditions,
-    ScimBody(body): ScimBody,
-) -> Result<HttpResponse, ApiError> {
-    let place = place.at(USERS);
-    let users = place.resource_type()?;
-    let projection = query.projection(users)?;
-    let ask = myself.ask(&received, users, View::of(users, &projection), &conditions);
-    let shown = provisioning::replace(&bridge, &ask, &myself.id, body, conditions.if_match()).await?;
-    let location = shown.location.clone();
-    located(answer::ok(&bridge, &place, shown, &projection)?, location)
+pub(super) async fn replace(MyChange(change): MyChange, ScimBody(body): ScimBody) -> Result<HttpResponse, ApiError> {
+    let location = change.location();
+    located(change.replace(body).await?, location)
 }
 
 /// `PATCH /Me`.
-pub(super) async fn patch(
-    bridge: Data<Bridge>,
-    myself: Myself,
-    received: Received,
-    place: Place,
-    query: Query,
-    conditions: Conditions,
-    ScimBody(body): ScimBody,
-) -> Result<HttpResponse, ApiError> {
-    let place = place.at(USERS);
-    let users = place.resource_type()?;
-    let projection = query.projection(users)?;
-    let ask = myself.ask(&received, users, View::of(users, &projection), &conditions);
-    let shown = provisioning::patch(&bridge, &ask, &myself.id, body, conditions.if_match()).await?;
-    let location = shown.location.clone();
-    located(answer::ok(&bridge, &place, shown, &projection)?, location)
+pub(super) async fn patch(MyChange(change): MyChange, ScimBody(body): ScimBody) -> Result<HttpResponse, ApiError> {
+    let location = change.location();
+    located(change.patch(body).await?, location)
 }
 
 /// `DELETE /Me`.
-pub(super) async fn delete(
-    bridge: Data<Bridge>,
-    myself: Myself,
-    received: Received,
-    place: Place,
-    conditions: Conditions,
-) -> Result<HttpResponse, ApiError> {
-    let place = place.at(USERS);
-    let ask = myself.ask(&received, place.resource_type()?, View::default(), &conditions);
-    provisioning::delete(&bridge, &ask, &myself.id, conditions.if_match()).await?;
-    Ok(HttpResponse::NoContent().finish())
-}
-
-impl Myself {
-    fn ask<'a>(
-        &'a self,
-        received: &'a Received,
-        users: &'a ResourceType,
-        view: View,
-        conditions: &'a Conditions,
-    ) -> Ask<'a> {
-        let if_none_match = conditions.if_none_match();
-        Ask { caller: &self.caller, received, resource_type: &users.name, view, if_none_match }
-    }
+pub(super) async fn delete(MyChange(change): MyChange) -> Result<HttpResponse, ApiError> {
+    change.delete().await
 }
 
 /// The answer with the permanent address, which is never that of the request.

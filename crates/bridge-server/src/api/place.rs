@@ -12,6 +12,9 @@ use scim_model::{Catalog, ResourceType};
 use super::DEFAULT_TENANT;
 use crate::{bridge::Bridge, error::ApiError, landscape::Tenant};
 
+/// The endpoint of users.
+const USERS: &str = "Users";
+
 /// The resource type at an endpoint.
 ///
 /// # Errors
@@ -38,9 +41,14 @@ impl Place {
         type_at(&self.tenant.catalog, &self.endpoint)
     }
 
-    /// The same tenant at another endpoint.
-    pub(super) fn at(self, endpoint: &str) -> Self {
-        Self { endpoint: endpoint.to_owned(), ..self }
+    /// The permanent address of a user of the same tenant.
+    pub(super) fn of_user(self, id: String) -> Self {
+        Self { endpoint: USERS.to_owned(), id, ..self }
+    }
+
+    /// This address, absolute.
+    pub(super) fn location(&self) -> String {
+        format!("{}/{}/{}", self.tenant.base_url, self.endpoint, self.id)
     }
 
     /// The id of the resource. Whatever the client put there; the store knows whether there is such a resource.

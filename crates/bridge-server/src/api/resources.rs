@@ -3,8 +3,11 @@
 //! Each handler is a table of contents: the extractors say who calls and what arrived, a use case does the work, `answer`
 //! shapes what the client sees.
 
-use actix_web::{HttpResponse, web::Data};
-use scim_model::{Projection, ResourceType};
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, web::Data};
+use scim_model::ResourceType;
+use serde_json::Value;
 
 use super::{
     answer::{self, Conditions},
@@ -30,7 +33,9 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let resource_type = place.resource_type()?;
     let projection = query.projection(resource_type)?;
-    let ask = ask(&caller, &received, resource_type, &projection);
+    let view = View::of(resource_type, &projection);
+    let ask =
+        Ask { caller: &caller, received: &received, resource_type: &resource_type.name, view, if_none_match: None };
     let shown = provisioning::create(&bridge, &ask, body).await?;
     answer::created(&bridge, &place, shown, &projection)
 }
@@ -85,66 +90,94 @@ pub(super) async fn page(
 }
 
 /// `PUT /Users/{id}`.
-pub(super) async fn replace(
-    bridge: Data<Bridge>,
-    caller: Caller,
-    received: Received,
-    place: Place,
-    query: Query,
-    conditions: Conditions,
-    ScimBody(body): ScimBody,
-) -> Result<HttpResponse, ApiError> {
-    let resource_type = place.resource_type()?;
-    let projection = query.projection(resource_type)?;
-    let ask = Ask { if_none_match: conditions.if_none_match(), ..ask(&caller, &received, resource_type, &projection) };
-    let shown = provisioning::replace(&bridge, &ask, place.id(), body, conditions.if_match()).await?;
-    answer::ok(&bridge, &place, shown, &projection)
+pub(super) async fn replace(change: Change, ScimBody(body): ScimBody) -> Result<HttpResponse, ApiError> {
+    change.replace(body).await
 }
 
-/// `PATCH /Users/{id}`. A group is not shown unless the client names attributes (RFC 7644 section 3.5.2): it may have many
-/// members, and Entra ID takes members in this answer for the whole list (entra 4).
-pub(super) async fn patch(
-    bridge: Data<Bridge>,
-    caller: Caller,
-    received: Received,
-    place: Place,
-    query: Query,
-    conditions: Conditions,
-    ScimBody(body): ScimBody,
-) -> Result<HttpResponse, ApiError> {
-    let resource_type = place.resource_type()?;
-    let projection = query.projection(resource_type)?;
-    let is_brief = resource_type.has_members() && !query.names_attributes();
-    let mut ask =
-        Ask { if_none_match: conditions.if_none_match(), ..ask(&caller, &received, resource_type, &projection) };
-    if is_brief {
-        ask.view = View::default();
-    }
-    let shown = provisioning::patch(&bridge, &ask, place.id(), body, conditions.if_match()).await?;
-    if is_brief { Ok(answer::no_content(&shown)) } else { answer::ok(&bridge, &place, shown, &projection) }
+/// `PATCH /Users/{id}`.
+pub(super) async fn patch(change: Change, ScimBody(body): ScimBody) -> Result<HttpResponse, ApiError> {
+    change.patch(body).await
 }
 
 /// `DELETE /Users/{id}`.
-pub(super) async fn delete(
+pub(super) async fn delete(change: Change) -> Result<HttpResponse, ApiError> {
+    change.delete().await
+}
+
+/// A change of one resource, but for what the body says.
+pub(super) struct Change {
     bridge: Data<Bridge>,
     caller: Caller,
     received: Received,
     place: Place,
+    query: Query,
     conditions: Conditions,
-) -> Result<HttpResponse, ApiError> {
-    let resource_type = &place.resource_type()?.name;
-    let (view, if_none_match) = (View::default(), conditions.if_none_match());
-    let ask = Ask { caller: &caller, received: &received, resource_type, view, if_none_match };
-    provisioning::delete(&bridge, &ask, place.id(), conditions.if_match()).await?;
-    Ok(HttpResponse::NoContent().finish())
 }
 
-fn ask<'a>(
-    caller: &'a Caller,
-    received: &'a Received,
-    resource_type: &'a ResourceType,
-    projection: &Projection,
-) -> Ask<'a> {
-    let view = View::of(resource_type, projection);
-    Ask { caller, received, resource_type: &resource_type.name, view, if_none_match: None }
+impl Change {
+    /// What this caller asks for at this place; the rest is in the request.
+    pub(super) fn by(caller: Caller, place: Place, request: &HttpRequest) -> Result<Self, ApiError> {
+        let nothing = &mut Payload::None;
+        let bridge = request.app_data::<Data<Bridge>>().cloned();
+        Ok(Self {
+            bridge: bridge.ok_or_else(|| ApiError::internal("no bridge behind this server"))?,
+            caller,
+            received: Received::from_request(request, nothing).into_inner()?,
+            place,
+            query: Query::from_request(request, nothing).into_inner()?,
+            conditions: Conditions::from_request(request, nothing).into_inner()?,
+        })
+    }
+
+    /// Where the resource is.
+    pub(super) fn location(&self) -> String {
+        self.place.location()
+    }
+
+    pub(super) async fn replace(self, body: Value) -> Result<HttpResponse, ApiError> {
+        let resource_type = self.place.resource_type()?;
+        let projection = self.query.projection(resource_type)?;
+        let ask = self.ask(resource_type, View::of(resource_type, &projection));
+        let if_match = self.conditions.if_match();
+        let shown = provisioning::replace(&self.bridge, &ask, self.place.id(), body, if_match).await?;
+        answer::ok(&self.bridge, &self.place, shown, &projection)
+    }
+
+    /// A group is not shown unless the client names attributes (RFC 7644 section 3.5.2): it may have many members, and Entra
+    /// ID takes members in this answer for the whole list (entra 4).
+    pub(super) async fn patch(self, body: Value) -> Result<HttpResponse, ApiError> {
+        let resource_type = self.place.resource_type()?;
+        let projection = self.query.projection(resource_type)?;
+        let is_brief = resource_type.has_members() && !self.query.names_attributes();
+        let view = if is_brief { View::default() } else { View::of(resource_type, &projection) };
+        let ask = self.ask(resource_type, view);
+        let if_match = self.conditions.if_match();
+        let shown = provisioning::patch(&self.bridge, &ask, self.place.id(), body, if_match).await?;
+        if is_brief {
+            return Ok(answer::no_content(&shown));
+        }
+        answer::ok(&self.bridge, &self.place, shown, &projection)
+    }
+
+    pub(super) async fn delete(self) -> Result<HttpResponse, ApiError> {
+        let ask = self.ask(self.place.resource_type()?, View::default());
+        provisioning::delete(&self.bridge, &ask, self.place.id(), self.conditions.if_match()).await?;
+        Ok(HttpResponse::NoContent().finish())
+    }
+
+    fn ask<'a>(&'a self, resource_type: &'a ResourceType, view: View) -> Ask<'a> {
+        let if_none_match = self.conditions.if_none_match();
+        Ask { caller: &self.caller, received: &self.received, resource_type: &resource_type.name, view, if_none_match }
+    }
+}
+
+impl FromRequest for Change {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Caller::from_request(request, payload).into_inner();
+        let place = Place::from_request(request, payload).into_inner();
+        ready(caller.and_then(|caller| Self::by(caller, place?, request)))
+    }
 }

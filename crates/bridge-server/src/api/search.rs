@@ -39,11 +39,10 @@ pub(super) async fn of_all(
     query: Query,
     ScimBody(body): ScimBody,
 ) -> Result<HttpResponse, ApiError> {
-    let types: Vec<&ResourceType> = place.tenant.catalog.resource_types().iter().collect();
-    page(&bridge, &caller, &place, &types, &query.with_body(&body)?).await
+    at_base(bridge, caller, place, query.with_body(&body)?).await
 }
 
-/// `GET` of the base URL: what [`of_all`] answers.
+/// `GET` of the base URL: over all types.
 pub(super) async fn at_base(
     bridge: Data<Bridge>,
     caller: Caller,

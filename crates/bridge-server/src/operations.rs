@@ -305,10 +305,5 @@ async fn change(
 }
 
 fn find(tx: &Tx<'_>, name: &AccountName) -> Result<Resource, StoreError> {
-    for kind in ["User", "Group"] {
-        if let Some(resource) = tx.resource_by_id(&name.tenant, kind, &name.resource)? {
-            return Ok(resource);
-        }
-    }
-    Err(StoreError::NotFound("resource"))
+    tx.resource_of_any_type(&name.tenant, &name.resource)?.ok_or(StoreError::NotFound("resource"))
 }

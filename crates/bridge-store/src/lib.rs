@@ -182,8 +182,8 @@ impl Store {
 
     /// Writes. What the closure did is on the disk when this returns `Ok`, and undone when it returns `Err`.
     ///
-    /// The closure may run more than once, so it changes nothing but `tx`; it touches at most 2,000 rows. Once queued it
-    /// runs even if the caller no longer waits.
+    /// The closure may run more than once, so it changes nothing but `tx`; it touches at most 2,000 rows, or those that one
+    /// write of a group names. Once queued it runs even if the caller no longer waits.
     ///
     /// # Errors
     /// Those of `closure`; [`StoreError::Unavailable`] if the outcome could not be made to last.

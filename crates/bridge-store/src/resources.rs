@@ -97,6 +97,12 @@ impl Db<'_> {
         self.session().query_one(sql, &parameters![tenant, id, resource_type], read)
     }
 
+    /// The resource with a public id, of whatever type and in whatever state: ids are unique in a tenant.
+    pub fn resource_of_any_type(&self, tenant: &str, id: &str) -> Result<Option<Resource>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM resource AS r WHERE r.tenant = ?1 AND r.id = ?2");
+        self.session().query_one(sql, &parameters![tenant, id], resource)
+    }
+
     /// The resource with a key of the store, in whatever state.
     pub fn resource_by_key(&self, key: i64) -> Result<Option<Resource>, StoreError> {
         let sql = concat!("SELECT ", columns!(), " FROM resource AS r WHERE r.key = ?1");

@@ -1,7 +1,7 @@
 //! The journal: what identity providers sent, and what came of it.
 
 use actix_web::web::{Data, Json, Path, Query};
-use bridge_store::{RequestQuery, StoreError};
+use bridge_store::RequestQuery;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -38,15 +38,9 @@ pub(super) async fn list(bridge: Data<Bridge>, Query(selection): Query<Selection
 }
 
 async fn key_of(bridge: &Bridge, tenant: &str, id: &str) -> Result<i64, Problem> {
-    let found = bridge.store.read(|db| {
-        for kind in ["User", "Group"] {
-            if let Some(resource) = db.resource_by_id(tenant, kind, id)? {
-                return Ok::<_, StoreError>(Some(resource.key));
-            }
-        }
-        Ok(None)
-    });
-    found.await?.ok_or_else(|| Problem::not_found("there is no such resource in this tenant"))
+    let found = bridge.store.read(|db| db.resource_of_any_type(tenant, id)).await?;
+    let missing = || Problem::not_found("there is no such resource in this tenant");
+    found.map(|resource| resource.key).ok_or_else(missing)
 }
 
 #[derive(Debug, Deserialize)]

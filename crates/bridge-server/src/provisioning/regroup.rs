@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bridge_store::{Backlog, Db, Resource, ResourceState, StoreError, Tx, Want};
 use jiff::Timestamp;
+use scim_model::ResourceType;
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
@@ -233,10 +234,11 @@ fn look(db: &Db<'_>, tenant: Option<&Tenant>, row: &Backlog, job: &Job, now: Tim
     let mut slice = Slice { members, is_last, users: Vec::new(), groups: Vec::new() };
     let Some(tenant) = tenant.filter(|tenant| uses_groups(tenant)) else { return Ok(slice) };
     for id in &slice.members {
-        let Some(user) = db.resource_by_id(&tenant.name, "User", id)? else {
-            slice.groups.extend(db.resource_by_id(&tenant.name, "Group", id)?.map(|group| group.key));
+        let Some(user) = db.resource_of_any_type(&tenant.name, id)? else { continue };
+        if tenant.resource_type(&user.resource_type).is_some_and(ResourceType::has_members) {
+            slice.groups.push(user.key);
             continue;
-        };
+        }
         if user.state != ResourceState::Live {
             continue;
         }

@@ -106,6 +106,9 @@ impl<'a> Reader<'a> {
                         return Err(value::empty_list(place));
                     }
                     (_, None, None, value) => self.push(kind, resolved.attribute, value, place)?,
+                    (_, Some(sub), ..) if sub.is_read_only() => {
+                        self.notes.add(Quirk::ReadOnlyAttribute, &resolved.path());
+                    }
                     _ => return Ok(Reading::NeedsMembers),
                 }
                 Ok(nothing())
@@ -193,5 +196,27 @@ fn ids(attribute: &Attribute, filter: &Filter) -> Option<Vec<String>> {
             value::identity(attribute, &element).map(|id| vec![id.into_owned()])
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Catalog, document::Note};
+
+    #[test]
+    fn the_name_of_a_member_is_ignored_without_a_look_at_the_members() {
+        let catalog = Catalog::new(Vec::new()).unwrap();
+        let group = catalog.resource_type("Group").unwrap();
+        let check = |op: &str, path: &str| {
+            let body = json!({ "Operations": [{ "op": op, "path": path, "value": "Jo" }] });
+            let split = split_members(group, &body).unwrap().expect("no member has to be read");
+            assert_eq!(split.changes, [], "{op} {path}");
+            let ignored = Note { quirk: Quirk::ReadOnlyAttribute, attribute: "members.display".to_owned() };
+            assert!(split.notes.contains(&ignored), "{op} {path}");
+        };
+        check("replace", "members[value eq \"u1\"].display");
+        check("add", "members[type eq \"User\"].displayName");
+        check("remove", "members.display");
     }
 }

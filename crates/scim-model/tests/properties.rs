@@ -287,6 +287,7 @@ fn group_operation() -> impl Strategy<Value = Value> {
         1 => Just(None),
         1 => Just(Some("displayName".to_owned())),
         1 => Just(Some("members.value".to_owned())),
+        1 => Just(Some("members[value eq \"u1\"].display".to_owned())),
     ];
     let verb = select(vec!["add", "replace", "remove", "Remove"]);
     (verb, path, option::weighted(0.8, list)).prop_map(|(verb, path, list)| match (path, list) {

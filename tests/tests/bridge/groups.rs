@@ -272,6 +272,28 @@ async fn members_chosen_by_more_than_their_id_are_removed_too() {
 }
 
 #[tokio::test]
+async fn a_member_has_its_real_name_whatever_the_client_calls_it() {
+    let bridge = Bridge::start().await;
+    let ann = create(&bridge, "ann").await;
+    let named = json!([{"value": ann, "display": "Somebody"}, {"value": "u9", "display": "Nobody"}]);
+    let id = bridge.post("/Groups", json!({"displayName": "Staff", "members": named})).await.has_status(201).id();
+    let by_path = format!("members[value eq \"{ann}\"].display");
+    let operations = json!([
+        {"op": "replace", "path": by_path, "value": "Somebody"},
+        {"op": "Replace", "path": "members", "value": named}
+    ]);
+    bridge.patch(&format!("/Groups/{id}"), operations).await.has_status(204);
+    let put = json!({"displayName": "Staff", "members": named});
+    bridge.put(&format!("/Groups/{id}"), put).await.has_status(200);
+    let read = bridge.get(&format!("/Groups/{id}")).await;
+    assert_eq!(read.header("etag"), "W/\"1\"", "a name alone changes nothing");
+    let names: Vec<_> =
+        read.body["members"].as_array().unwrap().iter().map(|member| member.get("display").cloned()).collect();
+    assert_eq!(names, [Some(json!("Ann Roe")), None]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_deleted_user_is_in_no_group_any_more() {
     let bridge = Bridge::start().await;
     let id = bridge.post("/Users", ann()).await.has_status(201).id();

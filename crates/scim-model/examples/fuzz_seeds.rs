@@ -25,6 +25,11 @@ fn main() -> io::Result<()> {
             let body = json!({ "schemas": [scim_model::PATCH_URN], "Operations": operations });
             write(&corpus, "patch_body", &body.to_string())?;
         }
+        for request in list(&fixture, "requests").iter().chain(list(&fixture, "refused")) {
+            if let Some(body) = request.get("body") {
+                write(&corpus, "bulk_body", &body.to_string())?;
+            }
+        }
         for case in list(&fixture, "filters") {
             write(&corpus, "list_query", case["filter"].as_str().unwrap_or_default())?;
         }

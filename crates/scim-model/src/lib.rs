@@ -2,10 +2,11 @@
 //!
 //! A [`Catalog`] knows the schemas of a tenant. [`accept`] and [`patch`] judge what a client sends and make a [`Draft`] of
 //! it; [`complete`] and [`project`] make the answer, or [`FullResource`] without parsing what is stored; [`matches`] decides a
-//! filter, [`sort_value`] an order, and [`get`] selects values by path. What
+//! filter, [`sort_value`] an order, and [`get`] selects values by path. [`bulk`] reads many writes in one message. What
 //! real clients send beside the letter of the RFCs is taken by the functions of `quirks.rs` and noted in the draft.
 
 mod accept;
+pub mod bulk;
 mod catalog;
 mod change;
 mod document;

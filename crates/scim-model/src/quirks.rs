@@ -193,6 +193,14 @@ pub(crate) fn member<'a>(message: &'a Map<String, Value>, name: &str) -> Option<
     message.get(name).or_else(|| message.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 
+/// Takes such a member out of a message, which is left with null in its place.
+pub(crate) fn take_member(message: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    if let Some(value) = message.get_mut(name) {
+        return Some(value.take());
+    }
+    message.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.take())
+}
+
 /// Null, and an empty text, list or object, are no value (RFC 7643 section 2.5; the empty text is the clients' own).
 /// Source: entra 3.3 number 4, okta 7, case 98. Fixture: `unassigned.json`.
 pub(crate) fn is_unassigned(value: &Value) -> bool {

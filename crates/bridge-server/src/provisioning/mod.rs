@@ -32,7 +32,7 @@ use crate::connections::judge_strictly;
 use crate::error::ApiError;
 use crate::landscape::Tenant;
 
-pub use bulk::{BulkAction, BulkDone, BulkOperation, BulkOutcome, ResourceId, run_bulk};
+pub use bulk::{BulkDone, BulkOutcome, run_bulk};
 pub use create::create;
 pub use journal::mask_secrets;
 pub use judge::{Judged, Surroundings, judge};

@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 
-.PHONY: help demo test check bench fuzz tools
+.PHONY: help demo test check bench fuzz compliance tools
 
 help: ## Lists the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -24,6 +24,9 @@ bench: tools ## Requests per second and latencies beside a static answer and raw
 
 fuzz: ## Runs every fuzz target for FUZZ_SECONDS (600) each; needs a nightly toolchain
 	deploy/scripts/fuzz.sh $${FUZZ_SECONDS:-600}
+
+compliance: tools ## Runs public SCIM compliance tools against the bridge; needs Python 3 and PyPI
+	deploy/scripts/compliance.sh
 
 tools: # Installs what a bare Debian machine with Rust lacks: a C compiler, for SQLite and TLS
 	@deploy/scripts/install-tools.sh

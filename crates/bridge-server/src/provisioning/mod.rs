@@ -16,6 +16,9 @@ mod update;
 mod view;
 mod wait;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

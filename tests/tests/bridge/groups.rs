@@ -246,6 +246,30 @@ async fn a_version_that_is_not_the_present_one_changes_no_members() {
 }
 
 #[tokio::test]
+async fn one_more_member_writes_no_more_for_a_large_group_than_for_a_small_one() {
+    let bridge = Bridge::start().await;
+    let log = bridge.running.bridge.store.path().with_extension("db-wal");
+    let mut written = Vec::new();
+    for (name, count) in [("small", 10), ("large", 10_000)] {
+        let members: Vec<String> = (0..count).map(|number| format!("{name}-{number:05}")).collect();
+        let members: Vec<&str> = members.iter().map(String::as_str).collect();
+        let id = create_group(&bridge, name, &members).await;
+        let mut least = u64::MAX;
+        for number in 0..5 {
+            let before = log.metadata().unwrap().len();
+            let value = json!([{"value": format!("{name}-05000-{number}")}]);
+            let operations = json!([{"op": "add", "path": "members", "value": value}]);
+            bridge.patch(&format!("/Groups/{id}"), operations).await.has_status(204);
+            // Now and then a page of a tree is full and becomes two.
+            least = least.min(log.metadata().unwrap().len() - before);
+        }
+        written.push(least);
+    }
+    assert!(written[0] > 0 && written[1] <= written[0], "bytes in SQLite's log: {written:?}");
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_patch_with_one_bad_operation_changes_nothing_of_a_group() {
     let bridge = Bridge::start().await;
     let id = create_group(&bridge, "Staff", &["u1"]).await;

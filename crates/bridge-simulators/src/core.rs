@@ -107,6 +107,10 @@ impl Core {
         self.state().vendor.accounts()
     }
 
+    pub(crate) fn account_count(&self) -> usize {
+        self.state().vendor.account_count()
+    }
+
     pub(crate) fn calls(&self) -> Vec<Value> {
         self.state().log.to_json()
     }

@@ -55,6 +55,12 @@ impl Simulator {
         self.core.accounts()
     }
 
+    /// How many accounts there are, without rendering them.
+    #[must_use]
+    pub fn account_count(&self) -> usize {
+        self.core.account_count()
+    }
+
     /// The calls so far in the order in which they were carried out, sign-ins included: `n`, `operation`, `method`,
     /// `path`, `fields` (credentials and passwords masked), `status` (null when no answer was sent), `outcome`.
     #[must_use]

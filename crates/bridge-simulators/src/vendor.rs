@@ -34,6 +34,9 @@ pub(crate) trait Vendor: Send {
     /// All accounts with vendor field names; no password, but a boolean `has_password`.
     fn accounts(&self) -> Vec<Value>;
 
+    /// How many accounts there are.
+    fn account_count(&self) -> usize;
+
     /// Puts an account there, or changes the fields of one that is there, as a person in the vendor's own screens.
     fn seed(&mut self, account: &Value, now: Timestamp) -> Result<(), String>;
 

@@ -381,6 +381,13 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 impl TargetConfig {
+    /// Accounts that are worked on at the same time: while one of them is looked up or written down, the call of another
+    /// is on its way. Where there is one call at a time, there is one account, so that leavers wait for no more.
+    #[must_use]
+    pub fn accounts_at_once(&self) -> usize {
+        self.max_in_flight + self.max_in_flight / 2
+    }
+
     /// The user templates of a CRM.COM installation whose accounts are CTI enabled; none for other kinds.
     #[must_use]
     pub fn cti_templates(&self) -> BTreeSet<String> {

@@ -97,12 +97,13 @@ fn is_worth_waiting(bridge: &Bridge, tenant: &Tenant, row: &Row, rows: &[Row], p
 /// Whether the accounts before this one take no longer than the patience.
 async fn is_queue_short(bridge: &Bridge, tenant: &Tenant, row: &Row, patience: Duration) -> Result<bool, StoreError> {
     let Some(target) = tenant.targets.get(&row.target) else { return Ok(false) };
-    if row.lease.is_some() || target.lane.in_flight() < target.settings.max_in_flight {
+    let at_once = target.settings.accounts_at_once();
+    if row.lease.is_some() || target.lane.in_flight() < at_once {
         return Ok(true);
     }
     let now = bridge.clock.now();
     let queue = bridge.store.read(|db| db.queue_length(&tenant.name, &target.name, now)).await?;
-    Ok(target.lane.time_for(queue, target.settings.max_in_flight) <= patience)
+    Ok(target.lane.time_for(queue, at_once) <= patience)
 }
 
 /// The refusal of a required target, if the row is one.

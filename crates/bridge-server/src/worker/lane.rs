@@ -61,9 +61,9 @@ impl Lane {
     }
 
     /// How long a queue of this length takes at the pace seen so far.
-    pub fn time_for(&self, queue: u64, max_in_flight: usize) -> Duration {
-        let lanes = u64::try_from(max_in_flight.max(1)).unwrap_or(u64::MAX);
-        Duration::from_micros(self.pace.load(Ordering::Relaxed).saturating_mul(queue / lanes))
+    pub fn time_for(&self, queue: u64, at_once: usize) -> Duration {
+        let at_once = u64::try_from(at_once.max(1)).unwrap_or(u64::MAX);
+        Duration::from_micros(self.pace.load(Ordering::Relaxed).saturating_mul(queue / at_once))
     }
 }
 

@@ -91,7 +91,7 @@ async fn turn(bridge: &Arc<Bridge>, tenant: &Arc<Tenant>, target: &Arc<Target>, 
     if let Some(probe_at) = target.lane.condition().probe_at() {
         return Next::Probe(probe_at);
     }
-    let free = target.settings.max_in_flight.saturating_sub(working.len());
+    let free = target.settings.accounts_at_once().saturating_sub(working.len());
     if target.settings.mode == Mode::Hold || free == 0 {
         return Next::Rest(latest);
     }

@@ -347,6 +347,10 @@ impl Vendor for CrmCom {
         Reply::html(status, &format!("HTTP Status {status}"))
     }
 
+    fn account_count(&self) -> usize {
+        self.users.iter().filter(|user| !user.system_user).count()
+    }
+
     fn accounts(&self) -> Vec<Value> {
         self.users.iter().filter(|user| !user.system_user).map(User::to_account).collect()
     }

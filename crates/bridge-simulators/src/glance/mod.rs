@@ -333,6 +333,10 @@ impl Vendor for Glance {
         Reply::html(status, &format!("{status} - Server error."))
     }
 
+    fn account_count(&self) -> usize {
+        self.directory.users().count()
+    }
+
     fn accounts(&self) -> Vec<Value> {
         let account = |user: &User| {
             json!({

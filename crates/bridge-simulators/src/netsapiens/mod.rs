@@ -256,6 +256,10 @@ impl Vendor for Netsapiens {
         ApiError::new(status, "The request failed").reply()
     }
 
+    fn account_count(&self) -> usize {
+        self.system.domains.values().map(|domain| domain.users().len()).sum()
+    }
+
     fn accounts(&self) -> Vec<Value> {
         let mut accounts = Vec::new();
         for (name, domain) in &self.system.domains {

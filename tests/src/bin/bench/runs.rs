@@ -315,7 +315,7 @@ fn sending_far(plan: &Plan, folder: &Path, runtime: &Runtime) -> Result<Row> {
     let begun = Instant::now();
     let limit = Limit { time: LONGEST_RUN, requests: users };
     load::run(server.address, limit, 201, create)?;
-    while targets.iter().any(|target| target.accounts().len() < users) {
+    while targets.iter().any(|target| target.account_count() < users) {
         if begun.elapsed() > LONGEST_RUN {
             return Err("the accounts are not made".into());
         }

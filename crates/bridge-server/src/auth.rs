@@ -22,7 +22,7 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
-use bridge_store::{Credential, RequestEntry, StoreError};
+use bridge_store::{Credential, RequestEntry, ResourceState, StoreError};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use metrics::counter;
@@ -68,6 +68,8 @@ pub enum Stranger {
     Expired,
     /// A token of this tenant that an administrator has ended.
     Revoked,
+    /// A token that stands for a user who is inactive or deleted.
+    Inactive,
 }
 
 impl Stranger {
@@ -81,6 +83,7 @@ impl Stranger {
             Self::Unknown => "unknown-token",
             Self::Expired => "expired-token",
             Self::Revoked => "revoked-token",
+            Self::Inactive => "inactive-user",
         }
     }
 }
@@ -102,6 +105,7 @@ impl fmt::Display for Stranger {
             }
             Self::Expired => "The token has expired: ask for a new one and enter it in the identity provider",
             Self::Revoked => "The token was revoked: ask for a new one and enter it in the identity provider",
+            Self::Inactive => "The user that this token stands for is inactive or deleted: ask an administrator",
         })
     }
 }
@@ -201,12 +205,23 @@ pub async fn identify(bridge: &Bridge, tenant: &str, headers: &HeaderMap) -> Res
         too_fast.note(&credential.tenant, &credential.connection);
         return Err(NotIdentified::TooFast(too_fast));
     }
+    if let Some(user) = &credential.subject
+        && !is_at_work(bridge, tenant, user).await?
+    {
+        return Err(NotIdentified::Stranger(Stranger::Inactive));
+    }
     Ok(Caller {
         tenant: credential.tenant.clone(),
         connection: credential.connection.clone(),
         label: credential.label.clone(),
         user: credential.subject.clone(),
     })
+}
+
+/// Whether the user that a token stands for is there and active: who has left must not let themselves in again.
+async fn is_at_work(bridge: &Bridge, tenant: &str, user: &str) -> Result<bool, StoreError> {
+    let found = bridge.store.read(|db| db.resource_of_any_type(tenant, user)).await?;
+    Ok(found.is_some_and(|user| user.active && user.state == ResourceState::Live))
 }
 
 /// Reads the credential of a token, remembers it, and notes its use if it is good.

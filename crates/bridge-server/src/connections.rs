@@ -212,11 +212,11 @@ pub(crate) fn judge_strictly(tenant: &Tenant, caller: &Caller, notes: &[Note]) -
     }
     match notes.iter().find(|note| !note.quirk.is_by_the_rfc()) {
         None => Ok(()),
-        Some(note) => Err(ApiError::Scim(ScimError::invalid_value(format!(
-            "{}: this connection's profile is strict and does not take {}",
-            note.attribute,
-            note.quirk.as_str().replace('_', " "),
-        )))),
+        Some(note) => {
+            let quirk = note.quirk.as_str().replace('_', " ");
+            let detail = format!("{}: this connection's profile is strict and does not take {quirk}", note.attribute);
+            Err(ApiError::Scim(ScimError::new(400, Some(note.quirk.refusal()), detail)))
+        }
     }
 }
 

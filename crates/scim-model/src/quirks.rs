@@ -9,6 +9,7 @@ use scim_filter::{Filter, Literal, Operator};
 use serde_json::{Map, Value};
 
 use crate::{
+    ScimType,
     catalog::{ENTERPRISE_URN, GROUP_URN, ResourceType, USER_URN},
     document::Notes,
     error::ScimError,
@@ -130,6 +131,29 @@ impl Quirk {
 }
 
 impl Quirk {
+    /// What the RFCs answer to who may not be forgiven it (RFC 7644 section 3.12, table 9).
+    pub fn refusal(self) -> ScimType {
+        match self {
+            Self::ElementMade | Self::NothingSelected => ScimType::NoTarget,
+            Self::Schemas | Self::LegacyUrn | Self::OperationCase | Self::OtherName | Self::RemoveWithValue => {
+                ScimType::InvalidSyntax
+            }
+            Self::DottedKey | Self::UrnKey | Self::PathKey | Self::BareEnterpriseAttribute => ScimType::InvalidPath,
+            Self::NotUnassigned | Self::ReadOnlyAttribute => ScimType::Mutability,
+            Self::UnknownAttribute
+            | Self::UnknownSchema
+            | Self::OtherCase
+            | Self::TextForBoolean
+            | Self::TextForNumber
+            | Self::NumberForText
+            | Self::SingleForList
+            | Self::ListForSingle
+            | Self::TextForComplex
+            | Self::ObjectInText
+            | Self::DeletedUserName => ScimType::InvalidValue,
+        }
+    }
+
     /// Whether the RFCs themselves want it taken: attributes that the client cannot write are ignored (RFC 7644 section
     /// 3.5.1), letter case in names does not count (RFC 7643 section 2.1), what nobody knows may be ignored, and a server may
     /// store another value than it was sent (RFC 7644 section 3.3).

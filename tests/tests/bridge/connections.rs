@@ -38,7 +38,12 @@ async fn a_strict_connection_is_forgiven_nothing_that_the_rfcs_do_not_allow() {
     assert_eq!(bridge.get("/Users").await.body["totalResults"], 0);
     let id = bridge.post("/Users", ann()).await.has_status(201).id();
     let capital = json!([{"op": "Replace", "path": "title", "value": "Agent"}]);
-    bridge.patch(&format!("/Users/{id}"), capital).await.has_status(400).names(&["op", "strict"]);
+    let refused = bridge.patch(&format!("/Users/{id}"), capital).await.has_status(400);
+    assert_eq!(refused.scim_type(), "invalidSyntax");
+    refused.names(&["op", "strict"]);
+    let nowhere = json!([{"op": "replace", "path": "emails[type eq \"home\"].value", "value": "a@b.example"}]);
+    let refused = bridge.patch(&format!("/Users/{id}"), nowhere).await.has_status(400);
+    assert_eq!(refused.scim_type(), "noTarget");
     let right = json!([{"op": "replace", "path": "title", "value": "Agent"}]);
     assert_eq!(bridge.patch(&format!("/Users/{id}"), right).await.has_status(200).body["title"], "Agent");
     bridge.stop().await;

@@ -45,7 +45,49 @@ async fn a_token_of_a_user_reads_and_changes_that_user() {
     Answer::of(request(Method::DELETE).header("If-Match", "W/\"1\"")).await.has_status(412);
     Answer::of(request(Method::HEAD)).await.has_status(200);
     bridge.delete("/Me").await.has_status(204);
-    bridge.get("/Me").await.has_status(404);
+    is_refused(&bridge.get("/Me").await, 401, "");
+}
+
+#[tokio::test]
+async fn who_was_switched_off_does_not_come_back_by_their_own_token() {
+    let (mut bridge, address) = as_ann().await;
+    let id = address.rsplit('/').next().unwrap();
+    let own = bridge.token.clone();
+    bridge.token = bridge.running.new_token("default", "okta").await.unwrap();
+    let off = json!([{"op": "replace", "path": "active", "value": false}]);
+    bridge.patch(&format!("/Users/{id}"), off).await.has_status(200);
+    let provider = std::mem::replace(&mut bridge.token, own);
+    is_refused(&bridge.get("/Me").await, 401, "");
+    let on = json!([{"op": "replace", "path": "active", "value": true}]);
+    is_refused(&bridge.patch("/Me", on).await, 401, "");
+    is_refused(&bridge.put("/Me", ann()).await, 401, "");
+    is_refused(&bridge.get("/ServiceProviderConfig").await, 401, "");
+    bridge.token = provider;
+    assert_eq!(bridge.get(&format!("/Users/{id}")).await.body["active"], false);
+}
+
+#[tokio::test]
+async fn nobody_changes_by_their_own_token_who_they_are_and_what_they_may_do() {
+    let (bridge, _) = as_ann().await;
+    let before = bridge.get("/Me").await.has_status(200).body;
+    let pbx = "urn:ietf:params:scim:schemas:extension:bridgeNetsapiens:2.0:User";
+    let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    for (path, value) in [
+        ("userName", json!("boss@acme.example")),
+        ("externalId", json!("00uboss")),
+        ("active", json!(false)),
+        ("userType", json!("Employee")),
+        ("roles", json!([{"value": "admin"}])),
+        ("entitlements", json!([{"value": "all"}])),
+        (&format!("{pbx}:user-scope"), json!("Office Manager")),
+        (&format!("{pbx}:voicemail-login-pin"), json!("123456")),
+        (&format!("{enterprise}:department"), json!("Board")),
+    ] {
+        let answer = bridge.patch("/Me", json!([{"op": "replace", "path": path, "value": value}])).await;
+        is_refused(&answer, 403, "");
+        answer.names(&[path.split(':').next_back().filter(|_| !path.contains(':')).unwrap_or("urn:")]);
+    }
+    assert_eq!(bridge.get("/Me").await.body, before);
 }
 
 #[tokio::test]

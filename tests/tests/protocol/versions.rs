@@ -5,7 +5,7 @@ use bridge_tests::{Answer, Bridge};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{bridge, is_refused};
+use crate::{bridge, escaped, is_refused, with_users};
 
 const HEAD: &str = r#"{"Operations": [{"op": "replace", "path": "displayName", "value": "Head"}]}"#;
 
@@ -80,4 +80,24 @@ async fn a_write_is_bound_to_the_version_that_the_client_names() {
             send(&bridge, Method::DELETE, &path, header, "").await.has_status(404);
         }
     }
+}
+
+#[tokio::test]
+async fn a_filter_finds_the_version_that_is_shown() {
+    let bridge = with_users(&["ann", "bob"]).await;
+    let ann = bridge.get("/Users?filter=userName%20sw%20%22ann%22").await.body["Resources"][0].clone();
+    let group = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+        "displayName": "Sales",
+        "members": [{"value": ann["id"]}],
+    });
+    bridge.post("/Groups", group).await.has_status(201);
+    let shown = bridge.get(&format!("/Users/{}", ann["id"].as_str().unwrap())).await.body["meta"]["version"].clone();
+    assert_ne!(shown, ann["meta"]["version"], "what is derived is part of it");
+    let found = async |version: &Value| {
+        let filter = format!("meta.version eq {version}");
+        bridge.get(&format!("/Users?filter={}", escaped(&filter))).await.has_status(200).body["totalResults"].clone()
+    };
+    assert_eq!(found(&shown).await, 1);
+    assert_eq!(found(&ann["meta"]["version"]).await, 1, "bob's, who is in no group");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bridge_store::{Account as Row, AccountState, Resource, ResourceState, StoreError};
 use jiff::Timestamp;
-use scim_model::{Context, Draft, ResourceType, accept};
+use scim_model::{Context, Document, Draft, ResourceType, accept};
 use serde_json::Value;
 
 use super::judge::{Judged, Surroundings, judge, refuse};
@@ -97,6 +97,21 @@ pub(super) fn too_busy() -> ApiError {
     ApiError::Unavailable {
         detail: "The resource is being changed by several requests at once; try again".to_owned(),
         retry_after_s: 1,
+    }
+}
+
+/// Attributes that decide who somebody is and what they may do, so that nobody changes them of themselves. Every extension is
+/// one of them: rules make scopes, roles and extensions of what stands there.
+const NOT_BY_ONESELF: [&str; 6] = ["userName", "externalId", "active", "userType", "roles", "entitlements"];
+
+/// 403 if a user changes what only an identity provider may change of a user (`/Me`, RFC 7644 section 3.11).
+fn check_own_change(current: &Document, draft: &Draft) -> Result<(), ApiError> {
+    let (before, after) = (current.as_map(), draft.document.as_map());
+    let changed = before.keys().chain(after.keys()).filter(|name| before.get(*name) != after.get(*name));
+    let is_guarded = |name: &&String| NOT_BY_ONESELF.contains(&name.as_str()) || name.starts_with("urn:");
+    match changed.chain(draft.secrets.keys()).find(is_guarded) {
+        None => Ok(()),
+        Some(name) => Err(ApiError::Forbidden(format!("Nobody changes their own {name}: ask the identity provider"))),
     }
 }
 
@@ -230,6 +245,9 @@ impl Update<'_> {
             Task::Change(Change::Patch(body)) => scim_model::patch(kind, current, self.id, body),
         };
         let draft = understood(self.ask, self.tenant, draft.map_err(ApiError::Scim)?)?;
+        if self.ask.caller.user.is_some() {
+            check_own_change(current, &draft)?;
+        }
         self.store_draft(basis, draft).await
     }
 

@@ -125,6 +125,11 @@ fn show_with<D>(
     })
 }
 
+/// Whether a sub-attribute of `meta` is the version, which also tells what is derived.
+fn is_version(sub_attribute: &str) -> bool {
+    sub_attribute.eq_ignore_ascii_case("version")
+}
+
 fn internal(error: serde_json::Error) -> StoreError {
     StoreError::Internal(error.to_string())
 }
@@ -155,7 +160,11 @@ pub(super) fn show_to_filter(
         let members = members(tenant, all_members(db, resource.key)?);
         derived.extend(members.map(|members| ("members".to_owned(), members)));
     }
-    Ok(complete(kind, &resource.id, &resource.document, &meta(tenant, kind, resource), derived))
+    let mut meta = meta(tenant, kind, resource);
+    if filter.paths().iter().any(|path| path.is("meta") && path.sub_attribute.as_deref().is_none_or(is_version)) {
+        meta.derived = fingerprint(&self::derived(db, tenant, kind, resource, View::of(kind, &Projection::default()))?);
+    }
+    Ok(complete(kind, &resource.id, &resource.document, &meta, derived))
 }
 
 /// The next page of members, as they stand in the list, and where the one after it begins.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::testing::{TENANT, add, at, insert, store, user};
-use crate::{NewResource, Reason, Store};
+use crate::{BRAKE, NewResource, Reason, Store, Want, Wanted};
 
 /// What a test does to the account of one resource at the target `pbx`.
 struct Desk {

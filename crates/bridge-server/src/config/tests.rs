@@ -74,6 +74,10 @@ fn defaults_follow_the_kind_of_target() {
         [Deprovision::Suspend, Deprovision::Delete, Deprovision::Suspend]
     );
     assert_eq!([glance.max_in_flight, pbx.max_in_flight, crm.max_in_flight], [1, 2, 2]);
+    assert_eq!([glance, pbx, crm].map(|target| target.accounts_at_once()), [1, 3, 3]);
+    for target in [glance, pbx, crm] {
+        assert_eq!((target.rate_per_second, target.timeout), (5, Duration::from_secs(30)));
+    }
     assert_eq!(pbx.settle_lag, Duration::from_secs(10));
     assert_eq!((glance.mode, glance.adopt, glance.required), (Mode::Send, Adopt::Review, true));
     assert_eq!(glance.settings["address_suffix"], ".glance.net");

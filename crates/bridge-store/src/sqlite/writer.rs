@@ -226,7 +226,7 @@ impl Worker {
     /// Runs the first job and those that are queued by then, and commits them together.
     fn group(&mut self, first: Box<dyn Job>, closed: &mut Option<oneshot::Sender<()>>) -> Course {
         if let Err(error) = self.statement("BEGIN IMMEDIATE") {
-            return self.not_begun(first, &error);
+            return self.not_begun(vec![first], &error);
         }
         let mut done: Vec<Box<dyn Job>> = Vec::new();
         let mut next = Some(first);
@@ -265,8 +265,11 @@ impl Worker {
     /// A job failed after it had written something: the group is rolled back, and its jobs run again in one transaction,
     /// each under a savepoint to go back to.
     fn apart(&mut self, jobs: Vec<Box<dyn Job>>) -> Course {
-        if let Err(error) = self.statement("ROLLBACK").and_then(|()| self.statement("BEGIN IMMEDIATE")) {
-            return self.stop(jobs, format!("a group could not be begun again: {error}"));
+        if let Err(error) = self.statement("ROLLBACK") {
+            return self.stop(jobs, format!("ROLLBACK failed: {error}"));
+        }
+        if let Err(error) = self.statement("BEGIN IMMEDIATE") {
+            return self.not_begun(jobs, &error);
         }
         let mut done: Vec<Box<dyn Job>> = Vec::with_capacity(jobs.len());
         let mut jobs = jobs.into_iter();
@@ -347,7 +350,7 @@ impl Worker {
     /// Runs and commits one job in a transaction of its own.
     fn alone(&mut self, mut job: Box<dyn Job>) -> Course {
         if let Err(error) = self.statement("BEGIN IMMEDIATE") {
-            return self.not_begun(job, &error);
+            return self.not_begun(vec![job], &error);
         }
         let (is_success, fatal) = self.run_one(&mut *job);
         if let Some(reason) = fatal {
@@ -361,9 +364,11 @@ impl Worker {
     }
 
     /// Nothing was begun, so nothing is in doubt: another process may hold the database for a moment.
-    fn not_begun(&self, job: Box<dyn Job>, error: &rusqlite::Error) -> Course {
+    fn not_begun(&self, jobs: Vec<Box<dyn Job>>, error: &rusqlite::Error) -> Course {
         let (decision, is_fatal) = crate::driver::decide(error);
-        job.refuse(decision);
+        for job in jobs {
+            job.refuse(decision.clone());
+        }
         if is_fatal { Course::Stop(format!("BEGIN failed: {error}")) } else { Course::GoOn }
     }
 

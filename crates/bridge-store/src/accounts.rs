@@ -205,12 +205,14 @@ impl Tx<'_> {
         if account.state != AccountState::Due || account.due_at > now || !is_free {
             return Ok(None);
         }
-        if account.lease.is_some() {
+        if let Some(lost) = account.lease {
             account.doubt = doubt_after_loss(&account);
+            account.last_write_at = Some(lost.until);
         }
         let sql = "UPDATE account SET claims = claims + 1, lease_token = claims + 1, lease_until = ?3, doubt = ?4, \
-                   updated = ?5 WHERE resource = ?1 AND target = ?2";
-        let parameters = parameters![resource, target, lease_until, account.doubt.as_str(), now];
+                   last_write_at = ?5, updated = ?6 WHERE resource = ?1 AND target = ?2";
+        let (doubt, written) = (account.doubt.as_str(), account.last_write_at);
+        let parameters = parameters![resource, target, lease_until, doubt, written, now];
         self.session().execute(sql, &parameters)?;
         let sql = "SELECT lease_token FROM account WHERE resource = ?1 AND target = ?2";
         let token = self.session().query_one(sql, &parameters![resource, target], |row| row.integer(0))?;
@@ -342,11 +344,12 @@ impl Tx<'_> {
         Ok(self.session().execute(sql, &parameters)? > 0)
     }
 
-    /// Turns leases left from before this process into doubt: whoever held them is gone. Returns how many there were.
+    /// Turns leases left from before this process into doubt: whoever held them is gone, and may have written until now.
+    /// Returns how many there were.
     pub fn release_leases_as_doubt(&mut self, now: Timestamp) -> Result<usize, StoreError> {
         let sql = "UPDATE account SET lease_token = NULL, lease_until = NULL, \
                    doubt = CASE WHEN remote_id IS NULL THEN 'create' WHEN doubt = 'none' THEN 'read' ELSE doubt END, \
-                   updated = ?1 WHERE lease_token IS NOT NULL";
+                   last_write_at = ?1, updated = ?1 WHERE lease_token IS NOT NULL";
         self.session().execute(sql, &parameters![now])
     }
 

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bridge_server::clock::Clock;
-use bridge_simulators::{Fault, Simulator};
-use bridge_store::AccountState;
+use bridge_simulators::{Fault, Options, Simulator};
+use bridge_store::{AccountState, AssignmentState};
 use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Bridge, Setup, calls_of};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+use crate::secrets::webhook;
 
 /// The three targets of a bridge: name, simulator, the operation that creates.
 fn targets(bridge: &Bridge) -> [(&'static str, &Simulator, &'static str); 3] {
@@ -99,7 +101,9 @@ async fn a_throttled_call_waits_as_long_as_the_target_asks() {
 #[tokio::test]
 async fn nobody_waits_for_a_target_that_refuses_our_credential_and_it_is_tried_again_by_itself() {
     let clock = Clock::hand_set(Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
-    let bridge = Bridge::with(Setup { clock: clock.clone(), ..Setup::default() }).await;
+    let (address, alerts) = webhook();
+    let more = format!("[alerts]\nwebhook = \"{address}\"");
+    let bridge = Bridge::with(Setup { clock: clock.clone(), more, ..Setup::default() }).await;
     bridge.pbx().fail_next(2, Fault::Status(401, None), None);
     let id = bridge.post("/Users", ann()).await.has_status(201).id();
     let pbx = bridge.account(&id, "pbx").await;
@@ -118,7 +122,12 @@ async fn nobody_waits_for_a_target_that_refuses_our_credential_and_it_is_tried_a
     bridge.until_at_rest(&id).await;
     bridge.until_at_rest(&second).await;
     assert_eq!(bridge.pbx().accounts().len(), 2);
+    // What waits for the webhook is posted before the end. A person is called once, and told when it is over.
     bridge.stop().await;
+    let told: Vec<Value> = alerts.try_iter().collect();
+    let kinds: Vec<(&Value, &Value)> = told.iter().map(|alert| (&alert["kind"], &alert["target"])).collect();
+    let pbx = &json!("pbx");
+    assert_eq!(kinds, [(&json!("target_paused"), pbx), (&json!("target_recovered"), pbx)], "{told:#?}");
 }
 
 #[tokio::test]
@@ -135,6 +144,24 @@ async fn a_sick_target_holds_up_no_other() {
     assert_eq!(bridge.pbx().accounts().len(), 3);
     assert_eq!(bridge.glance().accounts(), Vec::<Value>::new());
     bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_target_after_none_is_not_held_up_by_those_that_it_would_wait_for() {
+    for (after, made) in [("", 0), ("after = []", 1)] {
+        let bridge = Bridge::with(Setup::default().wait("0s").crm(after)).await;
+        bridge.pbx().fail_next(1000, Fault::Status(500, None), None);
+        let id = bridge.post("/Users", ann()).await.has_status(201).id();
+        let tried = |account: &bridge_store::Account| match account.target.as_str() {
+            "glance" => account.state == AccountState::Settled,
+            "pbx" => account.attempts > 0,
+            _ => made == 0 || account.state == AccountState::Settled,
+        };
+        bridge.until(&id, "tried everywhere", |accounts| accounts.iter().all(tried)).await;
+        assert_eq!(bridge.crm().accounts().len(), made, "{after:?}");
+        assert_eq!(bridge.account(&id, "crm").await.state == AccountState::Waiting, made == 0, "{after:?}");
+        bridge.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -203,4 +230,91 @@ async fn an_account_that_a_person_removed_is_made_again_with_the_next_change() {
     let pbx = bridge.pbx().accounts();
     assert_eq!((pbx.len(), &pbx[0]["name-last-name"]), (1, &json!("Rowe")));
     bridge.stop().await;
+}
+
+/// A bridge before a PBX whose reads show a write 8 s late, both on clocks that only the test moves.
+async fn with_lagging_pbx(lines: &str) -> (Bridge, Clock) {
+    let start = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000);
+    let clock = Clock::hand_set(start);
+    let mut simulators = Options { now: Some(start), ..Options::default() };
+    simulators.netsapiens.replication_lag = Duration::from_secs(8);
+    let setup = Setup { clock: clock.clone(), simulators, ..Setup::default().wait("0s") };
+    (Bridge::with(setup.pbx(&format!("settle_lag = \"10s\"\n{lines}"))).await, clock)
+}
+
+/// Lets a second pass at a time, for both, until so many have; whatever is due meanwhile is done at its second.
+async fn let_pass(bridge: &Bridge, clock: &Clock, id: &str, seconds: u64) {
+    let is_waiting = |account: &bridge_store::Account| {
+        account.lease.is_none() && (account.state != AccountState::Due || account.due_at > clock.now())
+    };
+    for _ in 0..seconds {
+        bridge.pbx().advance(Duration::from_secs(1));
+        clock.advance(Duration::from_secs(1));
+        bridge.until(id, "done with this second", |accounts| accounts.iter().all(is_waiting)).await;
+    }
+}
+
+/// One user at the PBX, under the first value of the pool, of which no value counts as somebody else's.
+async fn assert_one_under_1000(bridge: &Bridge) {
+    let pbx = bridge.pbx().accounts();
+    assert_eq!((pbx.len(), &pbx[0]["user"]), (1, &json!("1000")), "{:#?}", bridge.pbx().calls());
+    let values = bridge.running.bridge.store.read(|db| db.assignments_where("default", "extension", "", 100)).await;
+    assert!(values.unwrap().iter().all(|value| value.state != AssignmentState::Foreign));
+}
+
+#[tokio::test]
+async fn a_lost_reply_of_a_pbx_whose_reads_lag_ends_in_one_account_under_its_first_extension() {
+    for lines in ["", "synchronous = false"] {
+        let (bridge, clock) = with_lagging_pbx(lines).await;
+        bridge.pbx().fail_next(1, Fault::DropAfterApply, Some("POST users"));
+        let id = bridge.post("/Users", ann()).await.has_status(201).id();
+        until_lost(&bridge, &id).await;
+        let_pass(&bridge, &clock, &id, 30).await;
+        let account = bridge.account(&id, "pbx").await;
+        assert_eq!((account.state, account.remote_id.as_deref()), (AccountState::Settled, Some("1000")), "{lines}");
+        assert_one_under_1000(&bridge).await;
+        assert_eq!(calls_of(bridge.pbx(), "POST users").len(), 1, "{lines}: {:#?}", bridge.pbx().calls());
+        bridge.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_pbx_whose_reads_lag_ends_as_the_user_does_whatever_its_reads_say_meanwhile() {
+    let active = |active: bool| json!([{"op": "replace", "value": {"active": active}}]);
+    let named = |name: &str| json!([{"op": "replace", "value": {"name": {"familyName": name}}}]);
+    let cases = [
+        ("a leaver comes back", vec![active(false), active(true)], "Basic User"),
+        ("who came back leaves", vec![active(false), active(true), active(false)], "No Portal"),
+        ("a name is taken back", vec![named("Rowe"), named("Roe")], "Basic User"),
+        ("a name changes as somebody leaves", vec![named("Rowe"), active(false)], "No Portal"),
+    ];
+    for (case, requests, scope) in cases {
+        for fault in [None, Some(Fault::DropAfterApply), Some(Fault::DropBefore)] {
+            let (bridge, clock) = with_lagging_pbx("").await;
+            let id = bridge.post("/Users", ann()).await.has_status(201).id();
+            bridge.until_at_rest(&id).await;
+            let_pass(&bridge, &clock, &id, 60).await;
+            let (last, earlier) = requests.split_last().unwrap();
+            for request in earlier {
+                if request == earlier.last().unwrap()
+                    && let Some(fault) = &fault
+                {
+                    bridge.pbx().fail_next(1, fault.clone(), Some("PUT users"));
+                }
+                bridge.patch(&format!("/Users/{id}"), request.clone()).await.has_status(200);
+                let_pass(&bridge, &clock, &id, 1).await;
+            }
+            bridge.patch(&format!("/Users/{id}"), last.clone()).await.has_status(200);
+            let_pass(&bridge, &clock, &id, 40).await;
+            let account = bridge.account(&id, "pbx").await;
+            assert_eq!(account.state, AccountState::Settled, "{case}, {fault:?}: {account:#?}");
+            let pbx = &bridge.pbx().accounts()[0];
+            assert_eq!(pbx["user-scope"], scope, "{case}, {fault:?}: {:#?}", bridge.pbx().calls());
+            if scope != "No Portal" {
+                // The name of somebody who is out is nobody's concern.
+                assert_eq!(pbx["name-last-name"], "Roe", "{case}, {fault:?}: {:#?}", bridge.pbx().calls());
+            }
+            bridge.stop().await;
+        }
+    }
 }

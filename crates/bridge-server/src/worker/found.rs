@@ -1,6 +1,6 @@
 //! Whose is the account that was found? A pure decision over the evidence (DESIGN, section 7, "Adoption").
 
-use bridge_connectors::{Evidence, Existence, Observed};
+use bridge_connectors::{Evidence, Existence, Observed, Presence};
 use bridge_store::Doubt;
 use jiff::Timestamp;
 
@@ -23,6 +23,8 @@ pub struct Inquiry<'a> {
     pub last_write_at: Option<Timestamp>,
     /// How long a write may take to show.
     pub settle_lag: Duration,
+    /// How the account is to stand.
+    pub presence: Presence,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -58,7 +60,24 @@ pub fn whose(observed: &Observed, inquiry: &Inquiry<'_>) -> Found {
         {
             Found::TooEarly(later(inquiry.now, LOOK_AGAIN).min(later(written, inquiry.settle_lag)))
         }
+        (Found::Ours, Some(written))
+            if inquiry.doubt == Doubt::Read
+                && inquiry.now < later(written, inquiry.settle_lag)
+                && !is_pressed(observed, inquiry.presence) =>
+        {
+            // What was seen may be the account before that write: it proves nothing, and nothing is to be compared with it.
+            Found::TooEarly(later(written, inquiry.settle_lag))
+        }
         _ => verdict,
+    }
+}
+
+/// Whether an account that is to end is still there or usable, as far as can be seen: nobody waits with ending it.
+fn is_pressed(observed: &Observed, presence: Presence) -> bool {
+    match presence {
+        Presence::Active => false,
+        Presence::Suspended => observed.active != Some(false),
+        Presence::Absent => true,
     }
 }
 
@@ -109,6 +128,7 @@ mod tests {
             adopt: Adopt::Review,
             last_write_at: None,
             settle_lag: Duration::from_secs(10),
+            presence: Presence::Active,
             now: NOW,
         }
     }
@@ -162,5 +182,21 @@ mod tests {
         assert_eq!(whose(&present(keys(true, false, false)), &written), again);
         let after = Inquiry { now: later(NOW, Duration::from_secs(10)), ..written };
         assert_eq!(whose(&Observed::absent(), &after), Found::Nobody);
+    }
+
+    #[test]
+    fn our_own_account_is_not_believed_before_our_last_write_must_have_shown_but_a_leaver_is_pressed() {
+        let seen = |active| Observed { active: Some(active), ..present(keys(true, true, true)) };
+        let written = Inquiry { linked: Some("1042"), doubt: Doubt::Read, last_write_at: Some(NOW), ..inquiry() };
+        let suspend = Inquiry { presence: Presence::Suspended, ..written };
+        let shown = Found::TooEarly(later(NOW, Duration::from_secs(10)));
+        assert_eq!(whose(&seen(true), &written), shown);
+        assert_eq!(whose(&seen(false), &suspend), shown, "it may have come back since");
+        assert_eq!(whose(&seen(true), &suspend), Found::Ours);
+        assert_eq!(whose(&seen(false), &Inquiry { presence: Presence::Absent, ..written }), Found::Ours);
+        assert_eq!(whose(&seen(true), &Inquiry { doubt: Doubt::Create, ..written }), Found::Ours, "it shows");
+        assert_eq!(whose(&seen(true), &Inquiry { doubt: Doubt::None, ..written }), Found::Ours);
+        let after = Inquiry { now: later(NOW, Duration::from_secs(10)), ..written };
+        assert_eq!(whose(&seen(true), &after), Found::Ours);
     }
 }

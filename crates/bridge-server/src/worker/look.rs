@@ -60,6 +60,7 @@ impl Work<'_> {
             adopt: self.target.settings.adopt,
             last_write_at: self.last_write_at,
             settle_lag: self.target.settings.settle_lag,
+            presence,
             now: self.bridge.clock.now(),
         };
         let verdict = found::whose(&seen, &inquiry);

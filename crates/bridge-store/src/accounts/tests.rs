@@ -127,6 +127,7 @@ async fn a_lease_taken_over_leaves_doubt_and_the_first_holder_cannot_settle() {
     assert_eq!(first.doubt, Doubt::None);
     let second = desk.claim(60).await.unwrap();
     assert_eq!(second.doubt, Doubt::Create, "the first may have made the account");
+    assert_eq!(second.last_write_at, Some(at(60)), "it may have written until its lease ended");
     assert!(!desk.settle(token(&first), Settlement::of(&first, AccountState::Settled, at(61))).await.unwrap());
     assert_eq!(desk.row().await, second, "nothing was written");
     let known = Settlement {
@@ -343,7 +344,7 @@ async fn leases_from_before_a_restart_become_doubt() {
     assert_eq!(released, 1);
     assert!(!desk.settle(token(&claimed), Settlement::of(&claimed, AccountState::Settled, at(2))).await.unwrap());
     let again = desk.claim(2).await.unwrap();
-    assert_eq!(again.doubt, Doubt::Create);
+    assert_eq!((again.doubt, again.last_write_at), (Doubt::Create, Some(at(1))), "it may have written until then");
     assert_ne!(token(&again), token(&claimed));
 }
 

@@ -1,5 +1,6 @@
 //! Restarts and crashes: nothing accepted is lost, nothing is made twice.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -7,7 +8,8 @@ use std::time::{Duration, Instant};
 use bridge_simulators::{Fault, Options, Simulators};
 use bridge_store::{AccountState, RequestQuery};
 use bridge_tests::samples::{ann, okta_user};
-use bridge_tests::{Answer, Bridge, Setup, write_secrets};
+use bridge_tests::{Answer, Bridge, Setup, calls_of, write_secrets};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -72,9 +74,15 @@ struct Process {
 
 impl Process {
     /// Starts it and waits until it is ready.
-    async fn start(config: &Path, [scim, admin]: [u16; 2]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_bridge-under-test"))
-            .args(["serve", "--config"])
+    async fn start(config: &Path, ports: [u16; 2]) -> Self {
+        Self::start_after("", config, ports).await
+    }
+
+    /// As [`Process::start`], after these commands of a shell.
+    async fn start_after(commands: &str, config: &Path, [scim, admin]: [u16; 2]) -> Self {
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{commands} exec \"$0\" serve --config \"$1\"")])
+            .arg(env!("CARGO_BIN_EXE_bridge-under-test"))
             .arg(config)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -96,6 +104,42 @@ impl Process {
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// A client of a bridge in a process of its own. Whoever asks does not mind if the process dies over it.
+#[derive(Clone)]
+struct Client {
+    http: reqwest::Client,
+    scim_url: String,
+    token: String,
+}
+
+impl Client {
+    fn of(process: &Process, token: &str) -> Self {
+        Self { http: reqwest::Client::new(), scim_url: process.scim_url.clone(), token: token.to_owned() }
+    }
+
+    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.scim_url)).bearer_auth(&self.token);
+        let body = body.map(Value::to_string).unwrap_or_default();
+        request.header("Content-Type", "application/scim+json").body(body)
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path, None)).await
+    }
+
+    /// The body of a 2xx, if it came by then.
+    async fn accepted_by(&self, deadline: Instant, method: Method, path: &str, body: Option<&Value>) -> Option<Value> {
+        let exchange = async {
+            let response = self.request(method, path, body).send().await?;
+            assert!(response.status().is_success(), "{}", response.status());
+            response.text().await
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let text = tokio::time::timeout(left, exchange).await.ok()?.ok()?;
+        Some(serde_json::from_str(&text).unwrap_or_default())
     }
 }
 
@@ -162,13 +206,8 @@ async fn sigterm_finishes_what_is_in_flight_and_ends_with_success() {
     let Stage { simulators, folder, config, ports } = Stage::set(Duration::from_millis(300)).await;
     let token = new_token(&config);
     let mut process = Process::start(&config, ports).await;
-    let client = reqwest::Client::new();
-    let request = client
-        .post(format!("{}/Users", process.scim_url))
-        .bearer_auth(&token)
-        .header("Content-Type", "application/scim+json")
-        .body(ann().to_string());
-    Answer::of(request).await.has_status(201);
+    let client = Client::of(&process, &token);
+    Answer::of(client.request(Method::POST, "/Users", Some(&ann()))).await.has_status(201);
     let killed = Command::new("kill").args(["-TERM", &process.child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let status = tokio::task::spawn_blocking(move || process.child.wait()).await.unwrap().unwrap();
@@ -184,55 +223,171 @@ async fn sigterm_finishes_what_is_in_flight_and_ends_with_success() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kill_9_at_any_moment_and_every_user_that_got_a_2xx_has_exactly_one_account_in_each_target() {
-    const ROUNDS: usize = 6;
-    let Stage { simulators, folder: _folder, config, ports } = Stage::set(Duration::from_millis(15)).await;
+async fn sigterm_answers_whom_the_bridge_still_owes_an_answer_and_takes_nobody_else() {
+    let setup = Setup::default().wait("10s");
+    let Stage { simulators, folder: _folder, config, ports } = Stage::set_with(Duration::ZERO, setup).await;
     let token = new_token(&config);
-    let mut accepted: Vec<(String, String)> = Vec::new();
+    let mut process = Process::start(&config, ports).await;
+    simulators.glance.fail_next(1, Fault::Slow(Duration::from_millis(1_500)), Some("NewUser"));
+    let client = Client::of(&process, &token);
+    let waiting = tokio::spawn(Answer::of(client.request(Method::POST, "/Users", Some(&ann()))));
+    until("under way", || !calls_of(&simulators.glance, "NewUser").is_empty()).await;
+    let killed = Command::new("kill").args(["-TERM", &process.child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    until("closed to others", || std::net::TcpStream::connect(("127.0.0.1", ports[0])).is_err()).await;
+    assert!(process.child.try_wait().unwrap().is_none(), "it is still there for the one it took");
+    waiting.await.unwrap().has_status(201);
+    let status = tokio::task::spawn_blocking(move || process.child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+    simulators.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_whose_disk_refuses_says_so_and_ends_and_every_user_that_got_a_201_is_there_after_it() {
+    // Nothing but the requests writes: the first write that fails is one that somebody waits for.
+    let hold = r#"mode = "hold""#;
+    let setup = Setup::default().wait("0s").glance(hold).pbx(hold).crm(hold);
+    let Stage { simulators, folder: _folder, config, ports } = Stage::set_with(Duration::ZERO, setup).await;
+    let token = new_token(&config);
+    // No file may grow beyond 2 MiB; the signal that goes with it is ignored, so that the write itself fails.
+    let mut process = Process::start_after("trap '' XFSZ; ulimit -f 4096;", &config, ports).await;
+    let client = Client::of(&process, &token);
+    let mut accepted = Vec::new();
+    let refused = loop {
+        let mut user = okta_user(&format!("user{}", accepted.len()));
+        user["nickName"] = json!("x".repeat(16_000));
+        let answer = Answer::of(client.request(Method::POST, "/Users", Some(&user))).await;
+        if answer.status != 201 {
+            break answer;
+        }
+        accepted.push(answer.id());
+        assert!(accepted.len() < 1_000, "the disk takes it all");
+    };
+    assert_eq!(refused.status, 503, "{:#}", refused.body);
+    assert_eq!(refused.body["schemas"], json!(["urn:ietf:params:scim:api:messages:2.0:Error"]));
+    assert_eq!(refused.body["status"], "503");
+    let status = tokio::task::spawn_blocking(move || process.child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(1), "whoever runs it starts it again");
+    assert!(accepted.len() > 5, "{accepted:?}");
+    let process = Process::start(&config, ports).await;
+    for id in &accepted {
+        client.get(&format!("/Users/{id}")).await.has_status(200);
+    }
+    process.kill();
+    simulators.stop().await;
+}
+
+/// Waits until no account of this database has anything to be done, and returns them all.
+async fn all_at_rest(database: &Path) -> Vec<bridge_store::Account> {
+    let store = bridge_store::Store::open(&bridge_store::Options::visit(database)).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let rows = store.scan(|db| db.accounts_where(&bridge_store::AccountQuery::default())).await.unwrap();
+        let open: Vec<_> = rows.iter().filter(|row| !row.state.is_answer() || row.applied < row.wanted).collect();
+        if open.is_empty() {
+            return rows;
+        }
+        assert!(Instant::now() < deadline, "not at rest: {open:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What a client was told of a user by a 2xx, the last time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Told {
+    Made,
+    Deactivated,
+    Deleted,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_at_any_moment_and_whatever_got_a_2xx_holds_in_each_target_and_nothing_else_is_there() {
+    const ROUNDS: usize = 6;
+    let Stage { simulators, folder, config, ports } = Stage::set(Duration::from_millis(15)).await;
+    let token = new_token(&config);
+    let off = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "value": {"active": false}}]
+    });
+    let mut told: Vec<(String, String, Told)> = Vec::new();
     for round in 0..ROUNDS {
         let process = Process::start(&config, ports).await;
-        let client = reqwest::Client::new();
+        let client = Client::of(&process, &token);
         // The moment of death differs from round to round and from machine to machine.
-        let life = Duration::from_millis(60 + 70 * round as u64);
-        let born = Instant::now();
-        for number in 0.. {
-            let name = format!("user{round}x{number}");
-            let request = client
-                .post(format!("{}/Users", process.scim_url))
-                .bearer_auth(&token)
-                .header("Content-Type", "application/scim+json")
-                .body(okta_user(&name).to_string());
-            match tokio::time::timeout(life.saturating_sub(born.elapsed()), request.send()).await {
-                Ok(Ok(response)) if response.status().is_success() => {
-                    let body: Value = response.json().await.unwrap();
-                    accepted.push((name, body["id"].as_str().unwrap().to_owned()));
-                }
-                Ok(Ok(response)) => panic!("{}", response.status()),
-                Ok(Err(_)) | Err(_) => break,
+        let death = Instant::now() + Duration::from_millis(60 + 70 * round as u64);
+        let mut joiners = Vec::new();
+        let join = async {
+            for number in 0.. {
+                let name = format!("user{round}x{number}");
+                let user = okta_user(&name);
+                let Some(body) = client.accepted_by(death, Method::POST, "/Users", Some(&user)).await else { return };
+                joiners.push((name, body["id"].as_str().unwrap().to_owned(), Told::Made));
             }
-        }
+        };
+        // Meanwhile two who were told that they are in leave, one in each way.
+        let mut stayers = told.iter_mut().filter(|(_, _, told)| *told == Told::Made);
+        let (deactivated, deleted) = (stayers.next(), stayers.next());
+        let deactivate = async {
+            let Some((_, id, told)) = deactivated else { return };
+            let path = format!("/Users/{id}");
+            if client.accepted_by(death, Method::PATCH, &path, Some(&off)).await.is_some() {
+                *told = Told::Deactivated;
+            }
+        };
+        let delete = async {
+            let Some((_, id, told)) = deleted else { return };
+            if client.accepted_by(death, Method::DELETE, &format!("/Users/{id}"), None).await.is_some() {
+                *told = Told::Deleted;
+            }
+        };
+        tokio::join!(join, deactivate, delete);
         process.kill();
+        told.extend(joiners);
     }
-    assert!(!accepted.is_empty());
+    for kind in [Told::Made, Told::Deactivated, Told::Deleted] {
+        assert!(told.iter().any(|(_, _, last)| *last == kind), "nobody was {kind:?}: {told:#?}");
+    }
     let process = Process::start(&config, ports).await;
-    let client = reqwest::Client::new();
-    for (name, id) in &accepted {
-        let url = format!("{}/Users/{id}", process.scim_url);
-        let user = Answer::of(client.get(url).bearer_auth(&token)).await.has_status(200);
-        assert_eq!(user.body["userName"], json!(format!("{name}@acme.example")));
-    }
-    let deadline = Instant::now() + Duration::from_secs(60);
-    for (name, _) in &accepted {
-        loop {
-            let found = accounts_of(&simulators, name);
-            assert!(found.iter().all(|count| *count <= 1), "{name} was made twice: {found:?}");
-            if found == [1, 1, 1] {
-                break;
-            }
-            assert!(Instant::now() < deadline, "{name} has {found:?} accounts");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    let client = Client::of(&process, &token);
+    let rows = all_at_rest(&folder.path().join("bridge.db")).await;
+    // What SCIM says of a user is at least what was promised.
+    for (name, id, last) in &told {
+        let user = client.get(&format!("/Users/{id}")).await;
+        match last {
+            Told::Deleted => assert_eq!(user.status, 404, "{name}"),
+            Told::Deactivated => assert_eq!(user.body["active"], false, "{name}"),
+            // A request without an answer may have been carried out.
+            Told::Made => assert!(user.status == 404 || user.body["userName"] == format!("{name}@acme.example")),
         }
     }
+    // And the targets have exactly that: an account for each user, out where the user is, and none beside them.
+    let users = client.get("/Users?count=1000").await.has_status(200).body;
+    let resources = users["Resources"].as_array().map(Vec::as_slice).unwrap_or_default();
+    assert_eq!(users["totalResults"], resources.len());
+    let name = |user: &Value| user["userName"].as_str().unwrap().trim_end_matches("@acme.example").to_owned();
+    let active: BTreeSet<String> = resources.iter().filter(|user| user["active"] == true).map(name).collect();
+    let all: BTreeSet<String> = resources.iter().map(name).collect();
+    let named = |accounts: Vec<Value>, field: &str, suffix: &str| -> Vec<(String, Value)> {
+        let of = |account: Value| (account[field].as_str().unwrap().trim_end_matches(suffix).to_owned(), account);
+        accounts.into_iter().map(of).collect()
+    };
+    let glance = named(simulators.glance.accounts(), "UserAddress", ".acme.glance.net");
+    let pbx = named(simulators.netsapiens.accounts(), "login-username", "@acme.example");
+    let crm = named(simulators.crm_com.accounts(), "username", "");
+    let who = |accounts: &[(String, Value)], is_in: fn(&Value) -> bool| -> Vec<String> {
+        let mut names: Vec<String> =
+            accounts.iter().filter(|(_, account)| is_in(account)).map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        names
+    };
+    let of = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>();
+    assert_eq!(who(&glance, |account| account["UserSuspended"] == false), of(&active));
+    assert_eq!(who(&pbx, |account| account["user-scope"] != "No Portal"), of(&active));
+    assert_eq!(who(&pbx, |_| true), of(&all), "who is deleted is gone from the PBX");
+    // CRM.COM can neither suspend nor delete: each who left has a task there, nobody else has.
+    let tasks = rows.iter().filter(|row| row.target == "crm" && row.state == AccountState::Task).count();
+    assert!(who(&crm, |_| true).iter().collect::<BTreeSet<_>>().is_superset(&active.iter().collect()));
+    assert_eq!(crm.len(), active.len() + tasks, "{crm:#?}");
     process.kill();
     simulators.stop().await;
 }

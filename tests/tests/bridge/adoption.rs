@@ -36,6 +36,7 @@ async fn an_account_that_was_there_before_waits_for_a_person_and_nothing_is_chan
         assert_eq!(account.reason.unwrap().code, "review", "{target}");
         assert!(account.candidate.is_some(), "{target}");
     }
+    assert_eq!(bridge.account(&id, "crm").await.state, AccountState::Waiting, "it comes after both");
     assert_eq!(bridge.glance().accounts()[0]["UserFirst"], "Annie");
     assert_eq!(bridge.pbx().accounts()[0]["name-first-name"], "Annie");
     assert_eq!(bridge.pbx().accounts().len(), 1);
@@ -58,6 +59,53 @@ async fn a_released_account_becomes_ours_and_keeps_its_log_in() {
     let pbx = &bridge.pbx().accounts()[0];
     assert_eq!((&pbx["user"], &pbx["name-first-name"]), (&json!("1400"), &json!("Ann")));
     assert_eq!(bridge.account(&id, "pbx").await.remote_id.as_deref(), Some("1400"));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_crm_user_that_was_there_before_waits_for_a_person_and_is_linked_by_the_release() {
+    let bridge = Bridge::with(Setup::default().crm(r#"adopt = "review""#)).await;
+    bridge.crm().seed(json!({
+        "username": "ann", "first_name": "Annie", "last_name": "Roe", "email": "ann@acme.example",
+        "password": "Old!passw0rd12"
+    }));
+    let before = bridge.crm().accounts();
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let account = bridge.until_state(&id, "crm", AccountState::Parked).await;
+    assert_eq!(account.reason.unwrap().code, "review");
+    assert!(account.candidate.is_some());
+    operations::release(&bridge.running.bridge, &name(&id, "crm"), "test").await.unwrap();
+    // The API cannot change what differs: a person is told, and it is not made or changed meanwhile.
+    let account = bridge.until_state(&id, "crm", AccountState::Task).await;
+    assert_eq!(account.remote_id.as_deref(), before[0]["id"].as_str());
+    let task = account.reason.unwrap();
+    assert!(task.code == "cannot-update" && task.text.contains("Ann"), "{task:?}");
+    assert_eq!(bridge.crm().accounts(), before);
+    let writes = ["users/create", "change_password"].map(|operation| calls_of(bridge.crm(), operation));
+    assert_eq!(writes, [Vec::<Value>::new(), Vec::new()]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_released_account_keeps_a_log_in_that_is_not_what_the_rules_make() {
+    let bridge = Bridge::start().await;
+    bridge.pbx().seed(json!({
+        "user": "1400", "name-first-name": "Annie", "name-last-name": "Roe", "login-username": "old.ann@acme.example",
+        "email-address": "ann@acme.example", "user-scope": "Basic User"
+    }));
+    let mut user = ann();
+    user["urn:ietf:params:scim:schemas:extension:bridgeTelephony:2.0:User"] = json!({"extension": "1400"});
+    let id = bridge.post("/Users", user).await.has_status(201).id();
+    bridge.until_state(&id, "pbx", AccountState::Parked).await;
+    operations::release(&bridge.running.bridge, &name(&id, "pbx"), "test").await.unwrap();
+    bridge.until_state(&id, "pbx", AccountState::Settled).await;
+    let pbx = bridge.pbx().accounts();
+    assert_eq!((pbx.len(), &pbx[0]["user"]), (1, &json!("1400")));
+    assert_eq!(
+        (&pbx[0]["login-username"], &pbx[0]["name-first-name"]),
+        (&json!("old.ann@acme.example"), &json!("Ann")),
+        "whoever signs in with it still can"
+    );
     bridge.stop().await;
 }
 

@@ -32,13 +32,22 @@ async fn a_leaver_with_bad_data_is_still_out() {
 
 #[tokio::test]
 async fn a_leaver_whose_target_is_down_is_answered_and_pressed_until_out() {
-    let bridge = Bridge::with(Setup::default().wait("200ms")).await;
+    let clock = Clock::hand_set(jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
+    let bridge = Bridge::with(Setup { clock: clock.clone(), ..Setup::default().wait("200ms") }).await;
     let id = bridge.post("/Users", ann()).await.has_status(201).id();
     bridge.until_at_rest(&id).await;
-    bridge.pbx().fail_next(2, Fault::Status(503, None), Some("PUT users/{user}"));
+    bridge.pbx().fail_next(1, Fault::Status(503, None), None);
     bridge.delete(&format!("/Users/{id}")).await.has_status(204);
     bridge.get(&format!("/Users/{id}")).await.has_status(404);
-    bridge.until(&id, "out of the PBX", |_| bridge.pbx().accounts().is_empty()).await;
+    bridge.until(&id, "tried", |accounts| accounts.iter().any(|account| account.attempts == 1)).await;
+    // For clients she is gone; the PBX has her until the clock moves on to the next attempt.
+    assert_eq!(bridge.pbx().accounts()[0]["user-scope"], "Basic User");
+    let gone = |_: &[bridge_store::Account]| {
+        clock.advance(std::time::Duration::from_secs(1));
+        bridge.pbx().accounts().is_empty()
+    };
+    bridge.until(&id, "out of the PBX", gone).await;
+    bridge.get(&format!("/Users/{id}")).await.has_status(404);
     bridge.stop().await;
 }
 

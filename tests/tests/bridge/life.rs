@@ -131,6 +131,40 @@ async fn a_deactivated_user_is_suspended_where_the_api_can_and_a_task_where_it_c
 }
 
 #[tokio::test]
+async fn whoever_comes_back_has_no_task_at_the_crm_any_more_unless_a_person_has_done_it() {
+    for is_done in [false, true] {
+        let bridge = Bridge::start().await;
+        let id = bridge.post("/Users", ann()).await.has_status(201).id();
+        let set_active = async |active: bool| {
+            let operations = json!([{"op": "replace", "value": {"active": active}}]);
+            bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+            bridge.until_at_rest(&id).await;
+            let row = bridge.account(&id, "crm").await;
+            (row.state, row.reason.map(|reason| reason.code))
+        };
+        assert_eq!(set_active(false).await, (AccountState::Task, Some("cannot-suspend".to_owned())));
+        if is_done {
+            bridge.crm().seed(json!({"username": "ann", "active": false}));
+            let name = bridge_server::operations::AccountName {
+                tenant: "default".to_owned(),
+                resource: id.clone(),
+                target: "crm".to_owned(),
+            };
+            bridge_server::operations::task_done(&bridge.running.bridge, &name, "test").await.unwrap();
+            bridge.until_state(&id, "crm", AccountState::Settled).await;
+        }
+        let expected = match is_done {
+            false => (AccountState::Settled, None),
+            true => (AccountState::Task, Some("cannot-reactivate".to_owned())),
+        };
+        assert_eq!(set_active(true).await, expected);
+        assert_eq!(bridge.crm().accounts().len(), 1);
+        assert_eq!(bridge.crm().accounts()[0]["active"], !is_done, "the API can change neither way");
+        bridge.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_reactivated_user_gets_back_what_the_suspension_took() {
     let bridge = Bridge::start().await;
     let id = bridge.post("/Users", entra_user("eve")).await.has_status(201).id();

@@ -15,6 +15,7 @@ mod refusals;
 mod rekey;
 mod restart;
 mod returners;
+mod scope;
 mod secrets;
 mod tenancy;
 mod weather;

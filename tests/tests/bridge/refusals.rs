@@ -101,6 +101,31 @@ async fn a_user_that_glance_refuses_is_rejected_and_taken_up_again_by_the_next_p
     bridge.stop().await;
 }
 
+#[tokio::test]
+async fn a_rejected_create_gives_an_adopted_account_back_as_it_was() {
+    let setup = Setup::default().pbx("adopt = \"match\"\nsettle_lag = \"0s\"").glance(r#"after = ["pbx"]"#);
+    let bridge = Bridge::with(setup).await;
+    bridge.pbx().seed(json!({
+        "user": "1400", "name-first-name": "Annie", "name-last-name": "Rowe", "login-username": "ann@acme.example",
+        "email-address": "ann@acme.example", "user-scope": "Advanced User", "department": "Sales"
+    }));
+    let annie = || {
+        let mut accounts = bridge.pbx().accounts();
+        accounts.iter_mut().for_each(|account| account["last-modified-datetime"] = Value::Null);
+        accounts
+    };
+    let before = annie();
+    bridge.glance().fail_next(1, Fault::Refuse("role is not provisioned".to_owned()), Some("NewUser"));
+    bridge.post("/Users", ann()).await.has_status(400).names(&["glance"]);
+    let rejected = rejected(&bridge).await;
+    bridge.until_at_rest(&rejected).await;
+    let names: Vec<Value> =
+        calls_of(bridge.pbx(), "PUT users").iter().map(|call| call["fields"]["name-first-name"].clone()).collect();
+    assert_eq!(names, ["Ann", "Annie"], "taken over, and given back");
+    assert_eq!(annie(), before);
+    bridge.stop().await;
+}
+
 /// The id of the one rejected resource.
 async fn rejected(bridge: &Bridge) -> String {
     let found = bridge

@@ -77,6 +77,25 @@ async fn another_extension_is_a_new_pbx_user_and_the_old_one_goes_after_it() {
 }
 
 #[tokio::test]
+async fn with_on_rekey_refuse_another_extension_is_refused_and_everything_stays() {
+    let bridge = Bridge::with(Setup::default().pbx("settle_lag = \"0s\"\non_rekey = \"refuse\"")).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let path = format!("/Users/{id}");
+    let before = (bridge.get(&path).await.body, bridge.pbx().accounts(), bridge.crm().accounts());
+    let operations = json!([{"op": "replace", "path": EXTENSION, "value": "1500"}]);
+    let refused = bridge.patch(&path, operations).await.has_status(400).names(&["pbx", "user"]);
+    assert!(refused.detail().contains("cannot be changed"), "{}", refused.detail());
+    bridge.until_at_rest(&id).await;
+    let mut after = (bridge.get(&path).await.body, bridge.pbx().accounts(), bridge.crm().accounts());
+    let [was, is] = [&before.0, &after.0].map(|user| user["meta"].clone());
+    assert_ne!(was["version"], is["version"], "it was changed and changed back");
+    after.0["meta"] = was;
+    assert_eq!(after, before);
+    assert_eq!(bridge.account(&id, "pbx").await.state, AccountState::Settled);
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn whatever_reply_is_lost_there_is_one_pbx_user_at_the_end() {
     for operation in ["PUT users/{user}", "POST users", "DELETE users/{user}"] {
         for fault in [Fault::DropAfterApply, Fault::DropBefore] {

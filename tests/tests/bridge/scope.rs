@@ -1,0 +1,79 @@
+//! Who leaves the scope of a target: `on_unscoped` (README, "What happens to leavers, returners and renamed people").
+
+use bridge_store::AccountState;
+use bridge_tests::samples::ann;
+use bridge_tests::{Bridge, Setup, calls_of};
+use serde_json::{Value, json};
+
+/// A PBX for everybody but contractors, and Ann in it.
+async fn with_ann_in_scope(on_unscoped: &str) -> (Bridge, String) {
+    let scope = r#"scope = { filter = 'userType ne "Contractor"' }"#;
+    let pbx = format!("settle_lag = \"0s\"\n{on_unscoped}\n{scope}");
+    let bridge = Bridge::with(Setup::default().pbx(&pbx)).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    assert_eq!(scopes(&bridge), ["Basic User"]);
+    (bridge, id)
+}
+
+async fn becomes(bridge: &Bridge, id: &str, user_type: &str) {
+    let operations = json!([{"op": "replace", "value": {"userType": user_type}}]);
+    bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+    bridge.until_at_rest(id).await;
+}
+
+/// What the PBX lets each of its users do.
+fn scopes(bridge: &Bridge) -> Vec<Value> {
+    bridge.pbx().accounts().iter().map(|account| account["user-scope"].clone()).collect()
+}
+
+#[tokio::test]
+async fn whoever_leaves_the_scope_of_a_target_is_suspended_there_alone_and_comes_back_with_it() {
+    for line in ["", r#"on_unscoped = "suspend""#] {
+        let (bridge, id) = with_ann_in_scope(line).await;
+        let before = bridge.pbx().accounts();
+        becomes(&bridge, &id, "Contractor").await;
+        assert_eq!(scopes(&bridge), ["No Portal"]);
+        let account = bridge.account(&id, "pbx").await;
+        assert_eq!((account.state, account.reason.unwrap().code.as_str()), (AccountState::OutOfScope, "out-of-scope"));
+        assert_eq!(account.proof.unwrap()["presence"], "suspended", "it was read back");
+        assert_eq!(bridge.glance().accounts()[0]["UserSuspended"], false);
+        assert_eq!(bridge.get(&format!("/Users/{id}")).await.body["active"], true);
+        becomes(&bridge, &id, "Employee").await;
+        let after = bridge.pbx().accounts();
+        for field in ["user", "user-scope", "dial-policy", "voicemail-enabled", "login-username"] {
+            assert_eq!(after[0][field], before[0][field], "{field}");
+        }
+        bridge.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_leaves_the_scope_of_a_target_that_then_deletes_is_gone_there_and_made_again_on_return() {
+    let (bridge, id) = with_ann_in_scope(r#"on_unscoped = "delete""#).await;
+    becomes(&bridge, &id, "Contractor").await;
+    assert_eq!(bridge.pbx().accounts(), Vec::<Value>::new());
+    assert_eq!(bridge.account(&id, "pbx").await.state, AccountState::OutOfScope);
+    assert_eq!(bridge.crm().accounts()[0]["active"], true);
+    becomes(&bridge, &id, "Employee").await;
+    assert_eq!(scopes(&bridge), ["Basic User"]);
+    assert_eq!(bridge.pbx().accounts()[0]["user"], "1000", "the extension is still theirs");
+    assert_eq!(bridge.account(&id, "pbx").await.state, AccountState::Settled);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_leaves_the_scope_of_a_target_that_keeps_accounts_is_left_alone_there() {
+    let (bridge, id) = with_ann_in_scope(r#"on_unscoped = "keep""#).await;
+    let before = (bridge.pbx().accounts(), calls_of(bridge.pbx(), "PUT users").len());
+    becomes(&bridge, &id, "Contractor").await;
+    assert_eq!(bridge.account(&id, "pbx").await.state, AccountState::OutOfScope);
+    let operations = json!([{"op": "replace", "value": {"name": {"familyName": "Rowe"}}}]);
+    bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+    bridge.until_at_rest(&id).await;
+    assert_eq!(bridge.glance().accounts()[0]["UserLast"], "Rowe");
+    assert_eq!((bridge.pbx().accounts(), calls_of(bridge.pbx(), "PUT users").len()), before);
+    becomes(&bridge, &id, "Employee").await;
+    assert_eq!(bridge.pbx().accounts()[0]["name-last-name"], "Rowe", "what was missed is made up for");
+    bridge.stop().await;
+}

@@ -297,6 +297,8 @@ async fn all_at_rest(database: &Path) -> Vec<bridge_store::Account> {
 enum Told {
     Made,
     Deactivated,
+    /// There was no answer to a DELETE.
+    PerhapsDeleted,
     Deleted,
 }
 
@@ -310,7 +312,15 @@ async fn kill_9_at_any_moment_and_whatever_got_a_2xx_holds_in_each_target_and_no
         "Operations": [{"op": "replace", "value": {"active": false}}]
     });
     let mut told: Vec<(String, String, Told)> = Vec::new();
-    for round in 0..ROUNDS {
+    let was_told = |told: &[(String, String, Told)]| {
+        let kinds = [Told::Made, Told::Deactivated, Told::Deleted];
+        kinds.iter().all(|kind| told.iter().any(|(_, _, last)| last == kind))
+    };
+    for round in 0.. {
+        if round >= ROUNDS && was_told(&told) {
+            break;
+        }
+        assert!(round < 10 * ROUNDS, "nobody lives long enough: {told:#?}");
         let process = Process::start(&config, ports).await;
         let client = Client::of(&process, &token);
         // The moment of death differs from round to round and from machine to machine.
@@ -336,6 +346,7 @@ async fn kill_9_at_any_moment_and_whatever_got_a_2xx_holds_in_each_target_and_no
         };
         let delete = async {
             let Some((_, id, told)) = deleted else { return };
+            *told = Told::PerhapsDeleted;
             if client.accepted_by(death, Method::DELETE, &format!("/Users/{id}"), None).await.is_some() {
                 *told = Told::Deleted;
             }
@@ -344,20 +355,17 @@ async fn kill_9_at_any_moment_and_whatever_got_a_2xx_holds_in_each_target_and_no
         process.kill();
         told.extend(joiners);
     }
-    for kind in [Told::Made, Told::Deactivated, Told::Deleted] {
-        assert!(told.iter().any(|(_, _, last)| *last == kind), "nobody was {kind:?}: {told:#?}");
-    }
     let process = Process::start(&config, ports).await;
     let client = Client::of(&process, &token);
     let rows = all_at_rest(&folder.path().join("bridge.db")).await;
-    // What SCIM says of a user is at least what was promised.
+    // What was promised of a user holds; a request without an answer may have been carried out.
     for (name, id, last) in &told {
         let user = client.get(&format!("/Users/{id}")).await;
         match last {
             Told::Deleted => assert_eq!(user.status, 404, "{name}"),
+            Told::PerhapsDeleted => assert!([200, 404].contains(&user.status), "{name} {}", user.status),
             Told::Deactivated => assert_eq!(user.body["active"], false, "{name}"),
-            // A request without an answer may have been carried out.
-            Told::Made => assert!(user.status == 404 || user.body["userName"] == format!("{name}@acme.example")),
+            Told::Made => assert_eq!(user.body["userName"], format!("{name}@acme.example")),
         }
     }
     // And the targets have exactly that: an account for each user, out where the user is, and none beside them.
@@ -383,7 +391,8 @@ async fn kill_9_at_any_moment_and_whatever_got_a_2xx_holds_in_each_target_and_no
     let of = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>();
     assert_eq!(who(&glance, |account| account["UserSuspended"] == false), of(&active));
     assert_eq!(who(&pbx, |account| account["user-scope"] != "No Portal"), of(&active));
-    assert_eq!(who(&pbx, |_| true), of(&all), "who is deleted is gone from the PBX");
+    let gone: Vec<String> = who(&pbx, |_| true).into_iter().filter(|name| !all.contains(name)).collect();
+    assert_eq!(gone, Vec::<String>::new(), "who is deleted is gone from the PBX");
     // CRM.COM can neither suspend nor delete: each who left has a task there, nobody else has.
     let tasks = rows.iter().filter(|row| row.target == "crm" && row.state == AccountState::Task).count();
     assert!(who(&crm, |_| true).iter().collect::<BTreeSet<_>>().is_superset(&active.iter().collect()));

@@ -9,6 +9,7 @@ mod groups;
 mod leavers;
 mod life;
 mod limits;
+mod memberships;
 mod parameters;
 mod pools;
 mod refusals;

@@ -30,6 +30,7 @@ bridge_tests::replay_fixtures! { "entra":
     null_phase1,
     null_phase2,
     paging_pages_of_five,
+    patch_36_attributes,
     patch_absent_is_fine,
     patch_all_or_nothing,
     patch_flag,

@@ -246,26 +246,35 @@ async fn a_version_that_is_not_the_present_one_changes_no_members() {
 }
 
 #[tokio::test]
-async fn one_more_member_writes_no_more_for_a_large_group_than_for_a_small_one() {
+async fn one_member_more_or_less_writes_no_more_for_a_large_group_than_for_a_small_one() {
     let bridge = Bridge::start().await;
     let log = bridge.running.bridge.store.path().with_extension("db-wal");
-    let mut written = Vec::new();
+    let (mut added, mut removed) = (Vec::new(), Vec::new());
     for (name, count) in [("small", 10), ("large", 10_000)] {
         let members: Vec<String> = (0..count).map(|number| format!("{name}-{number:05}")).collect();
         let members: Vec<&str> = members.iter().map(String::as_str).collect();
         let id = create_group(&bridge, name, &members).await;
-        let mut least = u64::MAX;
-        for number in 0..5 {
+        let written = async |operation: Value| {
             let before = log.metadata().unwrap().len();
-            let value = json!([{"value": format!("{name}-05000-{number}")}]);
-            let operations = json!([{"op": "add", "path": "members", "value": value}]);
-            bridge.patch(&format!("/Groups/{id}"), operations).await.has_status(204);
-            // Now and then a page of a tree is full and becomes two.
-            least = least.min(log.metadata().unwrap().len() - before);
+            bridge.patch(&format!("/Groups/{id}"), json!([operation])).await.has_status(204);
+            log.metadata().unwrap().len() - before
+        };
+        // Now and then a page of a tree is full and becomes two.
+        let mut least = [u64::MAX; 2];
+        for number in 0..5 {
+            let member = format!("{name}-05000-{number}");
+            let add = json!({"op": "add", "path": "members", "value": [{"value": member}]});
+            least[0] = least[0].min(written(add).await);
+            let remove = json!({"op": "remove", "path": format!("members[value eq \"{member}\"]")});
+            least[1] = least[1].min(written(remove).await);
         }
-        written.push(least);
+        assert_eq!(member_ids(&bridge, &id).await.len(), count);
+        added.push(least[0]);
+        removed.push(least[1]);
     }
-    assert!(written[0] > 0 && written[1] <= written[0], "bytes in SQLite's log: {written:?}");
+    for written in [added, removed] {
+        assert!(written[0] > 0 && written[1] <= written[0], "bytes in SQLite's log: {written:?}");
+    }
     bridge.stop().await;
 }
 

@@ -54,6 +54,31 @@ async fn a_create_that_came_too_early_makes_its_accounts_once_when_it_is_sent_ag
 }
 
 #[tokio::test]
+async fn what_a_connection_is_forgiven_is_counted_in_the_metrics() {
+    let mut bridge = Bridge::start().await;
+    bridge.token = bridge.running.new_token("default", "careless").await.unwrap();
+    let counted = async |bridge: &Bridge, quirk: &str| {
+        let metrics = reqwest::get(format!("{}/metrics", bridge.admin_url())).await.unwrap().text().await.unwrap();
+        let labels = [r#"tenant="default""#, r#"connection="careless""#, &format!("quirk=\"{quirk}\"")];
+        let is_asked = |line: &&str| {
+            line.starts_with("scim_bridge_quirks_total{") && labels.iter().all(|label| line.contains(label))
+        };
+        metrics.lines().find(is_asked).map_or(0, |line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+    };
+    let mut user = ann();
+    user["active"] = json!("True");
+    let id = bridge.post("/Users", user).await.has_status(201).id();
+    assert_eq!(counted(&bridge, "text_for_boolean").await, 1);
+    for (times, title) in [(1, "Agent"), (2, "Lead")] {
+        let operations = json!([{"op": "Replace", "path": "title", "value": title}]);
+        bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+        assert_eq!(counted(&bridge, "operation_case").await, times);
+    }
+    assert_eq!(counted(&bridge, "text_for_boolean").await, 1);
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_leaver_that_came_too_early_is_out_when_it_is_sent_again() {
     let (bridge, clock) = one_a_second().await;
     let id = bridge.post("/Users", ann()).await.has_status(201).id();

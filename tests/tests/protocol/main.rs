@@ -5,7 +5,10 @@
 
 mod bulk;
 mod cursors;
+mod discovery;
+mod filters;
 mod me;
+mod projections;
 mod searches;
 mod versions;
 

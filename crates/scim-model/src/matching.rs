@@ -349,6 +349,7 @@ fn check_compare(resolved: Resolved<'_>, operator: Operator, literal: &Literal) 
     match leaf.kind {
         Type::Boolean if !is_equality => refused("is true or false: compare it with eq or ne"),
         Type::Boolean if boolean_of(literal).is_none() => refused("is true or false: compare it with one of these"),
+        Type::Binary if is_ordering(operator) => refused("is binary and has no order: compare it with eq or ne"),
         Type::Integer | Type::Decimal if number_of(literal).is_none() => refused("is a number: compare it with one"),
         Type::DateTime if is_text_test(operator) => Ok(()),
         Type::DateTime if text_of(literal).and_then(instant).is_none() => {
@@ -356,6 +357,10 @@ fn check_compare(resolved: Resolved<'_>, operator: Operator, literal: &Literal) 
         }
         _ => Ok(()),
     }
+}
+
+fn is_ordering(operator: Operator) -> bool {
+    matches!(operator, Operator::Gt | Operator::Ge | Operator::Lt | Operator::Le)
 }
 
 fn is_text_test(operator: Operator) -> bool {

@@ -74,17 +74,12 @@ fn case_104_who_was_removed_can_be_added_again() {
 }
 
 #[test]
-fn case_105_an_id_without_quotes_never_empties_a_group() {
+fn case_105_an_id_without_quotes_removes_that_member_alone() {
     run(async |bridge| {
         let id = group(bridge, "c105", &["u1", "u2"]).await;
         let operations = json!([{"op": "remove", "path": "members[value eq u1]"}]);
-        match bridge.patch(&format!("/Groups/{id}"), operations).await.status {
-            204 => assert_eq!(members(bridge, &id).await, ["u2"]),
-            status => {
-                assert_eq!(status, 400);
-                assert_eq!(members(bridge, &id).await, ["u1", "u2"]);
-            }
-        }
+        let answer = bridge.patch(&format!("/Groups/{id}"), operations).await;
+        assert_eq!((answer.status, members(bridge, &id).await), (204, vec!["u2".to_owned()]));
     });
 }
 
@@ -195,7 +190,8 @@ fn case_115_what_is_malformed_never_means_remove_all() {
             for operation in ["add", "replace", "remove"] {
                 let operations = json!([{"op": operation, "path": "members", "value": value}]);
                 let answer = bridge.patch(&format!("/Groups/{id}"), operations).await;
-                assert!(matches!(answer.status, 204 | 400), "{operation} {value}: {}", answer.status);
+                let refused = (answer.status, answer.scim_type());
+                assert_eq!(refused, (400, "invalidValue"), "{operation} {value}: {}", answer.body);
                 assert_eq!(members(bridge, &id).await, ["u1", "u2"], "{operation} {value}");
             }
         }

@@ -62,6 +62,26 @@ async fn members_are_listed_page_by_page_and_the_known_ones_with_what_they_are()
 }
 
 #[tokio::test]
+async fn a_member_that_was_there_before_its_user_is_shown_as_that_user_once_it_is_there() {
+    let store = store();
+    let staff = insert(&store, group(&store, "Staff")).await.key;
+    add_members(&store, staff, &["ann", "Guests"]).await;
+    let shown = async || {
+        let members = store.read(|db| db.named_members_of(staff, "", 10)).await.unwrap();
+        members.into_iter().map(|member| (member.value, member.kind, member.display)).collect::<Vec<_>>()
+    };
+    let unknown = |value: &str| (value.to_owned(), None, None);
+    let known = |value: &str, kind: &str| (value.to_owned(), Some(kind.to_owned()), Some(value.to_owned()));
+    assert_eq!(shown().await, [unknown("Guests"), unknown("ann")]);
+    let ann = add(&store, "ann").await;
+    assert_eq!(shown().await, [unknown("Guests"), known("ann", "User")]);
+    insert(&store, group(&store, "Guests")).await;
+    assert_eq!(shown().await, [known("Guests", "Group"), known("ann", "User")]);
+    let groups = store.read(move |db| db.groups_of(TENANT, &ann.id)).await.unwrap();
+    assert_eq!(groups.iter().map(|group| group.key).collect::<Vec<_>>(), [staff]);
+}
+
+#[tokio::test]
 async fn replacing_the_members_touches_only_who_came_or_went() {
     let store = store();
     let staff = insert(&store, group(&store, "Staff")).await.key;

@@ -331,6 +331,7 @@ async fn alternatives_that_no_index_decides_are_decided_on_the_candidates() {
     }
 }
 
+mod deadline;
 mod village;
 
 /// Filters out of pieces that indexes, columns and neither decide, over values that many people share.

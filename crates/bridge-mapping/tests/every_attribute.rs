@@ -70,7 +70,7 @@ fn holds_for_itself(kind: Type, operator: &str) -> Option<bool> {
 
 /// Filters on one path. `leaf` is what is compared: the attribute, its part, or the part that stands for the whole.
 fn check(kind: &ResourceType, path: &str, leaf: &Attribute, holder: impl Fn(Value) -> Map<String, Value>) {
-    let parsed = |text: &str| Filter::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let parsed = |text: &str| Filter::parse(text).unwrap();
     let [value, greater] = samples(leaf);
     let resource = holder(value.clone());
     let other = holder(greater.clone());

@@ -29,10 +29,10 @@ async fn schema(bridge: &Bridge, urn: &str) -> Value {
     bridge.get(&format!("/Schemas/{urn}")).await.has_status(200).body
 }
 
-/// What an array of attributes says of one of them.
+/// What an array of attributes says of one of them; null if it is not there.
 fn named(attributes: &Value, name: &str) -> Value {
     let found = attributes.as_array().unwrap().iter().find(|attribute| attribute["name"] == name);
-    found.unwrap_or_else(|| panic!("no {name}")).clone()
+    found.cloned().unwrap_or_default()
 }
 
 #[tokio::test]

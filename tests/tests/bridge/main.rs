@@ -4,6 +4,7 @@
 
 mod adoption;
 mod clock;
+mod commands;
 mod connections;
 mod groups;
 mod leavers;
@@ -18,5 +19,6 @@ mod restart;
 mod returners;
 mod scope;
 mod secrets;
+mod startup;
 mod tenancy;
 mod weather;

@@ -24,7 +24,7 @@ pub(super) enum Token {
     New(New),
     /// The tokens there are, without the tokens themselves.
     List(List),
-    /// End a token at once.
+    /// End a token: a running server refuses it within a second.
     Revoke(Revoke),
 }
 

@@ -1,0 +1,328 @@
+//! The commands that a person types beside a bridge that runs (README, "Commands"): what they print, what they do, how
+//! they end.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bridge_simulators::Fault;
+use bridge_store::AccountState;
+use bridge_tests::samples::{ann, okta_user};
+use bridge_tests::{Bridge, Setup, account_where};
+use serde_json::{Value, json};
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) code: Option<i32>,
+    pub(super) out: String,
+    pub(super) err: String,
+}
+
+impl Said {
+    /// Runs the program with these arguments, to its end.
+    pub(super) fn by(arguments: &[&str]) -> Self {
+        let output = Command::new(env!("CARGO_BIN_EXE_bridge-under-test")).args(arguments).output().unwrap();
+        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        Self { code: output.status.code(), out, err }
+    }
+
+    /// Expects that it is done.
+    #[track_caller]
+    fn done(self) -> String {
+        assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{self:?}");
+        self.out
+    }
+
+    /// Expects that it is done and prints one document.
+    #[track_caller]
+    fn document(self) -> Value {
+        let text = self.done();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Expects that it failed, printed nothing for programs, and says why.
+    #[track_caller]
+    fn complains(self, words: &[&str]) {
+        assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
+        assert!(self.err.starts_with("error: ") && self.err.lines().count() == 1, "{self:?}");
+        assert!(words.iter().all(|word| self.err.contains(word)), "{words:?} in {self:?}");
+    }
+}
+
+/// Runs a command, its arguments written with spaces, with the configuration of a running bridge.
+async fn run(bridge: &Bridge, command: &str) -> Said {
+    let file = bridge.folder().join("bridge.toml");
+    let admin = format!("\nadmin_listen = \"{}\"", bridge.running.admin_addr);
+    std::fs::write(&file, bridge.file().replace("\nadmin_listen = \"127.0.0.1:0\"", &admin)).unwrap();
+    let command = format!("{command} --config {}", file.display());
+    let run = move || Said::by(&command.split(' ').collect::<Vec<_>>());
+    // The bridge answers on this thread.
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+/// A user who is everywhere, and the id.
+async fn with_user(bridge: &Bridge, name: &str) -> String {
+    let id = bridge.post("/Users", okta_user(name)).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    id
+}
+
+async fn deactivate(bridge: &Bridge, id: &str) {
+    let off = json!([{"op": "replace", "value": {"active": false}}]);
+    bridge.patch(&format!("/Users/{id}"), off).await.has_status(200);
+}
+
+/// The fields of each entry of a list, side by side.
+#[track_caller]
+fn columns(list: &Value, names: &[&str]) -> Vec<Value> {
+    let items = list.as_array().unwrap();
+    items.iter().map(|item| names.iter().map(|name| item[name].clone()).collect::<Value>()).collect()
+}
+
+#[tokio::test]
+async fn a_parked_account_is_listed_with_its_reason_and_goes_on_once_it_is_retried() {
+    let bridge = Bridge::start().await;
+    let id = with_user(&bridge, "ann").await;
+    bridge.pbx().fail_next(1, Fault::Refuse("The seat is not free".to_owned()), Some("PUT users/{user}"));
+    deactivate(&bridge, &id).await;
+    bridge.until_state(&id, "pbx", AccountState::Parked).await;
+    let listed = run(&bridge, "account list --state parked --json").await.document();
+    assert_eq!(
+        columns(&listed["accounts"], &["tenant", "resource", "target", "state", "remoteId"]),
+        [json!(["default", id, "pbx", "parked", "1000"])]
+    );
+    let reason = &listed["accounts"][0]["reason"];
+    assert_eq!(reason["code"], "http-400");
+    assert!(reason["text"].as_str().unwrap().contains("The seat is not free"), "{reason}");
+    let table = run(&bridge, "account list --tenant default --target pbx").await.done();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with("tenant"), "{table}");
+    assert!([id.as_str(), "parked", "http-400"].iter().all(|cell| lines[1].contains(cell)), "{table}");
+    assert_eq!(run(&bridge, &format!("account retry {id} pbx --json")).await.document(), json!({"done": true}));
+    bridge.until_state(&id, "pbx", AccountState::Settled).await;
+    assert_eq!(run(&bridge, "account list --state parked --json").await.document()["accounts"], json!([]));
+    let page = run(&bridge, "account list --limit 2 --json").await.document();
+    assert_eq!((page["accounts"].as_array().unwrap().len(), page["next"].is_string()), (2, true));
+    assert!(run(&bridge, "account list --limit 2").await.done().contains("--limit shows more"));
+    run(&bridge, "account list --state lost").await.complains(&["no such state", "parked", "settled"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_under_review_becomes_ours_once_it_is_released() {
+    let bridge = Bridge::start().await;
+    bridge.pbx().seed(json!({
+        "user": "1400", "name-first-name": "Annie", "name-last-name": "Roe", "login-username": "ann@acme.example",
+        "email-address": "ann@acme.example", "user-scope": "Basic User"
+    }));
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_state(&id, "pbx", AccountState::Parked).await;
+    let listed = run(&bridge, "account list --state parked --json").await.document();
+    let account = &listed["accounts"][0];
+    assert_eq!((&account["reason"]["code"], account["candidate"].is_object()), (&json!("review"), true), "{account}");
+    assert_eq!(run(&bridge, &format!("account release {id} pbx")).await.done(), "done\n");
+    bridge.until_state(&id, "pbx", AccountState::Settled).await;
+    assert_eq!(bridge.pbx().accounts().len(), 1);
+    assert_eq!(bridge.pbx().accounts()[0]["name-first-name"], "Ann");
+    run(&bridge, &format!("account release {id} pbx")).await.complains(&["no such account under review"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_brake_holds_is_released_one_by_one_or_all_at_once() {
+    let bridge = Bridge::with(Setup::default().glance("brake = { count = 1 }")).await;
+    let mut ids = Vec::new();
+    for name in ["ann", "bob", "cid", "dan"] {
+        let id = with_user(&bridge, name).await;
+        deactivate(&bridge, &id).await;
+        ids.push(id);
+    }
+    bridge.until_state(&ids[3], "glance", AccountState::Held).await;
+    let held = run(&bridge, "account list --state held --json").await.document();
+    assert_eq!(columns(&held["accounts"], &["resource"]), ids[1..].iter().map(|id| json!([id])).collect::<Vec<_>>());
+    run(&bridge, &format!("account release {} glance --json", ids[1])).await.document();
+    bridge.until_state(&ids[1], "glance", AccountState::Settled).await;
+    assert_eq!(bridge.account(&ids[2], "glance").await.state, AccountState::Held, "one word lets one go");
+    assert_eq!(run(&bridge, "account release --held-at glance").await.done(), "2 released\n");
+    for id in &ids[2..] {
+        bridge.until_state(id, "glance", AccountState::Settled).await;
+    }
+    let again = run(&bridge, "account release --held-at glance --json").await.document();
+    assert_eq!(again, json!({"done": true, "released": 0}));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_is_listed_until_a_person_has_done_it_and_said_so() {
+    let bridge = Bridge::start().await;
+    let id = with_user(&bridge, "ann").await;
+    let operations = json!([{"op": "replace", "path": "name.familyName", "value": "Rowe"}]);
+    bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+    bridge.until_state(&id, "crm", AccountState::Task).await;
+    let listed = run(&bridge, "task list --json").await.document();
+    assert_eq!(columns(&listed["tasks"], &["tenant", "resource", "target"]), [json!(["default", id, "crm"])]);
+    let text = listed["tasks"][0]["reason"]["text"].as_str().unwrap();
+    assert!(text.contains("Rowe"), "the task says what to write: {text}");
+    assert!(run(&bridge, "task list --target crm").await.done().contains("cannot-update"));
+    // Said too early: the account is read, and the task stands.
+    run(&bridge, &format!("task done {id} crm")).await.done();
+    bridge.until_state(&id, "crm", AccountState::Task).await;
+    bridge.crm().seed(json!({"username": "ann", "last_name": "Rowe"}));
+    assert_eq!(run(&bridge, &format!("task done {id} crm --json")).await.document(), json!({"done": true}));
+    bridge.until_state(&id, "crm", AccountState::Settled).await;
+    assert_eq!(run(&bridge, "task list --json").await.document()["tasks"], json!([]));
+    run(&bridge, &format!("task done {id} crm")).await.complains(&["no such task"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_is_found_by_its_id_with_what_came_of_it() {
+    let bridge = Bridge::start().await;
+    let created = bridge.post("/Users", ann()).await.has_status(201);
+    let (id, request) = (created.id(), created.header("x-request-id").to_owned());
+    bridge.until_at_rest(&id).await;
+    let refused = bridge.post("/Users", json!({"schemas": ann()["schemas"]})).await.has_status(400);
+    let listed = run(&bridge, "request list --json").await.document();
+    assert_eq!(
+        columns(&listed["requests"], &["id", "tenant", "connection", "method", "status"]),
+        [
+            json!([refused.header("x-request-id"), "default", "test", "POST", 400]),
+            json!([request, "default", "test", "POST", 201])
+        ],
+        "newest first"
+    );
+    let of_user = run(&bridge, &format!("request list --resource {id} --json")).await.document();
+    assert_eq!(columns(&of_user["requests"], &["id"]), [json!([request])]);
+    assert!(run(&bridge, "request list --limit 1").await.done().contains(refused.header("x-request-id")));
+    let shown = run(&bridge, &format!("request show {request} --json")).await;
+    let printed = run(&bridge, &format!("request show {request}")).await.done();
+    assert_eq!(shown.out, printed, "a person reads the same");
+    let story = shown.document();
+    assert_eq!((&story["resource"], &story["status"]), (&json!(id), &json!(201)));
+    assert_eq!((&story["body"]["userName"], &story["body"]["password"]), (&json!("ann@acme.example"), &json!("***")));
+    let calls = columns(&story["calls"], &["target", "attempt"]);
+    for target in ["glance", "pbx", "crm"] {
+        assert!(calls.contains(&json!([target, 1])), "{target} in {calls:?}");
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_is_shown_and_can_be_set_to_the_account_that_a_person_made() {
+    let bridge = Bridge::start().await;
+    let (id, other) = (with_user(&bridge, "ann").await, with_user(&bridge, "bob").await);
+    let remote_ids = async || {
+        let listed = run(&bridge, "link list --target crm --json").await.document();
+        columns(&listed["links"], &["tenant", "resource", "target", "remoteId"])
+    };
+    let at_crm = |name: &str| account_where(&bridge.crm().accounts(), "username", name).unwrap()["id"].clone();
+    let (first, bobs) = (at_crm("ann"), at_crm("bob"));
+    let of_bob = json!(["default", other, "crm", bobs]);
+    assert_eq!(remote_ids().await, [json!(["default", id, "crm", first]), of_bob.clone()]);
+    // Somebody deletes the account and makes another one by hand.
+    assert!(bridge.crm().remove("ann"));
+    bridge.crm().seed(json!({
+        "username": "ann", "first_name": "Ann", "last_name": "Roe", "email": "ann@acme.example", "password": "Old!passw0rd12"
+    }));
+    let second = at_crm("ann");
+    assert_ne!(first, second);
+    let set = format!("link set {id} crm --remote-id {} --json", second.as_str().unwrap());
+    assert_eq!(run(&bridge, &set).await.document(), json!({"done": true}));
+    bridge.until_at_rest(&id).await;
+    assert_eq!(remote_ids().await, [json!(["default", id, "crm", second]), of_bob.clone()]);
+    assert_eq!(bridge.crm().accounts().len(), 2, "nothing is made twice");
+    let taken = format!("link set {id} crm --remote-id {}", bobs.as_str().unwrap());
+    run(&bridge, &taken).await.complains(&["remote id is already taken"]);
+    run(&bridge, &format!("account drop {id} crm")).await.done();
+    assert_eq!(remote_ids().await, [of_bob], "the bridge knows nothing of it any more");
+    assert_eq!(bridge.crm().accounts().len(), 2, "and leaves the target alone");
+    run(&bridge, &format!("account drop {id} crm")).await.complains(&["no such account"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_is_listed_without_itself_and_opens_nothing_once_it_is_revoked() {
+    let mut bridge = Bridge::start().await;
+    let made = run(&bridge, "token new --label spare --expires 1d --json").await.document();
+    bridge.token = made["token"].as_str().unwrap().to_owned();
+    bridge.get("/Users").await.has_status(200);
+    let listed = run(&bridge, "token list --json").await;
+    assert!(!listed.out.contains(&bridge.token), "{listed:?}");
+    let listed = listed.document();
+    let spare = listed["tokens"].as_array().unwrap().iter().find(|token| token["label"] == "spare").unwrap();
+    assert_eq!((&spare["state"], &spare["tenant"]), (&json!("good"), &json!("default")));
+    let id = spare["id"].as_str().unwrap().to_owned();
+    assert_eq!(run(&bridge, &format!("token revoke {id}")).await.done(), format!("{id} is revoked\n"));
+    // A server believes for a second what it has read of a token.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut answer = bridge.get("/Users").await;
+    while answer.status == 200 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        answer = bridge.get("/Users").await;
+    }
+    answer.has_status(401).names(&["revoked"]);
+    let table = run(&bridge, "token list --tenant default").await.done();
+    let row = table.lines().find(|line| line.contains(&id)).unwrap();
+    assert!(row.contains("revoked"), "{table}");
+    run(&bridge, &format!("token revoke {id}")).await.complains(&["no token", &id, "still good"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn who_speaks_at_the_other_end_is_shown() {
+    let bridge = Bridge::start().await;
+    let id = with_user(&bridge, "ann").await;
+    let legacy = json!([{"op": "Replace", "path": "active", "value": "True"}]);
+    bridge.patch(&format!("/Users/{id}"), legacy).await.has_status(200);
+    let listed = run(&bridge, "connection list --json").await.document();
+    assert_eq!(
+        columns(&listed["connections"], &["tenant", "connection", "profile", "writes", "dialects"]),
+        [json!(["default", "test", "lenient", 2, ["rfc", "entra-legacy"]])]
+    );
+    let table = run(&bridge, "connection list --tenant default").await.done();
+    assert!(table.lines().count() == 2 && table.contains("lenient"), "{table}");
+    let shown = run(&bridge, "connection show test --json").await.document();
+    assert_eq!(shown["quirks"]["text_for_boolean"], json!({"count": 1, "attribute": "active"}));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_backup_is_a_database_with_everything_in_it() {
+    let bridge = Bridge::start().await;
+    let id = with_user(&bridge, "ann").await;
+    let copy = bridge.folder().join("copy.db");
+    let backup = format!("store backup {} --json", copy.display());
+    assert_eq!(run(&bridge, &backup).await.document(), json!({"done": true, "path": copy}));
+    let store = bridge_store::Store::open(&bridge_store::Options::visit(&copy)).unwrap();
+    let found = store.read(|db| db.resource_by_id("default", "User", &id)).await.unwrap();
+    let accounts = store.read(|db| db.accounts_of(found.as_ref().unwrap().key)).await.unwrap();
+    assert_eq!(accounts, bridge.accounts(&id).await);
+    store.close().await;
+    run(&bridge, &backup).await.complains(&["copy.db", "is there already"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_names_what_is_not_there_is_told_so() {
+    let bridge = Bridge::start().await;
+    let id = with_user(&bridge, "ann").await;
+    let check = async |command: &str, words: &[&str]| run(&bridge, command).await.complains(words);
+    for command in ["account retry", "account release", "account drop", "task done", "link set"] {
+        check(&format!("{command} nobody pbx --json"), &["there is no such resource"]).await;
+        check(&format!("{command} {id} pbx --tenant other"), &["there is no such resource"]).await;
+        check(&format!("{command} {id} nowhere"), &["there is no such account"]).await;
+    }
+    check("account release --held-at nowhere", &["there is no such target"]).await;
+    check(&format!("task done {id} crm"), &["there is no such task"]).await;
+    check("request show nothing --json", &["there is no such request"]).await;
+    check("request list --resource nobody", &["there is no such resource"]).await;
+    check("connection show nobody --json", &["nothing was written"]).await;
+    check("token revoke nothing --json", &["no token", "nothing"]).await;
+    check("account list --admin-url http://127.0.0.1:1", &["no bridge answers at http://127.0.0.1:1"]).await;
+    let account = run(&bridge, "account list --json").await.document();
+    assert!(
+        account["accounts"].as_array().unwrap().iter().all(|row| row["state"] == "settled"),
+        "nothing has happened"
+    );
+    bridge.stop().await;
+}

@@ -1,0 +1,282 @@
+//! What the program says once it is up, and how it takes signals: `serve`, `check --online`, `demo`, `sim`.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use bridge_simulators::{Options, Simulators};
+use bridge_tests::samples::okta_user;
+use bridge_tests::{Answer, Setup, account_where, write_secrets};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+use super::commands::Said;
+
+/// The lines of a stream, which can be waited for.
+struct Voice {
+    lines: Receiver<String>,
+    heard: Vec<String>,
+}
+
+impl Voice {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            let lines = BufReader::new(stream).lines().map_while(Result::ok);
+            lines.take_while(|line| sender.send(line.clone()).is_ok()).for_each(drop);
+        });
+        Self { lines, heard: Vec::new() }
+    }
+
+    /// The first line with these words, whether it was said before or is still to come.
+    #[track_caller]
+    fn hear(&mut self, words: &str) -> String {
+        loop {
+            if let Some(line) = self.heard.iter().find(|line| line.contains(words)) {
+                return line.clone();
+            }
+            let next = self.lines.recv_timeout(Duration::from_secs(20));
+            assert!(next.is_ok(), "{words:?} is not said: {:#?}", self.heard);
+            self.heard.extend(next);
+        }
+    }
+
+    /// Everything, once the stream has ended.
+    fn all(mut self) -> String {
+        self.heard.extend(self.lines.iter());
+        self.heard.join("\n")
+    }
+}
+
+/// A program that stays up. It ends when dropped.
+struct Process {
+    child: Child,
+    out: Voice,
+    err: Voice,
+}
+
+impl Process {
+    fn start(arguments: &[&str], log: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bridge-under-test"))
+            .args(arguments)
+            .env("RUST_LOG", log)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (out, err) = (Voice::of(child.stdout.take().unwrap()), Voice::of(child.stderr.take().unwrap()));
+        Self { child, out, err }
+    }
+
+    fn signal(&self, name: &str) {
+        let line = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
+    }
+
+    /// SIGTERM; how it ended, and all that it wrote to standard error.
+    fn end(mut self) -> (ExitStatus, String) {
+        self.signal("TERM");
+        let status = self.child.wait().unwrap();
+        let err = std::mem::replace(&mut self.err, Voice::of(std::io::empty()));
+        (status, err.all())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already, unless a test failed.
+        if self.child.kill().is_ok() {
+            self.child.wait().unwrap();
+        }
+    }
+}
+
+/// Simulators, and a configuration for a bridge in front of them.
+struct Stage {
+    simulators: Simulators,
+    folder: tempfile::TempDir,
+    file: PathBuf,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let simulators = bridge_simulators::start(Options::default()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        write_secrets(folder.path());
+        let file = folder.path().join("bridge.toml");
+        let stage = Self { simulators, folder, file };
+        stage.write(&Setup::default());
+        stage
+    }
+
+    fn write(&self, setup: &Setup) {
+        std::fs::write(&self.file, setup.file(&self.simulators, &self.folder.path().join("bridge.db"))).unwrap();
+    }
+
+    /// The PBX does not know the key that the bridge has.
+    fn with_wrong_key(self) -> Self {
+        std::fs::write(self.folder.path().join("pbx_api_key"), "nsd_of_somebody_else").unwrap();
+        self
+    }
+
+    fn run(&self, arguments: &[&str]) -> Said {
+        Said::by(&[arguments, &["--config", self.file.to_str().unwrap()]].concat())
+    }
+
+    fn serve(&self) -> Process {
+        Process::start(&["serve", "--config", self.file.to_str().unwrap()], "info")
+    }
+}
+
+#[tokio::test]
+async fn serve_says_where_it_listens_and_what_each_target_answered() {
+    let stage = Stage::set().await.with_wrong_key();
+    let mut serve = stage.serve();
+    let line = serve.err.hear("SCIM at 127.0.0.1:");
+    let (_, addresses) = line.split_once("SCIM at ").unwrap();
+    let (scim, admin) = addresses.split_once(", administration at ").unwrap();
+    for (address, status) in [(format!("{scim}/scim/v2/Users"), 401), (format!("{admin}/healthz"), 200)] {
+        let answer = reqwest::get(format!("http://{address}")).await.unwrap();
+        assert_eq!(answer.status(), status, "{address}");
+    }
+    serve.err.hear("glance: Glance group");
+    serve.err.hear("crm: CRM.COM: signed in");
+    let refused = serve.err.hear("pbx refuses our credential");
+    assert!(refused.contains("WARN"), "{refused}");
+    let (status, log) = serve.end();
+    assert!(status.success(), "{status}\n{log}");
+    for target in ["glance: Glance", "crm: CRM.COM", "pbx refuses"] {
+        assert_eq!(log.matches(target).count(), 1, "one line for each target:\n{log}");
+    }
+    assert!(log.contains("Stopped"), "{log}");
+    stage.simulators.stop().await;
+}
+
+#[tokio::test]
+async fn check_online_tells_a_good_credential_from_a_bad_one() {
+    let stage = Stage::set().await;
+    let good = stage.run(&["check", "--online"]);
+    assert_eq!(good.code, Some(0), "{good:?}");
+    let online = |report: &Value, target: &str| {
+        let targets = report["tenants"][0]["targets"].as_array().unwrap();
+        targets.iter().find(|shown| shown["name"] == target).unwrap()["online"].clone()
+    };
+    let stage = stage.with_wrong_key();
+    let bad = stage.run(&["check", "--online"]);
+    assert_eq!(bad.code, Some(1), "{bad:?}");
+    let row = |said: &Said| said.out.lines().find(|line| line.starts_with("pbx")).unwrap().to_owned();
+    assert!(row(&good).contains("NetSapiens") && row(&bad).contains("does not accept our sign-in"), "{bad:?}");
+    let bad = stage.run(&["check", "--online", "--json"]);
+    let report: Value = serde_json::from_str(&bad.out).unwrap();
+    assert_eq!((bad.code, &report["ok"]), (Some(1), &json!(false)), "{report:#}");
+    assert_eq!(online(&report, "pbx")["ok"], false, "{report:#}");
+    for target in ["glance", "crm"] {
+        assert_eq!(online(&report, target)["ok"], true, "{report:#}");
+    }
+    assert_eq!(stage.run(&["check"]).code, Some(0), "nobody is asked without --online");
+    stage.simulators.stop().await;
+}
+
+#[tokio::test]
+async fn the_demo_prints_addresses_and_token_on_one_line_and_stays_up_until_it_is_told() {
+    let mut demo = Process::start(&["demo", "--json"], "trace");
+    let line = demo.out.hear("");
+    let printed: Value = serde_json::from_str(&line).unwrap();
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(names(&printed), ["admin_url", "scim_url", "targets", "token"].map(str::to_owned).into());
+    assert_eq!(names(&printed["targets"]), ["crm_com", "glance", "netsapiens"].map(str::to_owned).into());
+    let token = printed["token"].as_str().unwrap();
+    let users = Client::new().get(format!("{}/Users", printed["scim_url"].as_str().unwrap())).bearer_auth(token);
+    let users = Answer::of(users).await.has_status(200);
+    assert_eq!(users.body["totalResults"], 0, "sample users are sent only with --once");
+    let ready = reqwest::get(format!("{}/readyz", printed["admin_url"].as_str().unwrap())).await.unwrap();
+    assert_eq!(ready.status(), 200);
+    for target in names(&printed["targets"]) {
+        let url = format!("{}/_sim/accounts", printed["targets"][&target].as_str().unwrap());
+        assert_eq!(Answer::of(Client::new().get(url)).await.has_status(200).body, json!([]), "{target}");
+    }
+    assert_eq!(demo.child.try_wait().unwrap(), None, "it stays up");
+    let (status, log) = demo.end();
+    assert!(status.success(), "{status}\n{log}");
+    // Most talkative as it is, the log does not give the token away.
+    assert!(log.contains("GET") && !log.contains(token), "{log}");
+}
+
+#[tokio::test]
+async fn the_fault_switches_are_where_sim_says() {
+    let mut sim = Process::start(&["sim", "--json"], "error");
+    let printed: Value = serde_json::from_str(&sim.out.hear("")).unwrap();
+    let send = async |method: Method, url: String, body: Option<Value>| {
+        let request = Client::new().request(method, url);
+        let request = body.into_iter().fold(request, |request, body| request.json(&body));
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null))
+    };
+    let seeds = [
+        ("glance", json!({"PartnerUserID": "7", "UserAddress": "ann.acme.glance.net"})),
+        ("netsapiens", json!({"user": "1400", "login-username": "ann@acme.example"})),
+        ("crm_com", json!({"username": "ann"})),
+    ];
+    for (target, seed) in seeds {
+        let url = printed[target]["url"].as_str().unwrap();
+        let switch = |path: &str| format!("{url}/_sim{path}");
+        let api = printed[target]["base_url"].as_str().unwrap().to_owned();
+        assert!(api.starts_with(url), "{target}: {api}");
+        let order = json!({"next": 1, "fault": "status:503"});
+        let ordered = send(Method::POST, switch("/faults"), Some(order)).await;
+        assert!((200..300).contains(&ordered.0), "{target}: {ordered:?}");
+        let path = match target {
+            "glance" => "ShowUsers.asp",
+            "netsapiens" => "/version",
+            _ => "authentication/token",
+        };
+        let method = if target == "crm_com" { Method::POST } else { Method::GET };
+        assert_eq!(send(method, format!("{api}{path}"), None).await.0, 503, "{target}");
+        let (status, calls) = send(Method::GET, switch("/calls"), None).await;
+        assert_eq!((status, &calls[0]["status"]), (200, &json!(503)), "{target}: {calls}");
+        let seeded = send(Method::POST, switch("/accounts"), Some(seed)).await;
+        assert!((200..300).contains(&seeded.0), "{target}: {seeded:?}");
+        let (_, accounts) = send(Method::GET, switch("/accounts"), None).await;
+        assert_eq!(accounts.as_array().unwrap().len(), 1, "{target}: {accounts}");
+        let reset = send(Method::DELETE, switch(""), None).await;
+        assert!((200..300).contains(&reset.0), "{target}: {reset:?}");
+        for list in ["/accounts", "/calls"] {
+            assert_eq!(send(Method::GET, switch(list), None).await, (200, json!([])), "{target}{list}");
+        }
+    }
+    let (status, log) = sim.end();
+    assert!(status.success(), "{status}\n{log}");
+}
+
+#[tokio::test]
+async fn sighup_takes_a_good_file_and_refuses_a_bad_one() {
+    let stage = Stage::set().await;
+    let made: Value = serde_json::from_str(&stage.run(&["token", "new", "--label", "test", "--json"]).out).unwrap();
+    let token = made["token"].as_str().unwrap();
+    let mut serve = stage.serve();
+    let line = serve.err.hear("SCIM at 127.0.0.1:");
+    let (_, addresses) = line.split_once("SCIM at ").unwrap();
+    let users = format!("http://{}/scim/v2/Users", addresses.split_once(',').unwrap().0);
+    let first_name = async |name: &str| {
+        let request = Client::new().post(&users).bearer_auth(token).body(okta_user(name).to_string());
+        Answer::of(request.header("Content-Type", "application/scim+json")).await.has_status(201);
+        let accounts = stage.simulators.glance.accounts();
+        account_where(&accounts, "UserAddress", &format!("{name}.acme.glance.net")).unwrap()["UserFirst"].clone()
+    };
+    assert_eq!(first_name("ann").await, "Ann");
+    let map = "[tenants.default.targets.glance.map]\nUserFirst = { value = \"Someone\" }";
+    stage.write(&Setup::default().glance(map));
+    serve.signal("HUP");
+    serve.err.hear("The configuration was read again");
+    assert_eq!(first_name("bob").await, "Someone");
+    stage.write(&Setup::default().glance(&format!("{map}\nUserLats = \"name.familyName\"")));
+    serve.signal("HUP");
+    serve.err.hear("The configuration is refused, the old one stays");
+    serve.err.hear("UserLats");
+    assert_eq!(first_name("cid").await, "Someone");
+    let (status, log) = serve.end();
+    assert!(status.success(), "{status}\n{log}");
+    stage.simulators.stop().await;
+}

@@ -1,6 +1,8 @@
 //! Extensions out of a pool.
 
-use bridge_store::AssignmentState;
+use bridge_server::config::Config;
+use bridge_server::operations::{self, AccountName};
+use bridge_store::{AccountState, AssignmentState};
 use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Bridge, Setup, account_where};
 use serde_json::{Value, json};
@@ -39,6 +41,59 @@ async fn an_extension_that_somebody_at_the_pbx_has_is_passed_over_in_the_same_de
     assert_eq!(bridge.crm().accounts()[0]["cti_phone_extension_number"], "1002");
     let foreign = bridge.running.bridge.store.read(|db| db.assignment("default", "extension", "1000")).await.unwrap();
     assert_eq!(foreign.unwrap().state, AssignmentState::Foreign);
+    bridge.stop().await;
+}
+
+/// Extensions that belong to people of whom the bridge knows nothing.
+fn seed_strangers(bridge: &Bridge, extensions: std::ops::Range<u32>) {
+    for extension in extensions {
+        bridge.pbx().seed(json!({
+            "user": extension.to_string(), "name-first-name": "Old", "name-last-name": "Hand",
+            "login-username": format!("old{extension}@acme.example"), "email-address": "old@acme.example",
+            "user-scope": "Basic User"
+        }));
+    }
+}
+
+#[tokio::test]
+async fn twenty_extensions_in_a_row_that_others_have_are_passed_over_and_one_more_calls_a_person() {
+    let bridge = Bridge::start().await;
+    seed_strangers(&bridge, 1000..1020);
+    let id = bridge.post("/Users", okta_user("ann")).await.has_status(201).id();
+    bridge.until_state(&id, "pbx", AccountState::Settled).await;
+    assert_eq!(bridge.account(&id, "pbx").await.remote_id.as_deref(), Some("1020"));
+    seed_strangers(&bridge, 1021..1045);
+    let id = bridge.post("/Users", okta_user("bob")).await.has_status(201).id();
+    let row = bridge.until_state(&id, "pbx", AccountState::Parked).await;
+    let reason = row.reason.unwrap();
+    assert_eq!(reason.code, "pool-foreign");
+    assert!(reason.text.contains("20 values of the pool extension"), "{}", reason.text);
+    assert_eq!(bridge.pbx().accounts().len(), 45, "nobody's account is touched, none is made");
+    // Whoever has looked at the ranges, and finds them right, lets it go on from there.
+    let name = AccountName { tenant: "default".to_owned(), resource: id.clone(), target: "pbx".to_owned() };
+    operations::retry(&bridge.running.bridge, &name, "test").await.unwrap();
+    bridge.until_state(&id, "pbx", AccountState::Settled).await;
+    assert_eq!(bridge.account(&id, "pbx").await.remote_id.as_deref(), Some("1045"));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_pool_that_others_have_emptied_parks_the_account_until_it_has_a_further_range() {
+    let setup = Setup { ranges: r#"["1000-1001"]"#.to_owned(), ..Setup::default() }.wait("0s");
+    let bridge = Bridge::with(setup).await;
+    seed_strangers(&bridge, 1000..1002);
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let row = bridge.until_state(&id, "pbx", AccountState::Parked).await;
+    let reason = row.reason.unwrap();
+    assert_eq!(reason.code, "pool-empty");
+    assert!(reason.text.contains("extension") && reason.text.contains("add a range"), "{}", reason.text);
+    assert_eq!(bridge.pbx().accounts().len(), 2);
+    let text = bridge.file().replace(r#"["1000-1001"]"#, r#"["1000-1010"]"#);
+    bridge.running.reload(Config::parse(&text, bridge.folder()).unwrap()).await.unwrap();
+    bridge.until_state(&id, "pbx", AccountState::Settled).await;
+    assert_eq!(bridge.account(&id, "pbx").await.remote_id.as_deref(), Some("1002"));
+    bridge.until_at_rest(&id).await;
+    assert_eq!(bridge.crm().accounts()[0]["cti_phone_extension_number"], "1002");
     bridge.stop().await;
 }
 

@@ -208,7 +208,8 @@ async fn sigterm_finishes_what_is_in_flight_and_ends_with_success() {
     let mut process = Process::start(&config, ports).await;
     let client = Client::of(&process, &token);
     Answer::of(client.request(Method::POST, "/Users", Some(&ann()))).await.has_status(201);
-    let killed = Command::new("kill").args(["-TERM", &process.child.id().to_string()]).status().unwrap();
+    // A word of the shell's own: not every machine has a program of that name.
+    let killed = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.child.id())]).status().unwrap();
     assert!(killed.success());
     let status = tokio::task::spawn_blocking(move || process.child.wait()).await.unwrap().unwrap();
     assert!(status.success(), "{status}");

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use bridge_mapping::{AccountSchema, FieldKind, FieldSchema, Format, Generator, TargetKind};
 use bridge_simulators::{Simulator, credentials};
 use bridge_tests::samples::okta_user;
-use bridge_tests::{Answer, Bridge, calls_of};
+use bridge_tests::{Answer, Bridge, Setup, calls_of};
 use serde_json::{Value, json};
 
 /// What the simulators write into their log of calls in place of a secret.
@@ -143,6 +143,56 @@ async fn check(kind: TargetKind) {
         }
     }
     assert!(wrong.is_empty(), "{kind}:\n{}", wrong.join("\n"));
+    bridge.stop().await;
+}
+
+/// Changes each field that a kind can change, for one user, and says what does not travel.
+async fn check_updates(kind: TargetKind, operation: &str) {
+    let bridge = Bridge::start().await;
+    let simulator = if kind == TargetKind::Glance { bridge.glance() } else { bridge.pbx() };
+    let ordinary = create(&bridge, simulator, kind, okta_user("ordinary"), "an ordinary user").await;
+    let id = bridge.get("/Users").await.body["Resources"][0]["id"].as_str().unwrap().to_owned();
+    let mut wrong = Vec::new();
+    let fields = &AccountSchema::embedded(kind).fields;
+    for field in fields.iter().filter(|field| field.update) {
+        let value = chosen(field);
+        let expected = on_the_wire(kind, field, &value);
+        let before = calls_of(simulator, operation).len();
+        let path = format!("{}:{}", kind.extension_urn(), field.name);
+        let answer = bridge.patch(&format!("/Users/{id}"), json!([{"op": "add", "path": path, "value": value}])).await;
+        assert_eq!(answer.status, 200, "{path} = {value}: {:#}", answer.body);
+        bridge.until_at_rest(&id).await;
+        let found = carried(&calls_of(simulator, operation)[before..], &field.name);
+        if !found.contains(&expected) {
+            wrong.push(format!("{}: {expected} is not in {found:?}", field.name));
+        } else if carried(&ordinary, &field.name).contains(&expected) && !field.secret {
+            wrong.push(format!("{}: it was {expected} before, so this shows nothing", field.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{kind}:\n{}", wrong.join("\n"));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn every_parameter_that_glance_can_change_is_changed_by_the_identity_provider() {
+    check_updates(TargetKind::Glance, "UpdateUser").await;
+}
+
+#[tokio::test]
+async fn every_parameter_that_the_pbx_can_change_is_changed_by_the_identity_provider() {
+    check_updates(TargetKind::Netsapiens, "PUT users").await;
+}
+
+#[tokio::test]
+async fn the_field_of_the_crm_that_carries_the_mark_is_free_once_another_one_carries_it() {
+    let bridge = Bridge::with(Setup::default().crm("marker_field = \"udf_string_8\"")).await;
+    let mut user = okta_user("ann");
+    user[TargetKind::CrmCom.extension_urn()] = json!({"udf_string_1": "Chosen", "udf_string_2": "Chosen too"});
+    let calls = create(&bridge, bridge.crm(), TargetKind::CrmCom, user, "a user with the freed field").await;
+    let id = bridge.get("/Users").await.body["Resources"][0]["id"].clone();
+    let sent = |name: &str| carried(&calls, name);
+    assert_eq!((sent("udf_string_1"), sent("udf_string_2")), (vec![json!("Chosen")], vec![json!("Chosen too")]));
+    assert_eq!(sent("udf_string_8"), [id], "the mark is the SCIM id");
     bridge.stop().await;
 }
 

@@ -1,18 +1,24 @@
 //! No secret appears in a journal row, an answer, or the database; no personal data in a log line.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use bridge_simulators::{Fault, credentials};
 use bridge_store::AccountState;
-use bridge_tests::samples::ann;
-use bridge_tests::{Bridge, Setup, write_secrets};
+use bridge_tests::samples::{ann, okta_user};
+use bridge_tests::{Answer, Bridge, Setup, write_secrets};
+use reqwest::{Client, Method};
 use serde_json::{Value, json};
+
+use super::startup::Stage;
 
 /// A password as an identity provider sends it.
 const SUPPLIED: &str = "kJ8!random";
+
+/// A rule that passes that password on.
+const PASSED_ON: &str = "[tenants.default.targets.glance.map]\nUserPW = \"password\"";
 
 fn planted(bridge: &Bridge) -> Vec<String> {
     let known = [
@@ -26,7 +32,7 @@ fn planted(bridge: &Bridge) -> Vec<String> {
 
 #[tokio::test]
 async fn no_secret_is_in_the_database_the_journal_or_an_answer() {
-    let setup = Setup::default().glance("[tenants.default.targets.glance.map]\nUserPW = \"password\"");
+    let setup = Setup::default().glance(PASSED_ON);
     let bridge = Bridge::with(setup).await;
     let created = bridge.post("/Users", ann()).await.has_status(201);
     let id = created.id();
@@ -73,7 +79,8 @@ async fn neither_secrets_nor_names_are_in_the_log_or_in_what_plan_prints() {
     let folder = tempfile::tempdir().unwrap();
     write_secrets(folder.path());
     let config = folder.path().join("bridge.toml");
-    std::fs::write(&config, Setup::default().file(&simulators, &folder.path().join("bridge.db"))).unwrap();
+    let setup = Setup::default().glance(PASSED_ON);
+    std::fs::write(&config, setup.file(&simulators, &folder.path().join("bridge.db"))).unwrap();
     std::fs::write(folder.path().join("ann.json"), ann().to_string()).unwrap();
     let binary = env!("CARGO_BIN_EXE_bridge-under-test");
     let plan = Command::new(binary)
@@ -87,6 +94,7 @@ async fn neither_secrets_nor_names_are_in_the_log_or_in_what_plan_prints() {
     let printed = format!("{}{}", String::from_utf8_lossy(&plan.stdout), String::from_utf8_lossy(&plan.stderr));
     assert!(plan.status.success(), "{printed}");
     assert!(printed.contains("NewUser") && printed.contains("ann.acme.glance.net"), "{printed}");
+    assert!(printed.contains("UserPW"), "the rule is in the plan: {printed}");
     let secrets = [
         credentials::glance::PARTNER_PASSWORD,
         credentials::netsapiens::API_KEY,
@@ -111,6 +119,149 @@ async fn neither_secrets_nor_names_are_in_the_log_or_in_what_plan_prints() {
     }
     assert!(!printed.is_empty());
     simulators.stop().await;
+}
+
+/// Passes connections on to a server and keeps what is sent to it: where it does so, and what has been sent.
+fn recorder(upstream: &str) -> (String, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (upstream, sent) = (upstream.trim_start_matches("http://").to_owned(), Arc::new(Mutex::new(Vec::new())));
+    let recorded = sent.clone();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(&upstream).unwrap());
+            let (mut answers, mut back) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || {
+                // Either end may leave first; there is nobody to be told.
+                let _ = std::io::copy(&mut answers, &mut back);
+                let _ = back.shutdown(Shutdown::Both);
+            });
+            let recorded = recorded.clone();
+            std::thread::spawn(move || {
+                let mut bytes = [0; 8192];
+                while let Ok(count @ 1..) = client.read(&mut bytes) {
+                    recorded.lock().unwrap().extend_from_slice(&bytes[..count]);
+                    if server.write_all(&bytes[..count]).is_err() {
+                        break;
+                    }
+                }
+                let _ = server.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    (address, sent)
+}
+
+/// What stands behind each of these words, up to the first character that does not fit.
+fn after(sent: &Arc<Mutex<Vec<u8>>>, word: &str, fits: impl Fn(char) -> bool) -> Vec<String> {
+    let sent = String::from_utf8_lossy(&sent.lock().unwrap()).into_owned();
+    let found = sent.match_indices(word).map(|(at, word)| sent[at + word.len()..].split(|letter| !fits(letter)).next());
+    found.map(|found| found.unwrap_or_default().to_owned()).collect()
+}
+
+/// Everything that a journal, an audit trail and the rows of the accounts say.
+async fn rows(database: &std::path::Path) -> String {
+    let store = bridge_store::Store::open(&bridge_store::Options::visit(database)).unwrap();
+    let read = store.scan(|db| {
+        let requests =
+            db.requests(&bridge_store::RequestQuery { tenant: "default".to_owned(), ..Default::default() })?;
+        let accounts = db.accounts_where(&bridge_store::AccountQuery { limit: 1_000, ..Default::default() })?;
+        let mut text = format!("{requests:?} {accounts:?} {:?}", db.audit("default", 0, 1_000)?);
+        for resource in requests.iter().filter_map(|request| request.resource) {
+            text += &format!("{:?}", db.calls_of(resource, None, 1_000)?);
+        }
+        Ok::<_, bridge_store::StoreError>(text)
+    });
+    let text = read.await.unwrap();
+    store.close().await;
+    text
+}
+
+#[tokio::test]
+async fn what_is_signed_exchanged_or_made_on_the_way_is_nowhere_even_if_a_target_quotes_it() {
+    let stage = Stage::set().await;
+    stage.write(&Setup::default().glance(PASSED_ON));
+    let [glance, pbx, crm] = [&stage.simulators.glance, &stage.simulators.netsapiens, &stage.simulators.crm_com];
+    let (to_glance, glance_sent) = recorder(glance.url());
+    let (to_crm, crm_sent) = recorder(crm.url());
+    let signed = format!(
+        "api_key = {{ file = \"glance_api_key\" }}\npartner_user_id = \"{}\"",
+        credentials::glance::ADMINISTRATOR_ID
+    );
+    std::fs::write(stage.folder.path().join("glance_api_key"), credentials::glance::API_KEY).unwrap();
+    let text = std::fs::read_to_string(&stage.file).unwrap();
+    let text = text.replace("partner_password = { file = \"glance_password\" }", &signed);
+    let text = text.replace(glance.url(), &to_glance).replace(crm.url(), &to_crm);
+    std::fs::write(&stage.file, text).unwrap();
+    let token = stage.token();
+    let (serve, [scim, admin]) = stage.serve("trace");
+    let send = async |method: Method, path: &str, body: Value| {
+        let request = Client::new().request(method, format!("{scim}{path}")).bearer_auth(&token);
+        Answer::of(request.header("Content-Type", "application/scim+json").body(body.to_string())).await
+    };
+    let mut shown = Vec::new();
+    // Each target refuses one user, and quotes what the call was signed with: Glance twice, for a refused key is signed again.
+    for (number, (simulator, operation)) in
+        [(glance, "NewUser"), (pbx, "POST users"), (crm, "users/create")].into_iter().enumerate()
+    {
+        simulator.fail_next(if number == 0 { 2 } else { 1 }, Fault::Echo, Some(operation));
+        let refused = send(Method::POST, "/Users", okta_user(&format!("refused{number}"))).await.has_status(400);
+        shown.push(refused.names(&["Refused to ***"]).body.to_string());
+    }
+    let created = send(Method::POST, "/Users", ann()).await.has_status(201);
+    let patch = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "path": "password", "value": format!("{SUPPLIED}2")}],
+    });
+    let patched = send(Method::PATCH, &format!("/Users/{}", created.id()), patch).await.has_status(200);
+    shown.extend([created.body.to_string(), patched.body.to_string()]);
+    let mut pages = vec!["/metrics".to_owned(), "/admin/v1/accounts".to_owned(), "/admin/v1/requests".to_owned()];
+    let requests = Answer::of(Client::new().get(format!("{admin}/admin/v1/requests"))).await.body;
+    let requests = requests["requests"].as_array().unwrap().iter().map(|request| request["id"].as_str().unwrap());
+    pages.extend(requests.map(|id| format!("/admin/v1/requests/{id}")));
+    assert_eq!(pages.len(), 3 + 5);
+    for page in pages {
+        shown.push(reqwest::get(format!("{admin}{page}")).await.unwrap().text().await.unwrap());
+    }
+    let (status, log) = serve.end();
+    assert!(status.success() && log.contains("TRACE"), "{status}");
+    let database = stage.folder.path().join("bridge.db");
+    let (rows, file) = (rows(&database).await, std::fs::read(&database).unwrap());
+
+    // What has really travelled: keys signed for one call each, a session, a password that nobody chose.
+    let is_word = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    let signatures = after(&glance_sent, "%241%24", |letter| is_word(letter) || letter == '%');
+    let signatures: Vec<String> =
+        signatures.iter().map(|key| key.split("%24").nth(1).unwrap()[..43].to_owned()).collect();
+    let sessions = after(&crm_sent, "eyJ", is_word).into_iter().filter(|rest| rest.contains('.'));
+    let sessions: Vec<String> = sessions.map(|rest| format!("eyJ{rest}")).collect();
+    let passwords = after(&crm_sent, "\"password\":\"", |letter| letter != '"');
+    let basic = after(&crm_sent, "Basic ", |letter| is_word(letter) || "+/=".contains(letter));
+    for (what, found) in [("signature", &signatures), ("session", &sessions), ("password", &passwords)] {
+        assert!(
+            !found.is_empty() && found.iter().all(|secret| secret.len() >= 12),
+            "no {what} has travelled: {found:?}"
+        );
+    }
+    let known = [
+        credentials::glance::API_KEY,
+        credentials::netsapiens::API_KEY,
+        credentials::crm_com::WEB_API_KEY,
+        SUPPLIED,
+        &token,
+    ];
+    let known = known.map(str::to_owned);
+    for secret in known.iter().chain(&signatures).chain(&sessions).chain(&passwords).chain(&basic) {
+        for (place, text) in [("log", &log), ("rows", &rows), ("answers", &shown.join("\n"))] {
+            assert!(!text.contains(secret.as_str()), "{secret} is in the {place}");
+        }
+        assert!(!file.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret} is in the database");
+    }
+    for text in [&log, &rows, &shown.join("\n")] {
+        assert!(!text.contains("$1$") && !text.contains("%241%24"), "a signed key, or a part of one, is shown");
+    }
+    assert!(rows.contains("***"), "the rows show that there were secrets");
+    stage.simulators.stop().await;
 }
 
 /// A webhook that takes every alert: its address, and what it was sent. What it has answered can be received.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::commands::Said;
 
 /// The lines of a stream, which can be waited for.
-struct Voice {
+pub(super) struct Voice {
     lines: Receiver<String>,
     heard: Vec<String>,
 }
@@ -32,7 +32,7 @@ impl Voice {
 
     /// The first line with these words, whether it was said before or is still to come.
     #[track_caller]
-    fn hear(&mut self, words: &str) -> String {
+    pub(super) fn hear(&mut self, words: &str) -> String {
         loop {
             if let Some(line) = self.heard.iter().find(|line| line.contains(words)) {
                 return line.clone();
@@ -51,10 +51,10 @@ impl Voice {
 }
 
 /// A program that stays up. It ends when dropped.
-struct Process {
+pub(super) struct Process {
     child: Child,
     out: Voice,
-    err: Voice,
+    pub(super) err: Voice,
 }
 
 impl Process {
@@ -76,7 +76,7 @@ impl Process {
     }
 
     /// SIGTERM; how it ended, and all that it wrote to standard error.
-    fn end(mut self) -> (ExitStatus, String) {
+    pub(super) fn end(mut self) -> (ExitStatus, String) {
         self.signal("TERM");
         let status = self.child.wait().unwrap();
         let err = std::mem::replace(&mut self.err, Voice::of(std::io::empty()));
@@ -94,14 +94,14 @@ impl Drop for Process {
 }
 
 /// Simulators, and a configuration for a bridge in front of them.
-struct Stage {
-    simulators: Simulators,
-    folder: tempfile::TempDir,
-    file: PathBuf,
+pub(super) struct Stage {
+    pub(super) simulators: Simulators,
+    pub(super) folder: tempfile::TempDir,
+    pub(super) file: PathBuf,
 }
 
 impl Stage {
-    async fn set() -> Self {
+    pub(super) async fn set() -> Self {
         let simulators = bridge_simulators::start(Options::default()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         write_secrets(folder.path());
@@ -111,7 +111,7 @@ impl Stage {
         stage
     }
 
-    fn write(&self, setup: &Setup) {
+    pub(super) fn write(&self, setup: &Setup) {
         std::fs::write(&self.file, setup.file(&self.simulators, &self.folder.path().join("bridge.db"))).unwrap();
     }
 
@@ -121,24 +121,33 @@ impl Stage {
         self
     }
 
+    /// Makes a token for the tenant.
+    pub(super) fn token(&self) -> String {
+        let made = self.run(&["token", "new", "--label", "test", "--json"]);
+        let made: Value = serde_json::from_str(&made.out).unwrap();
+        made["token"].as_str().unwrap().to_owned()
+    }
+
     fn run(&self, arguments: &[&str]) -> Said {
         Said::by(&[arguments, &["--config", self.file.to_str().unwrap()]].concat())
     }
 
-    fn serve(&self) -> Process {
-        Process::start(&["serve", "--config", self.file.to_str().unwrap()], "info")
+    /// A server, what it logs, and where it serves SCIM and administration.
+    pub(super) fn serve(&self, log: &str) -> (Process, [String; 2]) {
+        let mut serve = Process::start(&["serve", "--config", self.file.to_str().unwrap()], log);
+        let line = serve.err.hear("SCIM at 127.0.0.1:");
+        let (_, addresses) = line.split_once("SCIM at ").unwrap();
+        let (scim, admin) = addresses.split_once(", administration at ").unwrap();
+        (serve, [format!("http://{scim}/scim/v2"), format!("http://{admin}")])
     }
 }
 
 #[tokio::test]
 async fn serve_says_where_it_listens_and_what_each_target_answered() {
     let stage = Stage::set().await.with_wrong_key();
-    let mut serve = stage.serve();
-    let line = serve.err.hear("SCIM at 127.0.0.1:");
-    let (_, addresses) = line.split_once("SCIM at ").unwrap();
-    let (scim, admin) = addresses.split_once(", administration at ").unwrap();
-    for (address, status) in [(format!("{scim}/scim/v2/Users"), 401), (format!("{admin}/healthz"), 200)] {
-        let answer = reqwest::get(format!("http://{address}")).await.unwrap();
+    let (mut serve, [scim, admin]) = stage.serve("info");
+    for (address, status) in [(format!("{scim}/Users"), 401), (format!("{admin}/healthz"), 200)] {
+        let answer = reqwest::get(&address).await.unwrap();
         assert_eq!(answer.status(), status, "{address}");
     }
     serve.err.hear("glance: Glance group");
@@ -253,14 +262,11 @@ async fn the_fault_switches_are_where_sim_says() {
 #[tokio::test]
 async fn sighup_takes_a_good_file_and_refuses_a_bad_one() {
     let stage = Stage::set().await;
-    let made: Value = serde_json::from_str(&stage.run(&["token", "new", "--label", "test", "--json"]).out).unwrap();
-    let token = made["token"].as_str().unwrap();
-    let mut serve = stage.serve();
-    let line = serve.err.hear("SCIM at 127.0.0.1:");
-    let (_, addresses) = line.split_once("SCIM at ").unwrap();
-    let users = format!("http://{}/scim/v2/Users", addresses.split_once(',').unwrap().0);
+    let token = stage.token();
+    let (mut serve, [scim, _]) = stage.serve("info");
+    let users = format!("{scim}/Users");
     let first_name = async |name: &str| {
-        let request = Client::new().post(&users).bearer_auth(token).body(okta_user(name).to_string());
+        let request = Client::new().post(&users).bearer_auth(&token).body(okta_user(name).to_string());
         Answer::of(request.header("Content-Type", "application/scim+json")).await.has_status(201);
         let accounts = stage.simulators.glance.accounts();
         account_where(&accounts, "UserAddress", &format!("{name}.acme.glance.net")).unwrap()["UserFirst"].clone()

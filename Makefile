@@ -28,5 +28,5 @@ fuzz: ## Runs every fuzz target for FUZZ_SECONDS (600) each; needs a nightly too
 compliance: tools ## Runs public SCIM compliance tools against the bridge; needs Python 3 and PyPI
 	deploy/scripts/compliance.sh
 
-tools: # Installs what a bare Debian machine with Rust lacks: a C compiler, for SQLite and TLS
+tools: # Installs what a bare Debian machine with Rust lacks: a C compiler, for SQLite and TLS, rustfmt and Clippy
 	@deploy/scripts/install-tools.sh

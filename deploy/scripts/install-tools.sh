@@ -1,6 +1,22 @@
 #!/usr/bin/env bash
-# Installs what building and testing need beside Rust. Does nothing where it is there already.
+# Installs what building and testing need beside Rust itself. Does nothing where it is there already.
 set -euo pipefail
+
+# Rust with rustup's minimal profile has neither; only `make check` and `make test` need them.
+if command -v cargo >/dev/null; then
+    for tool in "fmt rustfmt" "clippy clippy"; do
+        read -r command component <<<"$tool"
+        cargo "$command" --version >/dev/null 2>&1 && continue
+        if command -v rustup >/dev/null; then
+            rustup component add "$component"
+        else
+            echo "cargo $command is missing, and there is no rustup to add it: install $component as you installed Rust." >&2
+        fi
+    done
+else
+    echo "Rust is missing: install it (https://rustup.rs), then try again." >&2
+    exit 1
+fi
 
 missing=()
 command -v cc >/dev/null || missing+=(gcc libc6-dev)

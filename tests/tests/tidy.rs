@@ -64,3 +64,34 @@ fn each_library_stays_in_its_room() {
 fn the_filter_parser_depends_on_nothing() {
     assert_eq!(dependencies()["scim-filter"], Vec::<String>::new());
 }
+
+#[test]
+fn make_tools_adds_what_a_minimal_rust_lacks_and_says_so_where_it_cannot() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let command = |name: &str, script: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a stand-in is written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is made a program");
+    };
+    // Rust as rustup's minimal profile leaves it, on a machine that has all the rest.
+    command("cargo", r#"case $1 in fmt|clippy) exit 1;; esac"#);
+    for name in ["cc", "c++", "nginx", "openssl"] {
+        command(name, "exit 0");
+    }
+    let run = || {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/scripts/install-tools.sh");
+        let mut bash = std::process::Command::new("/bin/bash");
+        // Nothing else is in reach: what the machine has does not matter, and nothing is installed.
+        let output = bash.arg(script).env("PATH", folder.path()).output().expect("the script runs");
+        let text = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&text));
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let warned = run();
+    assert!(warned.contains("install rustfmt") && warned.contains("install clippy"), "{warned}");
+    command("rustup", r#"echo "rustup $*""#);
+    assert_eq!(run(), "rustup component add rustfmt\nrustup component add clippy\n");
+    command("cargo", "exit 0");
+    assert_eq!(run(), "", "nothing is done where all is there");
+}

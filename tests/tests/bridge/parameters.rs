@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use bridge_mapping::{AccountSchema, FieldKind, FieldSchema, Format, Generator, TargetKind};
-use bridge_simulators::{Simulator, credentials};
+use bridge_simulators::{CrmComOptions, Options, Simulator, credentials};
+use bridge_store::{Account, AccountState};
 use bridge_tests::samples::okta_user;
 use bridge_tests::{Answer, Bridge, Setup, calls_of};
 use serde_json::{Value, json};
@@ -146,22 +147,41 @@ async fn check(kind: TargetKind) {
     bridge.stop().await;
 }
 
+/// Whether a value that arrives after the account was made can travel: the schema says so, and for the CRM whether the
+/// installation has a method of its own that updates users.
+fn travels_later(kind: TargetKind, field: &FieldSchema) -> bool {
+    match kind {
+        TargetKind::CrmCom => is_plain(field) && field.name != "user_template_identifier",
+        TargetKind::Glance | TargetKind::Netsapiens => field.update,
+    }
+}
+
+/// Whether the CRM keeps the field as it is sent: it neither names nor signs in the user, steers the call or is the mark.
+fn is_plain(field: &FieldSchema) -> bool {
+    !field.natural_key && !field.secret && !field.call_only && field.name != "udf_string_1"
+}
+
 /// Changes each field that a kind can change, for one user, and says what does not travel.
 async fn check_updates(kind: TargetKind, operation: &str) {
-    let bridge = Bridge::start().await;
-    let simulator = if kind == TargetKind::Glance { bridge.glance() } else { bridge.pbx() };
+    let method = Some("users/update".to_owned());
+    let crm_com = CrmComOptions { update_method: method, ..CrmComOptions::default() };
+    let simulators = Options { crm_com, ..Options::default() };
+    let setup = Setup { simulators, ..Setup::default() }.crm("update_method = \"users/update\"");
+    let bridge = Bridge::with(setup).await;
+    let simulator = match kind {
+        TargetKind::Glance => bridge.glance(),
+        TargetKind::Netsapiens => bridge.pbx(),
+        TargetKind::CrmCom => bridge.crm(),
+    };
     let ordinary = create(&bridge, simulator, kind, okta_user("ordinary"), "an ordinary user").await;
     let id = bridge.get("/Users").await.body["Resources"][0]["id"].as_str().unwrap().to_owned();
     let mut wrong = Vec::new();
     let fields = &AccountSchema::embedded(kind).fields;
-    for field in fields.iter().filter(|field| field.update) {
+    for field in fields.iter().filter(|field| travels_later(kind, field)) {
         let value = chosen(field);
         let expected = on_the_wire(kind, field, &value);
         let before = calls_of(simulator, operation).len();
-        let path = format!("{}:{}", kind.extension_urn(), field.name);
-        let answer = bridge.patch(&format!("/Users/{id}"), json!([{"op": "add", "path": path, "value": value}])).await;
-        assert_eq!(answer.status, 200, "{path} = {value}: {:#}", answer.body);
-        bridge.until_at_rest(&id).await;
+        patch(&bridge, kind, &id, field).await;
         let found = carried(&calls_of(simulator, operation)[before..], &field.name);
         if !found.contains(&expected) {
             wrong.push(format!("{}: {expected} is not in {found:?}", field.name));
@@ -173,6 +193,19 @@ async fn check_updates(kind: TargetKind, operation: &str) {
     bridge.stop().await;
 }
 
+/// Changes one field of a user through the extension; the account at the target once it is at rest.
+async fn patch(bridge: &Bridge, kind: TargetKind, id: &str, field: &FieldSchema) -> Vec<Account> {
+    let (path, value) = (format!("{}:{}", kind.extension_urn(), field.name), chosen(field));
+    let answer = bridge.patch(&format!("/Users/{id}"), json!([{"op": "add", "path": path, "value": value}])).await;
+    assert_eq!(answer.status, 200, "{path} = {value}: {:#}", answer.body);
+    bridge.until_at_rest(id).await
+}
+
+#[tokio::test]
+async fn every_parameter_that_an_installation_of_the_crm_can_change_is_changed_by_the_identity_provider() {
+    check_updates(TargetKind::CrmCom, "users/update").await;
+}
+
 #[tokio::test]
 async fn every_parameter_that_glance_can_change_is_changed_by_the_identity_provider() {
     check_updates(TargetKind::Glance, "UpdateUser").await;
@@ -181,6 +214,37 @@ async fn every_parameter_that_glance_can_change_is_changed_by_the_identity_provi
 #[tokio::test]
 async fn every_parameter_that_the_pbx_can_change_is_changed_by_the_identity_provider() {
     check_updates(TargetKind::Netsapiens, "PUT users").await;
+}
+
+#[tokio::test]
+async fn every_parameter_of_the_crm_that_changes_becomes_a_task_that_says_what_to_write() {
+    let bridge = Bridge::start().await;
+    let mut wrong = Vec::new();
+    for field in &AccountSchema::embedded(TargetKind::CrmCom).fields {
+        assert!(!field.update, "{}: the manual has no call that changes it", field.name);
+        let id = bridge.post("/Users", okta_user(&field.name.replace('_', "-"))).await.has_status(201).id();
+        bridge.until_at_rest(&id).await;
+        let rows = patch(&bridge, TargetKind::CrmCom, &id, field).await;
+        let row = rows.into_iter().find(|row| row.target == "crm").unwrap();
+        let value = chosen(field);
+        let words = match field.name.as_str() {
+            // Nothing is left to be done for what steers the create, and the mark is the bridge's to write.
+            "fields_set" | "udf_string_1" => None,
+            "username" => Some("username cannot be changed".to_owned()),
+            _ if field.secret => Some("Set the new password".to_owned()),
+            name => Some(format!("set {name} to {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))),
+        };
+        let is_right = match (&words, &row.reason) {
+            (None, None) => row.state == AccountState::Settled,
+            (Some(words), Some(reason)) => row.state == AccountState::Task && reason.text.contains(words),
+            _ => false,
+        };
+        if !is_right {
+            wrong.push(format!("{}: {words:?}, but {} {:?}", field.name, row.state, row.reason));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    bridge.stop().await;
 }
 
 #[tokio::test]

@@ -71,6 +71,10 @@ fn create(config: &Config, keys: &AccountKeys, account: &Account) -> Plan {
             To::Empty => {}
         }
     }
+    // What was not sent is empty. Said so, because a value that comes later is then surely a difference.
+    for field in schema().fields.iter().filter(|field| !field.secret && !field.call_only) {
+        known.entry(field.name.clone()).or_insert(Value::Null);
+    }
     // The marker is ours to write, whatever the rules say about this field.
     if !keys.marker.is_empty() {
         fields.retain(|(name, _)| *name != config.marker_field);
@@ -113,6 +117,10 @@ fn bring_back(config: &Config, wanted: &Wanted<'_>, account: Option<&Account>, o
             To::Empty => Value::Null,
             To::Secret(_) => continue,
         };
+        // As in a create: by the marker the bridge knows its own, so neither a call nor a person writes anything else there.
+        if name == config.marker_field && !wanted.keys.marker.is_empty() && value != json!(wanted.keys.marker) {
+            continue;
+        }
         match (name.as_str(), &config.update_method) {
             (USERNAME, _) => plan.rekey = rekey(observed, &value).or(plan.rekey),
             // What nobody has seen is not a difference that a person could act on.

@@ -98,7 +98,7 @@ async fn look_at_clock(bridge: &Bridge) {
     if let Some(jump) = bridge.clock.compare() {
         warn!(
             "The clock of this machine was set by {:#}. What is due is moved with it; until it has gone evenly for a \
-                 day, or is set back, what would be given up or removed by its time is kept",
+             day, or is set back, what would be given up or removed by its time is kept",
             jump.by
         );
         if let Err(error) = follow(bridge, jump).await {

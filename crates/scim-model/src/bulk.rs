@@ -81,6 +81,16 @@ pub enum Change {
     Delete,
 }
 
+impl Change {
+    /// What the client sent.
+    pub fn body(&self) -> Option<&Value> {
+        match self {
+            Self::Replace(body) | Self::Patch(body) => Some(body),
+            Self::Delete => None,
+        }
+    }
+}
+
 /// Which resource an operation is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResourceId {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bridge_server::clock::Clock;
 use bridge_simulators::Fault;
 use bridge_simulators::credentials::netsapiens;
-use bridge_store::{Account, AccountState, ResourceState};
+use bridge_store::{Account, AccountState};
 use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Bridge, Setup, account_where, calls_of};
 use jiff::Timestamp;
@@ -175,15 +175,7 @@ async fn who_was_put_into_a_group_before_it_could_be_made_is_in_it_once_it_is() 
     let bridge = Bridge::with(Setup::default().glance(HOSTS)).await;
     bridge.glance().fail_next(1, Fault::Refuse("no licence left".to_owned()), Some("NewUser"));
     bridge.post("/Users", ann()).await.has_status(400).names(&["glance"]);
-    let rejected = bridge
-        .running
-        .bridge
-        .store
-        .read(|db| db.resources_by_value("default", "User", "userName", "ann@acme.example"))
-        .await
-        .unwrap();
-    assert_eq!((rejected.len(), rejected[0].state), (1, ResourceState::Rejected));
-    let id = rejected[0].id.clone();
+    let id = crate::refusals::rejected(&bridge).await;
     let hosts = create_group(&bridge, "Glance Hosts", &[&id]).await;
     let members = async || bridge.get(&format!("/Groups/{hosts}")).await.has_status(200).body["members"].clone();
     assert_eq!(members().await[0].get("display"), None, "there is nobody yet");

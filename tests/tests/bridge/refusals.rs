@@ -127,7 +127,7 @@ async fn a_rejected_create_gives_an_adopted_account_back_as_it_was() {
 }
 
 /// The id of the one rejected resource.
-async fn rejected(bridge: &Bridge) -> String {
+pub(crate) async fn rejected(bridge: &Bridge) -> String {
     let found = bridge
         .running
         .bridge

@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use bridge_store::{Member, NewResource, RequestEntry, Resource, ResourceState, Tx};
 use jiff::Timestamp;
+use scim_model::bulk::Change;
 use scim_model::{Context, Document, Draft, MemberChange, Note, ResourceType, ScimError, accept, split_members};
 use serde_json::Value;
 
 use super::create::new_id;
 use super::regroup::{self, Touched};
 use super::transaction::{Failure, audit};
-use super::update::{Change, TRIES, too_busy};
+use super::update::{TRIES, too_busy};
 use super::view::{all_members, member_value, show};
 use super::{Ask, Shown, check_version, journal, live, understood};
 use crate::bridge::Bridge;

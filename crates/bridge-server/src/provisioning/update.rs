@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bridge_store::{Account as Row, AccountState, Resource, ResourceState, StoreError};
 use jiff::Timestamp;
+use scim_model::bulk::Change;
 use scim_model::{Context, Document, Draft, ResourceType, accept};
 use serde_json::Value;
 
@@ -20,24 +21,6 @@ use crate::landscape::{Target, Tenant};
 
 /// A race on the version reads, changes and judges again so many times.
 pub(super) const TRIES: usize = 5;
-
-/// What a client wants to do with a resource.
-#[derive(Debug, Clone)]
-pub(super) enum Change {
-    Replace(Value),
-    Patch(Value),
-    Delete,
-}
-
-impl Change {
-    /// What the client sent.
-    pub(super) fn body(&self) -> Option<&Value> {
-        match self {
-            Self::Replace(body) | Self::Patch(body) => Some(body),
-            Self::Delete => None,
-        }
-    }
-}
 
 /// PUT.
 ///

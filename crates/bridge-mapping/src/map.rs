@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Account, Fault, FieldSchema, FieldValue, Rules, SecretSource,
+    Account, Fault, FieldSchema, FieldValue, Lineages, Rules, SecretSource,
+    lineage::{By, Fate, From, Membership, Note, Why},
     rule::{GroupTable, Origin, PathSource, Rule, Source},
-    rules::{FieldRules, ScopeRules},
+    rules::{Compiled, FieldRules, ScopeRules},
 };
 
 /// A group that the user is in.
@@ -52,8 +53,8 @@ pub struct Mapping {
     pub scope: Scope,
     /// The account. Without fields if the user has none.
     pub account: Account,
-    /// For every field of the account schema, by name: where the value came from, or why there is none.
-    pub lineage: BTreeMap<String, Lineage>,
+    /// For every field of the account schema: where the value came from, or why there is none.
+    pub lineage: Lineages,
     /// Values that break a limit, in schema order.
     pub problems: Vec<Problem>,
     /// The pools whose value this user's rules came to. One that is missing in [`Subject::assigned`] can be reserved, and
@@ -88,35 +89,6 @@ pub enum Scope {
     },
 }
 
-/// Where the value of one field came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lineage {
-    /// The text of the rule; empty if there is none. For the extension, the path of the attribute.
-    pub rule: String,
-    /// The SCIM attribute, or `constant`, `generated`, `group: NAME`, `pool NAME`, `same as FIELD`.
-    pub source: Option<String>,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-/// What became of a field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It is in the account.
-    Set,
-    /// There is no value.
-    Absent {
-        /// Why.
-        reason: Cow<'static, str>,
-    },
-    /// There is a value that the target would not take.
-    LeftOut {
-        /// What is wrong with it.
-        problem: Box<Problem>,
-    },
-}
-
 /// A value that does not fit, said for the administrator who can change it. Never contains the value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -137,22 +109,23 @@ const LONGEST_MESSAGE: usize = 199;
 
 /// The account that a target should hold for a user.
 pub fn map(subject: &Subject<'_>, rules: &Rules) -> Mapping {
+    let compiled = &*rules.compiled;
     let mut mapper = Mapper {
         subject,
-        rules,
-        extension: subject.document.get(rules.kind.extension_urn()).and_then(Value::as_object),
+        rules: compiled,
+        extension: subject.document.get(compiled.kind.extension_urn()).and_then(Value::as_object),
         memberships: Memberships::of(subject.groups),
-        account: Vec::with_capacity(rules.fields.len()),
-        lineage: Vec::with_capacity(rules.fields.len()),
+        account: Vec::with_capacity(compiled.fields.len()),
+        notes: Vec::with_capacity(compiled.fields.len()),
         problems: Vec::new(),
         pools: BTreeSet::new(),
         scope: Scope::In,
     };
-    match excluded(&rules.scope, subject, &mapper.memberships) {
+    match excluded(&compiled.scope, subject, &mapper.memberships) {
         Some(reason) => mapper.stay_out(reason),
-        None => rules.fields.iter().for_each(|field| mapper.fill(field)),
+        None => compiled.fields.iter().for_each(|field| mapper.fill(field)),
     }
-    mapper.finish()
+    mapper.finish(rules)
 }
 
 /// Why the scope rules leave a user out.
@@ -202,61 +175,44 @@ fn groups_value(subject: &Subject<'_>) -> Value {
 /// What a source yields.
 enum Yield<'a> {
     Nothing,
-    Value {
-        value: Cow<'a, Value>,
-        source: Cow<'a, str>,
-    },
+    Value(Cow<'a, Value>),
     /// Converted when the rule was compiled.
-    Constant {
-        value: &'a Value,
-        source: Cow<'a, str>,
-    },
-    Secret {
-        secret: SecretSource,
-        source: &'a str,
-    },
-    Fault {
-        fault: Fault,
-        source: &'a str,
-    },
+    Constant(&'a Value),
+    /// The constant that a membership stands for.
+    ByGroup(&'a Value, Membership),
+    Secret(SecretSource),
+    Fault(Fault),
     Wait(&'a GroupTable),
 }
 
 struct Mapper<'a> {
     subject: &'a Subject<'a>,
-    rules: &'a Rules,
+    rules: &'a Compiled,
     extension: Option<&'a Map<String, Value>>,
     memberships: Memberships<'a>,
     account: Vec<(String, FieldValue)>,
     /// In schema order: every field is noted once.
-    lineage: Vec<Lineage>,
+    notes: Vec<Note>,
     problems: Vec<Problem>,
     pools: BTreeSet<String>,
     scope: Scope,
 }
 
 impl<'a> Mapper<'a> {
-    fn finish(self) -> Mapping {
+    fn finish(self, rules: &Rules) -> Mapping {
         let is_out = matches!(self.scope, Scope::Out { .. });
         let mut account = Account::new(self.rules.kind);
         if !is_out {
             account.fields = self.account.into_iter().collect();
         }
         let problems = if is_out { Vec::new() } else { self.problems };
-        // Maps are built quickly from what is in order already.
-        let mut lineage: Vec<Option<Lineage>> = self.lineage.into_iter().map(Some).collect();
-        let in_order = self.rules.by_name.iter().filter_map(|position| {
-            let lineage = lineage.get_mut(*position)?.take()?;
-            Some((self.rules.fields[*position].field.name.clone(), lineage))
-        });
-        let lineage = in_order.collect();
+        let lineage = Lineages::new(rules.clone(), self.notes);
         Mapping { scope: self.scope, account, lineage, problems, pools: self.pools }
     }
 
     fn stay_out(&mut self, reason: String) {
-        for rules in &self.rules.fields {
-            let rule = rules.rule.as_ref().map_or("", |rule| &rule.text);
-            self.absent(rule, "the user has no account at this target");
+        for _ in &self.rules.fields {
+            self.absent(By::Rule, Why::Said("the user has no account at this target"));
         }
         self.scope = Scope::Out { reason };
     }
@@ -265,7 +221,7 @@ impl<'a> Mapper<'a> {
     fn fill(&mut self, rules: &'a FieldRules) {
         let field = &*rules.field;
         if let Some(other) = &field.same_as {
-            return self.repeat(field, other);
+            return self.repeat(rules, other);
         }
         if field.cti && !self.is_cti() {
             return self.not_applicable(rules);
@@ -274,20 +230,19 @@ impl<'a> Mapper<'a> {
             return;
         }
         match &rules.rule {
-            None if field.cti => self.missing_cti(field, ""),
-            None => self.absent("", "no rule sets it"),
-            Some(rule) => self.fill_by_rule(field, rule),
+            None if field.cti => self.missing_cti(rules),
+            None => self.absent(By::Rule, Why::Said("no rule sets it")),
+            Some(rule) => self.fill_by_rule(rules, rule),
         }
     }
 
     /// Whether the identity provider itself said what the field holds.
     fn fill_from_extension(&mut self, rules: &'a FieldRules) -> bool {
         let field = &*rules.field;
-        let path = rules.extension_path.as_str();
         if field.secret {
-            let is_supplied = self.subject.supplied_secrets.contains(path);
+            let is_supplied = self.subject.supplied_secrets.contains(&rules.extension_path);
             if is_supplied {
-                self.set(field, path, path, FieldValue::Secret(SecretSource::Supplied));
+                self.set(rules, By::Extension, From::Extension, FieldValue::Secret(SecretSource::Supplied));
             }
             return is_supplied;
         }
@@ -297,67 +252,61 @@ impl<'a> Mapper<'a> {
             return false;
         };
         match field.convert(value) {
-            Ok(Some(value)) => self.set(field, path, path, FieldValue::Plain(value)),
+            Ok(Some(value)) => self.set(rules, By::Extension, From::Extension, FieldValue::Plain(value)),
             Ok(None) => return false,
-            Err(fault) => self.leave_out(field, path, Some(path), &fault, true),
+            Err(fault) => self.leave_out(rules, By::Extension, From::Extension, &fault, true),
         }
         true
     }
 
-    fn fill_by_rule(&mut self, field: &'a FieldSchema, rule: &'a Rule) {
-        for source in &rule.sources {
+    fn fill_by_rule(&mut self, rules: &'a FieldRules, rule: &'a Rule) {
+        for (position, source) in rule.sources.iter().enumerate() {
+            let from = From::Source(position);
             match self.evaluate(source) {
                 Yield::Nothing => {}
-                Yield::Constant { value, source } => {
-                    return self.set(field, &rule.text, source, FieldValue::Plain(value.clone()));
+                Yield::Constant(value) => {
+                    return self.set(rules, By::Rule, from, FieldValue::Plain(value.clone()));
                 }
-                Yield::Secret { secret, source } => {
-                    return self.set(field, &rule.text, source, FieldValue::Secret(secret));
+                Yield::ByGroup(value, membership) => {
+                    let from = From::Group(position, membership);
+                    return self.set(rules, By::Rule, from, FieldValue::Plain(value.clone()));
                 }
-                Yield::Wait(table) => return self.wait(field, rule, table),
-                Yield::Fault { fault, source } => {
-                    return self.leave_out(field, &rule.text, Some(source), &fault, false);
-                }
-                Yield::Value { value, source } => match field.convert(&value) {
-                    Ok(Some(value)) => return self.set(field, &rule.text, source, FieldValue::Plain(value)),
+                Yield::Secret(secret) => return self.set(rules, By::Rule, from, FieldValue::Secret(secret)),
+                Yield::Wait(table) => return self.wait(rules, table),
+                Yield::Fault(fault) => return self.leave_out(rules, By::Rule, from, &fault, false),
+                Yield::Value(value) => match rules.field.convert(&value) {
+                    Ok(Some(value)) => return self.set(rules, By::Rule, from, FieldValue::Plain(value)),
                     Ok(None) => {}
-                    Err(fault) => return self.leave_out(field, &rule.text, Some(&source), &fault, false),
+                    Err(fault) => return self.leave_out(rules, By::Rule, from, &fault, false),
                 },
             }
         }
-        self.without_value(field, rule);
+        self.without_value(rules, rule);
     }
 
     fn evaluate(&mut self, source: &'a Source) -> Yield<'a> {
         match source {
-            Source::Constant(value) => Yield::Constant { value, source: "constant".into() },
-            Source::Id => Yield::Value { value: Cow::Owned(self.subject.id.into()), source: "id".into() },
+            Source::Constant(value) => Yield::Constant(value),
+            Source::Id => Yield::Value(Cow::Owned(self.subject.id.into())),
             Source::Pool(pool) => {
                 self.came_to_pool(pool);
                 let value = self.subject.assigned.get(pool);
-                value.map_or(Yield::Nothing, |value| Yield::Value {
-                    value: Cow::Owned(value.as_str().into()),
-                    source: format!("pool {pool}").into(),
-                })
+                value.map_or(Yield::Nothing, |value| Yield::Value(Cow::Owned(value.as_str().into())))
             }
-            Source::Path(path) => self
-                .select(path)
-                .map_or(Yield::Nothing, |value| Yield::Value { value, source: path.text.as_str().into() }),
+            Source::Path(path) => self.select(path).map_or(Yield::Nothing, Yield::Value),
             Source::Secret(key) if self.subject.supplied_secrets.contains(key) => {
-                Yield::Secret { secret: SecretSource::Supplied, source: key }
+                Yield::Secret(SecretSource::Supplied)
             }
             Source::Secret(_) => Yield::Nothing,
-            Source::Generate => Yield::Secret { secret: SecretSource::Generated, source: "generated" },
+            Source::Generate => Yield::Secret(SecretSource::Generated),
             Source::Template(template) => {
                 template.pools.iter().for_each(|pool| self.came_to_pool(pool));
                 match template.render(&self.rules.environment, self.subject) {
-                    Ok(Some(text)) => {
-                        Yield::Value { value: Cow::Owned(Value::String(text)), source: template.source.as_str().into() }
-                    }
+                    Ok(Some(text)) => Yield::Value(Cow::Owned(Value::String(text))),
                     Ok(None) => Yield::Nothing,
                     Err(kind) => {
                         let demand = format!("come from a template that works ({kind})");
-                        Yield::Fault { fault: Fault { code: "template", demand }, source: &template.source }
+                        Yield::Fault(Fault { code: "template", demand })
                     }
                 }
             }
@@ -372,14 +321,14 @@ impl<'a> Mapper<'a> {
     }
 
     fn by_group(&self, table: &'a GroupTable) -> Yield<'a> {
-        for (name, folded, value) in &table.entries {
+        for (entry, (_, folded, value)) in table.entries.iter().enumerate() {
             if self.memberships.contains(folded) {
-                return Yield::Constant { value, source: format!("group: {name}").into() };
+                return Yield::ByGroup(value, Membership::Named(entry));
             }
         }
         match &table.otherwise {
             _ if table.waits && !self.subject.group_wait_over => Yield::Wait(table),
-            Some(value) => Yield::Constant { value, source: "group: *".into() },
+            Some(value) => Yield::ByGroup(value, Membership::Other),
             None => Yield::Nothing,
         }
     }
@@ -411,28 +360,28 @@ impl<'a> Mapper<'a> {
     }
 
     /// Ends a field for which no source had a value.
-    fn without_value(&mut self, field: &FieldSchema, rule: &Rule) {
+    fn without_value(&mut self, rules: &FieldRules, rule: &Rule) {
+        let field = &*rules.field;
         if field.cti {
-            return self.missing_cti(field, &rule.text);
+            return self.missing_cti(rules);
         }
-        let reason = &rule.no_value;
         if field.required {
             let waiting = rule.sources.iter().find_map(|source| match source {
                 Source::Groups(table) if table.waits => Some(table),
                 _ => None,
             });
             if let Some(table) = waiting {
-                return self.wait(field, rule, table); // only a membership can decide, however long it takes
+                return self.wait(rules, table); // only a membership can decide, however long it takes
             }
             match rule.origin {
-                Origin::Default => self.leave_user_out(format!("{}: {reason}", field.name)),
+                Origin::Default => self.leave_user_out(format!("{}: {}", field.name, rule.no_value)),
                 Origin::Configured => {
                     let fault = Fault { code: "required", demand: "have a value, and its rule yields none".to_owned() };
-                    return self.leave_out(field, &rule.text, attribute_of(rule), &fault, false);
+                    return self.leave_out(rules, By::Rule, attribute_of(rule), &fault, false);
                 }
             }
         }
-        self.absent(&rule.text, reason.clone());
+        self.absent(By::Rule, Why::NoValue);
     }
 
     fn leave_user_out(&mut self, reason: String) {
@@ -441,11 +390,11 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    fn wait(&mut self, field: &FieldSchema, rule: &Rule, table: &GroupTable) {
+    fn wait(&mut self, rules: &FieldRules, table: &GroupTable) {
         if self.scope == Scope::In {
-            self.scope = Scope::Waiting { field: field.name.clone(), groups: table.names() };
+            self.scope = Scope::Waiting { field: rules.field.name.clone(), groups: table.names() };
         }
-        self.absent(&rule.text, "waits for a membership, because only creation can set it");
+        self.absent(By::Rule, Why::Said("waits for a membership, because only creation can set it"));
     }
 
     fn is_cti(&self) -> bool {
@@ -464,47 +413,42 @@ impl<'a> Mapper<'a> {
                 code: "not-applicable",
                 demand: "stay unset, as the user's template is not CTI enabled".to_owned(),
             };
-            return self.leave_out(field, &rules.extension_path, Some(&rules.extension_path), &fault, true);
+            return self.leave_out(rules, By::Extension, From::Extension, &fault, true);
         }
-        let rule = rules.rule.as_ref().map_or("", |rule| &rule.text);
-        self.absent(rule, "the user's template is not CTI enabled");
+        self.absent(By::Rule, Why::Said("the user's template is not CTI enabled"));
     }
 
     /// A field that a CTI-enabled template cannot do without.
-    fn missing_cti(&mut self, field: &FieldSchema, rule: &str) {
+    fn missing_cti(&mut self, rules: &FieldRules) {
         let fault =
             Fault { code: "required", demand: "have a value, as the user's template is CTI enabled".to_owned() };
-        self.leave_out(field, rule, None, &fault, true);
+        self.leave_out(rules, By::Rule, From::Nowhere, &fault, true);
     }
 
     /// A secret that repeats another field.
-    fn repeat(&mut self, field: &FieldSchema, other: &str) {
+    fn repeat(&mut self, rules: &FieldRules, other: &str) {
         let first = self.account.iter().find(|(name, _)| name == other).map(|(_, value)| value.clone());
-        let rule = format!("same as {other}");
         match first {
-            Some(value) => self.set(field, &rule, rule.clone(), value),
-            None => self.absent(&rule, format!("there is no {other}")),
+            Some(value) => self.set(rules, By::Other, From::Other, value),
+            None => self.absent(By::Other, Why::NoOther),
         }
     }
 
-    fn set(&mut self, field: &FieldSchema, rule: &str, source: impl Into<String>, value: FieldValue) {
-        self.account.push((field.name.clone(), value));
-        self.note(rule, Some(source.into()), Outcome::Set);
+    fn set(&mut self, rules: &FieldRules, by: By, from: From, value: FieldValue) {
+        self.account.push((rules.field.name.clone(), value));
+        self.notes.push(Note { by, from, fate: Fate::Set });
     }
 
-    fn absent(&mut self, rule: &str, reason: impl Into<Cow<'static, str>>) {
-        self.note(rule, None, Outcome::Absent { reason: reason.into() });
+    fn absent(&mut self, by: By, why: Why) {
+        self.notes.push(Note { by, from: From::Nowhere, fate: Fate::Absent(why) });
     }
 
-    fn leave_out(&mut self, field: &FieldSchema, rule: &str, attribute: Option<&str>, fault: &Fault, refuses: bool) {
+    fn leave_out(&mut self, rules: &FieldRules, by: By, from: From, fault: &Fault, refuses: bool) {
+        let field = &*rules.field;
         let refuses = refuses || field.required || field.natural_key;
-        let problem = problem(field, attribute, fault, refuses);
+        let problem = problem(field, from.words(rules).as_deref(), fault, refuses);
         self.problems.push(problem.clone());
-        self.note(rule, attribute.map(str::to_owned), Outcome::LeftOut { problem: Box::new(problem) });
-    }
-
-    fn note(&mut self, rule: &str, source: Option<String>, outcome: Outcome) {
-        self.lineage.push(Lineage { rule: rule.to_owned(), source, outcome });
+        self.notes.push(Note { by, from, fate: Fate::LeftOut(Box::new(problem)) });
     }
 }
 
@@ -518,13 +462,9 @@ fn is_empty(value: &Value) -> bool {
 }
 
 /// The attribute that an administrator would fill to give a rule a value.
-fn attribute_of(rule: &Rule) -> Option<&str> {
-    rule.sources.iter().find_map(|source| match source {
-        Source::Path(path) => Some(path.text.as_str()),
-        Source::Template(template) => Some(template.source.as_str()),
-        Source::Secret(key) => Some(key.as_str()),
-        _ => None,
-    })
+fn attribute_of(rule: &Rule) -> From {
+    let is_attribute = |source: &Source| matches!(source, Source::Path(_) | Source::Template(_) | Source::Secret(_));
+    rule.sources.iter().position(is_attribute).map_or(From::Nowhere, From::Source)
 }
 
 fn problem(field: &FieldSchema, attribute: Option<&str>, fault: &Fault, refuses: bool) -> Problem {
@@ -556,12 +496,13 @@ fn shortened(message: String) -> String {
 
 /// See [`Rules::check_secrets`].
 pub(crate) fn check_secrets(rules: &Rules, secrets: &BTreeMap<String, String>) -> Vec<Problem> {
+    let fields = &rules.compiled.fields;
     let mut problems = Vec::new();
     let value_of = |name: &str| {
-        let rules = rules.fields.iter().find(|rules| rules.field.name == name)?;
+        let rules = fields.iter().find(|rules| rules.field.name == name)?;
         key_of(rules, secrets).and_then(|key| secrets.get(key))
     };
-    for rules in rules.fields.iter().filter(|rules| rules.field.secret) {
+    for rules in fields.iter().filter(|rules| rules.field.secret) {
         let Some(key) = key_of(rules, secrets) else { continue };
         let Some(text) = secrets.get(key) else { continue };
         let refuses = rules.field.required || key == rules.extension_path;

@@ -18,9 +18,14 @@ use crate::{
     template::{self, Surroundings},
 };
 
-/// The rules of one target, ready to map users.
+/// The rules of one target, ready to map users. Cheap to clone: what was compiled is shared.
 #[derive(Clone)]
 pub struct Rules {
+    pub(crate) compiled: Arc<Compiled>,
+}
+
+/// What [`Rules`] share.
+pub(crate) struct Compiled {
     pub(crate) kind: TargetKind,
     /// In schema order.
     pub(crate) fields: Vec<FieldRules>,
@@ -29,9 +34,14 @@ pub struct Rules {
     pub(crate) scope: ScopeRules,
     pub(crate) environment: Environment<'static>,
     pub(crate) cti_templates: BTreeSet<String>,
-    schema: Arc<AccountSchema>,
+    schema: AccountSchema,
+    named: Named,
+}
+
+/// What the rules and the scope name beside attributes.
+struct Named {
     pools: Vec<String>,
-    group_names: Vec<String>,
+    groups: Vec<String>,
     uses_groups: bool,
     uses_password: bool,
 }
@@ -39,7 +49,8 @@ pub struct Rules {
 impl fmt::Debug for Rules {
     /// Names the target and no more: the rest is long, and settings are nobody's business.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Rules").field("kind", &self.kind).field("pools", &self.pools).finish_non_exhaustive()
+        let Compiled { kind, named, .. } = &*self.compiled;
+        formatter.debug_struct("Rules").field("kind", kind).field("pools", &named.pools).finish_non_exhaustive()
     }
 }
 
@@ -125,52 +136,41 @@ impl Rules {
         let scope = scope(config, resource_type)?;
         let mut by_name: Vec<usize> = (0..fields.len()).collect();
         by_name.sort_by_key(|position| fields[*position].field.name.as_str());
-        let mut rules = Rules {
-            kind,
-            fields,
-            by_name,
-            scope,
-            environment,
-            cti_templates: config.cti_templates.iter().map(|name| name.to_lowercase()).collect(),
-            schema: Arc::new(schema),
-            pools: Vec::new(),
-            group_names: Vec::new(),
-            uses_groups: false,
-            uses_password: false,
-        };
-        rules.survey();
-        Ok(rules)
+        let named = Named::by(&fields, &scope);
+        let cti_templates = config.cti_templates.iter().map(|name| name.to_lowercase()).collect();
+        let compiled = Compiled { kind, fields, by_name, scope, environment, cti_templates, schema, named };
+        Ok(Rules { compiled: Arc::new(compiled) })
     }
 
     /// The kind of the target.
     pub fn kind(&self) -> TargetKind {
-        self.kind
+        self.compiled.kind
     }
 
     /// The account schema with this target's limits.
     pub fn schema(&self) -> &AccountSchema {
-        &self.schema
+        &self.compiled.schema
     }
 
     /// The pools whose values the rules can use (`assigned.NAME`). Which of them one user needs is in
     /// [`Mapping::pools`](crate::Mapping).
     pub fn pools(&self) -> &[String] {
-        &self.pools
+        &self.compiled.named.pools
     }
 
     /// Whether memberships can change an account or its scope.
     pub fn uses_groups(&self) -> bool {
-        self.uses_groups
+        self.compiled.named.uses_groups
     }
 
     /// The groups that rules and scope name. Templates and filters may look at others too.
     pub fn group_names(&self) -> &[String] {
-        &self.group_names
+        &self.compiled.named.groups
     }
 
     /// Whether a rule takes the user's SCIM password.
     pub fn uses_password(&self) -> bool {
-        self.uses_password
+        self.compiled.named.uses_password
     }
 
     /// Whether a field takes the secret that the identity provider sends as this attribute: by its rule, or because it is
@@ -180,7 +180,7 @@ impl Rules {
             let mut sources = rules.rule.iter().flat_map(|rule| &rule.sources);
             rules.extension_path == path || sources.any(|source| matches!(source, Source::Secret(key) if key == path))
         };
-        self.fields.iter().filter(|rules| rules.field.secret).any(takes)
+        self.compiled.fields.iter().filter(|rules| rules.field.secret).any(takes)
     }
 
     /// Checks the values of secrets that the identity provider sent: those that this target's fields would take.
@@ -189,14 +189,15 @@ impl Rules {
     pub fn check_secrets(&self, secrets: &BTreeMap<String, String>) -> Vec<crate::Problem> {
         crate::map::check_secrets(self, secrets)
     }
+}
 
-    /// Collects what the answers above need.
-    fn survey(&mut self) {
+impl Named {
+    fn by(fields: &[FieldRules], scope: &ScopeRules) -> Named {
         let mut pools = BTreeSet::new();
-        let mut names: Vec<String> = self.scope.groups.iter().map(|(name, _)| name.clone()).collect();
-        let mut uses_groups = !names.is_empty() || self.scope.filter.as_ref().is_some_and(|filter| filter.needs_more);
+        let mut names: Vec<String> = scope.groups.iter().map(|(name, _)| name.clone()).collect();
+        let mut uses_groups = !names.is_empty() || scope.filter.as_ref().is_some_and(|filter| filter.needs_more);
         let mut uses_password = false;
-        for source in self.fields.iter().filter_map(|field| field.rule.as_ref()).flat_map(|rule| &rule.sources) {
+        for source in fields.iter().filter_map(|field| field.rule.as_ref()).flat_map(|rule| &rule.sources) {
             match source {
                 Source::Pool(pool) => {
                     pools.insert(pool.clone());
@@ -216,10 +217,7 @@ impl Rules {
         }
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(name.to_lowercase()));
-        self.pools = pools.into_iter().collect();
-        self.group_names = names;
-        self.uses_groups = uses_groups;
-        self.uses_password = uses_password;
+        Named { pools: pools.into_iter().collect(), groups: names, uses_groups, uses_password }
     }
 }
 

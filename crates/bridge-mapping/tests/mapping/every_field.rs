@@ -74,8 +74,8 @@ fn a_mapping_has_lineage_for_every_field_and_only_for_those() {
         let mut names: Vec<&str> =
             AccountSchema::embedded(kind).fields.iter().map(|field| field.name.as_str()).collect();
         names.sort_unstable();
-        assert_eq!(mapping.lineage.keys().map(String::as_str).collect::<Vec<_>>(), names);
-        for (name, lineage) in &mapping.lineage {
+        assert_eq!(mapping.lineage.iter().map(|(name, _)| name).collect::<Vec<_>>(), names);
+        for (name, lineage) in mapping.lineage.iter() {
             assert_eq!(lineage.outcome == Outcome::Set, mapping.account.fields.contains_key(name), "{kind} {name}");
         }
     }

@@ -10,7 +10,7 @@ use crate::support::{config, user};
 /// One line per field that has a value or could have had one.
 fn show(mapping: &Mapping) -> String {
     let mut text = format!("scope: {:?}\n", mapping.scope);
-    for (name, lineage) in &mapping.lineage {
+    for (name, lineage) in mapping.lineage.iter() {
         let source = lineage.source.as_deref().unwrap_or("-");
         match (&lineage.outcome, mapping.account.fields.get(name)) {
             (Outcome::Set, Some(FieldValue::Plain(value))) => writeln!(text, "{name} = {value}  <- {source}"),

@@ -128,9 +128,9 @@ impl User {
 /// What a test asks of a mapping.
 pub(crate) trait Answers {
     fn plain(&self, field: &str) -> Option<&Value>;
-    fn lineage_of(&self, field: &str) -> &Lineage;
-    fn source_of(&self, field: &str) -> &str;
-    fn absent_because(&self, field: &str) -> &str;
+    fn lineage_of(&self, field: &str) -> Lineage;
+    fn source_of(&self, field: &str) -> String;
+    fn absent_because(&self, field: &str) -> String;
     fn problem_of(&self, field: &str) -> &Problem;
     fn out_because(&self) -> &str;
 }
@@ -140,17 +140,17 @@ impl Answers for Mapping {
         self.account.fields.get(field).and_then(FieldValue::plain)
     }
 
-    fn lineage_of(&self, field: &str) -> &Lineage {
+    fn lineage_of(&self, field: &str) -> Lineage {
         self.lineage.get(field).unwrap_or_else(|| panic!("{field} has no lineage"))
     }
 
-    fn source_of(&self, field: &str) -> &str {
-        self.lineage_of(field).source.as_deref().unwrap_or_else(|| panic!("{field}: {:?}", self.lineage_of(field)))
+    fn source_of(&self, field: &str) -> String {
+        self.lineage_of(field).source.unwrap_or_else(|| panic!("{field}: {:?}", self.lineage_of(field)))
     }
 
-    fn absent_because(&self, field: &str) -> &str {
-        match &self.lineage_of(field).outcome {
-            Outcome::Absent { reason } => reason,
+    fn absent_because(&self, field: &str) -> String {
+        match self.lineage_of(field).outcome {
+            Outcome::Absent { reason } => reason.into_owned(),
             other => panic!("{field} is not absent: {other:?}"),
         }
     }

@@ -1,12 +1,12 @@
 //! `plan`: what a user would cause in each target. Pure: no database, no network, no secret is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use bridge_connectors::{AccountKeys, Existence, MASK, MaskedCall, Observed, Presence, Task, Wanted};
-use bridge_mapping::{Account, FieldValue, GroupRef, Lineage, Outcome, Scope, SecretSource};
+use bridge_mapping::{Account, FieldValue, GroupRef, Lineage, Lineages, Outcome, Scope, SecretSource};
 use clap::Args;
 use scim_model::{Context, Draft, accept};
 use serde_json::{Value, json};
@@ -176,23 +176,19 @@ impl TargetPlan {
         let width = mapping.account.fields.keys().map(|name| name.chars().count()).max().unwrap_or_default();
         for field in &target.rules.schema().fields {
             if let Some(value) = mapping.account.fields.get(&field.name) {
-                let lineage = mapping.lineage.get(&field.name).map(origin).unwrap_or_default();
+                let lineage = mapping.lineage.get(&field.name).map(|lineage| origin(&lineage)).unwrap_or_default();
                 lines.push(format!("  {:width$} = {}{lineage}", field.name, printed(value)));
             }
         }
-        for (name, lineage) in &mapping.lineage {
+        let mut told = BTreeSet::new();
+        for (name, lineage) in mapping.lineage.iter() {
             if let Outcome::LeftOut { problem } = &lineage.outcome {
                 let what = if problem.refuses { "refused" } else { "left out" };
                 lines.push(format!("  {what}: {name}: {} [{}]", problem.message, problem.code));
+                told.insert(name);
             }
         }
-        let told: Vec<&String> = mapping
-            .lineage
-            .iter()
-            .filter(|(_, lineage)| matches!(lineage.outcome, Outcome::LeftOut { .. }))
-            .map(|(name, _)| name)
-            .collect();
-        for problem in mapping.problems.iter().filter(|problem| !told.contains(&&problem.field)) {
+        for problem in mapping.problems.iter().filter(|problem| !told.contains(problem.field.as_str())) {
             let what = if problem.refuses { "refused" } else { "problem" };
             lines.push(format!("  {what}: {}: {} [{}]", problem.field, problem.message, problem.code));
         }
@@ -226,7 +222,7 @@ fn origin(lineage: &Lineage) -> String {
 }
 
 /// What was decided about the fields; not those that nobody ever spoke of.
-fn told(lineage: &BTreeMap<String, Lineage>) -> BTreeMap<&String, &Lineage> {
+fn told(lineage: &Lineages) -> BTreeMap<&str, Lineage> {
     let is_silent = |lineage: &Lineage| lineage.rule.is_empty() && matches!(lineage.outcome, Outcome::Absent { .. });
     lineage.iter().filter(|(_, lineage)| !is_silent(lineage)).collect()
 }

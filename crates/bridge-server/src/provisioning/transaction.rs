@@ -258,7 +258,7 @@ impl Consequences {
         };
         let Some(holder) = tx.resource_by_key(holder)? else { return Err(Failure::Again) };
         let field = target.rules.schema().natural_key().name.clone();
-        let attribute = judged.mapping.lineage.get(&field).and_then(|lineage| lineage.source.clone());
+        let attribute = judged.mapping.lineage.get(&field).and_then(|lineage| lineage.source);
         let held = |cause: &str| {
             let refusal = Refusal {
                 conflict: true,

@@ -570,7 +570,7 @@ impl<'a> Work<'a> {
 
     /// The SCIM attribute that an account field comes from.
     fn source_of(&self, field: &str) -> Option<String> {
-        self.map().lineage.get(field).and_then(|lineage| lineage.source.clone())
+        self.map().lineage.get(field).and_then(|lineage| lineage.source)
     }
 
     /// The target answered, whatever it said.

@@ -294,9 +294,7 @@ impl<'a> Mapper<'a> {
                 value.map_or(Yield::Nothing, |value| Yield::Value(Cow::Owned(value.as_str().into())))
             }
             Source::Path(path) => self.select(path).map_or(Yield::Nothing, Yield::Value),
-            Source::Secret(key) if self.subject.supplied_secrets.contains(key) => {
-                Yield::Secret(SecretSource::Supplied)
-            }
+            Source::Secret(key) if self.subject.supplied_secrets.contains(key) => Yield::Secret(SecretSource::Supplied),
             Source::Secret(_) => Yield::Nothing,
             Source::Generate => Yield::Secret(SecretSource::Generated),
             Source::Template(template) => {

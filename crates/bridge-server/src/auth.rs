@@ -228,7 +228,8 @@ async fn is_at_work(bridge: &Bridge, tenant: &str, user: &str) -> Result<bool, S
 async fn look_up(bridge: &Bridge, token: &Token) -> Result<Option<Known>, StoreError> {
     // The time before the reading: what is revoked while it goes on is believed no longer than anything else.
     let asked = Instant::now();
-    let Some(credential) = bridge.store.read(|db| db.credential_by_selector(&token.selector())).await? else {
+    // Another process may have made it just now.
+    let Some(credential) = bridge.store.read_newest(|db| db.credential_by_selector(&token.selector())).await? else {
         return Ok(None);
     };
     let (credential, now) = (Arc::new(credential), bridge.clock.now());

@@ -47,7 +47,7 @@ pub use rows::*;
 pub use sorting::{Place, SortedPage, SortedQuery, SortedStart};
 
 use driver::Session;
-use sqlite::{Role, lock::Lock, readers::Readers, writer::Writer};
+use sqlite::{Role, idle::Idle, lock::Lock, readers::Readers, writer::Writer};
 
 /// How long a scan may take.
 const SCAN_DEADLINE: Duration = Duration::from_secs(2);
@@ -137,8 +137,9 @@ impl Store {
         prepare(&mut connection)?;
         let shared = Arc::new(Shared { index: index::Index::new(&options.indexed), ..Shared::default() });
         Tx::new(Db::new(Session::new(&connection, None), Arc::clone(&shared))).load_index(options.lock)?;
-        let readers = Readers::start(&path)?;
-        let writer = Writer::start(connection, Arc::clone(&shared), role)?;
+        let idle = Arc::new(Idle::default());
+        let readers = Readers::start(&path, Arc::clone(&idle))?;
+        let writer = Writer::start(connection, Arc::clone(&shared), idle, role)?;
         let inner = Inner { writer, readers, shared, path, lock: Mutex::new(lock), _directory: directory };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -149,7 +150,19 @@ impl Store {
     /// Those of `closure`, and [`StoreError`] if there is no connection.
     #[expect(clippy::unused_async, reason = "on a database behind a network this waits")]
     pub async fn read<T, E: From<StoreError>>(&self, closure: impl FnOnce(&Db<'_>) -> Result<T, E>) -> Result<T, E> {
-        self.inner.readers.read(&self.inner.shared, closure)
+        self.inner.readers.read(&self.inner.shared, false, closure)
+    }
+
+    /// Like [`Store::read`], and sees what another process has written the moment before. `read` sees that some 50 ms later.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    #[expect(clippy::unused_async, reason = "on a database behind a network this waits")]
+    pub async fn read_newest<T, E: From<StoreError>>(
+        &self,
+        closure: impl FnOnce(&Db<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.inner.readers.read(&self.inner.shared, true, closure)
     }
 
     /// Reads lists, candidates and counts, on a thread of the store.
@@ -260,9 +273,14 @@ impl<'c> Db<'c> {
         Self { session, shared, seen_groups: None }
     }
 
-    /// For a transaction that only reads.
-    pub(crate) fn snapshot(session: Session<'c>, shared: Arc<Shared>) -> Self {
-        Self { session, shared, seen_groups: Some(RefCell::default()) }
+    /// For a transaction that only reads, with the groups that were read at the same state before.
+    pub(crate) fn snapshot(session: Session<'c>, shared: Arc<Shared>, seen_groups: members::SeenGroups) -> Self {
+        Self { session, shared, seen_groups: Some(RefCell::new(seen_groups)) }
+    }
+
+    /// The groups that have been read.
+    pub(crate) fn into_seen_groups(self) -> members::SeenGroups {
+        self.seen_groups.map(RefCell::into_inner).unwrap_or_default()
     }
 
     pub(crate) fn seen_groups(&self) -> Option<&RefCell<members::SeenGroups>> {

@@ -1,6 +1,7 @@
 //! SQLite: how it is opened, written to and read from (DESIGN section 5).
 
 pub(crate) mod files;
+pub(crate) mod idle;
 pub(crate) mod lock;
 pub(crate) mod readers;
 pub(crate) mod writer;

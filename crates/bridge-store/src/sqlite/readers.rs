@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::idle::{Idle, Kept};
 use crate::driver::Session;
 use crate::error::StoreError;
+use crate::members::SeenGroups;
 use crate::{Db, Shared};
-
-/// How many connections are kept for inline reads. More are opened when needed and closed after use.
-const KEPT: usize = 8;
 
 /// How many scans run at once.
 const SCAN_THREADS: usize = 2;
@@ -28,13 +27,13 @@ type Scan = Box<dyn FnOnce(&mut Connection) + Send>;
 /// The read connections of one database.
 pub(crate) struct Readers {
     path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    pub(super) idle: Arc<Idle>,
     scans: SyncSender<Scan>,
 }
 
 impl Readers {
     /// Starts the scan threads.
-    pub(crate) fn start(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn start(path: &Path, idle: Arc<Idle>) -> Result<Self, StoreError> {
         let (scans, queue) = mpsc::sync_channel::<Scan>(SCAN_QUEUE);
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..SCAN_THREADS {
@@ -45,26 +44,28 @@ impl Readers {
                 .spawn(move || scan_all(connection, &queue))
                 .map_err(|error| StoreError::Unavailable(format!("no thread for scans: {error}")))?;
         }
-        Ok(Self { path: path.to_owned(), idle: Mutex::new(vec![connect(path)?]), scans })
+        idle.give_back(connect(path)?.into());
+        Ok(Self { path: path.to_owned(), idle, scans })
     }
 
-    /// Runs `closure` on this thread, in a transaction that sees one state of the database.
+    /// Runs `closure` on this thread, in a transaction that sees one state of the database: with `newest` the newest one,
+    /// whoever wrote it, else the newest of this process (see [`Idle`]).
     pub(crate) fn read<T, E: From<StoreError>>(
         &self,
         shared: &Arc<Shared>,
+        newest: bool,
         closure: impl FnOnce(&Db<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => connect(&self.path)?,
+        let kept = match self.idle.take() {
+            Some(kept) => kept,
+            None => connect(&self.path)?.into(),
         };
-        let result = in_snapshot(&connection, shared, None, closure);
-        // A connection on which the closure panicked is not given back.
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < KEPT && connection.is_autocommit() {
-            idle.push(connection);
-        }
+        // A connection on which the closure panicked, or whose snapshot cannot be ended, is not given back.
+        let (connection, mut looking) = self.idle.look(kept, newest).map_err(StoreError::from)?;
+        let db = Db::snapshot(Session::new(&connection, None), Arc::clone(shared), std::mem::take(&mut looking.groups));
+        let result = closure(&db);
+        looking.groups = db.into_seen_groups();
+        self.idle.give_back(Kept { connection, looking: Some(looking) });
         result
     }
 
@@ -122,31 +123,30 @@ fn with_deadline<T, E: From<StoreError>>(
 ) -> Result<T, E> {
     let deadline = Instant::now() + limit;
     connection.progress_handler(STEPS, Some(move || Instant::now() >= deadline)).map_err(StoreError::from)?;
-    let result = in_snapshot(connection, shared, Some(deadline), closure);
+    let result = in_snapshot(connection, shared, deadline, closure);
     connection.progress_handler(0, None::<fn() -> bool>).map_err(StoreError::from)?;
     end(connection).map_err(StoreError::from)?;
     result
 }
 
+/// Leaves the snapshot open: past its deadline a scan cannot end it; its thread does it afterwards.
 fn in_snapshot<T, E: From<StoreError>>(
     connection: &Connection,
     shared: &Arc<Shared>,
-    deadline: Option<Instant>,
+    deadline: Instant,
     closure: impl FnOnce(&Db<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(StoreError::from)?;
-    let result = closure(&Db::snapshot(Session::new(connection, deadline), Arc::clone(shared)));
-    // A scan past its deadline cannot end its snapshot here either; its thread does it afterwards.
-    if deadline.is_none() {
-        // There is nothing to undo, and COMMIT looks for nothing.
-        let ended = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
-        ended.map(drop).or_else(|_| end(connection)).map_err(StoreError::from)?;
-    }
-    result
+    begin(connection).map_err(StoreError::from)?;
+    closure(&Db::snapshot(Session::new(connection, Some(deadline)), Arc::clone(shared), SeenGroups::default()))
+}
+
+/// Begins a snapshot, with the first read that follows.
+pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("BEGIN")?.execute([]).map(drop)
 }
 
 /// Ends the snapshot, if one is open.
-fn end(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn end(connection: &Connection) -> rusqlite::Result<()> {
     if connection.is_autocommit() { Ok(()) } else { connection.prepare_cached("ROLLBACK")?.execute([]).map(drop) }
 }
 

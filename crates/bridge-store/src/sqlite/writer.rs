@@ -20,6 +20,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Role;
+use super::idle::Idle;
 use crate::driver::Session;
 use crate::error::StoreError;
 use crate::{Db, Shared, Tx};
@@ -115,11 +116,16 @@ pub(crate) struct Writer {
 impl Writer {
     /// Starts the thread on a connection that is set up for writing. Whoever only visits leaves the log as it is at
     /// the end: it is the other process's.
-    pub(crate) fn start(connection: Connection, shared: Arc<Shared>, role: Role) -> Result<Self, StoreError> {
+    pub(crate) fn start(
+        connection: Connection,
+        shared: Arc<Shared>,
+        idle: Arc<Idle>,
+        role: Role,
+    ) -> Result<Self, StoreError> {
         let (queue, messages) = mpsc::channel(QUEUE_LIMIT);
         let (report, failure) = watch::channel(None);
         let counters = Arc::new(Counters::default());
-        let worker = Worker { connection, shared, role, messages, report, counters: Arc::clone(&counters) };
+        let worker = Worker { connection, shared, idle, role, messages, report, counters: Arc::clone(&counters) };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || worker.work())
@@ -199,6 +205,7 @@ enum Course {
 struct Worker {
     connection: Connection,
     shared: Arc<Shared>,
+    idle: Arc<Idle>,
     role: Role,
     messages: mpsc::Receiver<Message>,
     report: watch::Sender<Option<String>>,
@@ -295,6 +302,9 @@ impl Worker {
         let end = if succeeded { "COMMIT" } else { "ROLLBACK" };
         match self.statement(end) {
             Ok(()) => {
+                if succeeded {
+                    self.idle.committed();
+                }
                 self.count(done.len(), succeeded);
                 for job in done {
                     job.answer();
@@ -406,6 +416,7 @@ impl Worker {
     /// Moves the log into the database, if it is ours, so that the next start has nothing to recover.
     fn close(mut self, closed: Option<oneshot::Sender<()>>) {
         self.messages.close();
+        self.idle.look_away();
         if self.role == Role::Serves
             && let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         {

@@ -13,13 +13,13 @@ use uuid::Uuid;
 
 use super::judge::{Surroundings, judge, refuse};
 use super::open::{CreateKey, Place};
-use super::transaction::{Consequences, Failure, audit, taken_error};
+use super::transaction::{Consequences, Failure, Stored, audit, taken_error};
 use super::view::show;
 use super::wait::{self, Waited};
 use super::{Ask, Shown, group_refs, groups, journal, resource_type_of, tenant, understood};
 use crate::bridge::Bridge;
 use crate::error::ApiError;
-use crate::landscape::{Target, Tenant};
+use crate::landscape::Tenant;
 
 /// A race on the same resource is run again so many times.
 const TRIES: usize = 5;
@@ -69,13 +69,6 @@ struct Create<'a> {
     masked: Value,
 }
 
-/// A create that is stored.
-struct Stored {
-    resource: Resource,
-    /// Targets that have something to do.
-    rung: Vec<Arc<Target>>,
-}
-
 /// What a create starts from.
 struct Basis {
     /// A rejected resource with the same userName or externalId: its row is taken up.
@@ -96,7 +89,7 @@ impl Create<'_> {
         let answer = match self.returner().await {
             Ok(Some(id)) => return self.take_up(&id).await,
             Ok(None) => match self.store_with_patience().await {
-                Ok(stored) => self.converge(stored).await,
+                Ok((resource, stored)) => self.converge(resource, stored).await,
                 Err(why) => Err(why),
             },
             Err(why) => Err(why.into()),
@@ -147,7 +140,7 @@ impl Create<'_> {
             .await
     }
 
-    async fn store_with_patience(&self) -> Result<Stored, ApiError> {
+    async fn store_with_patience(&self) -> Result<(Resource, Stored), ApiError> {
         for _ in 0..TRIES {
             match self.store().await {
                 Ok(stored) => {
@@ -162,8 +155,12 @@ impl Create<'_> {
     }
 
     /// Waits for the accounts; a refusal by a required target takes the resource back.
-    async fn converge(&self, Stored { resource, rung }: Stored) -> Result<Shown, ApiError> {
+    async fn converge(&self, resource: Resource, Stored { rung, shown }: Stored) -> Result<Shown, ApiError> {
         rung.iter().for_each(|target| target.lane.ring());
+        // Who did not wait is told what was written.
+        if let Some(shown) = shown {
+            return Ok(shown);
+        }
         let patience = self.ask.received.patience(self.bridge);
         let nothing_before = BTreeSet::new();
         let waited = wait::for_accounts(self.bridge, self.tenant, resource.key, &nothing_before, patience).await?;
@@ -174,9 +171,7 @@ impl Create<'_> {
             }
             Waited::Refused(_) | Waited::Answerable => {
                 let shown = self.bridge.store.read(|db| {
-                    // Who did not wait is told what was written.
-                    let now = if patience.is_zero() { None } else { db.resource_by_key(resource.key)? };
-                    let now = now.unwrap_or(resource);
+                    let now = db.resource_by_key(resource.key)?.unwrap_or(resource);
                     show(db, self.tenant, self.kind, &now, self.ask.view)
                 });
                 Ok(shown.await?)
@@ -184,7 +179,7 @@ impl Create<'_> {
         }
     }
 
-    async fn store(&self) -> Result<Stored, Failure> {
+    async fn store(&self) -> Result<(Resource, Stored), Failure> {
         let document = self.draft.document.clone();
         let values = self.bridge.store.indexed_values(&self.tenant.name, self.kind, &document);
         let basis = self.bridge.store.read(|db| self.basis(db, &values)).await?;
@@ -221,6 +216,7 @@ impl Create<'_> {
             actor: self.ask.caller.connection.clone(),
             action: "create",
             refuses: true,
+            shows: self.ask.received.patience(self.bridge).is_zero().then_some(self.ask.view),
             now,
         };
         self.bridge
@@ -231,8 +227,8 @@ impl Create<'_> {
                     None => tx.insert_resource(&new)?,
                 };
                 resolve_external_id(tx, &consequences.tenant, &resource, now)?;
-                let rung = consequences.store(tx, &resource)?;
-                Ok::<_, Failure>(Stored { resource, rung })
+                let stored = consequences.store(tx, &resource)?;
+                Ok::<_, Failure>((resource, stored))
             })
             .await
     }

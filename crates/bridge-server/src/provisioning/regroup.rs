@@ -264,6 +264,7 @@ fn consequences(bridge: &Bridge, tenant: &Arc<Tenant>, moved: Moved, now: Timest
         actor: "bridge".to_owned(),
         action: "regroup",
         refuses: false,
+        shows: None,
         now,
     };
     (user, consequences)

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::group_refs;
 use super::judge::{Judged, Surroundings, judge_for, pool_empty};
+use super::view::{Shown, View, show};
 use crate::config::{Adopt, Mode, Rekey};
 use crate::error::{ApiError, Refusal};
 use crate::landscape::{Target, Tenant};
@@ -86,20 +87,31 @@ pub(super) struct Consequences {
     pub(super) action: &'static str,
     /// Whether the write is refused for what a required target would not take. If not, the account is parked.
     pub(super) refuses: bool,
+    /// What the answer shows; none if it is made later, when the accounts have been waited for.
+    pub(super) shows: Option<View>,
     /// The present moment.
     pub(super) now: Timestamp,
 }
 
+/// What came of storing a write.
+pub(super) struct Stored {
+    /// Targets that have something to do.
+    pub(super) rung: Vec<Arc<Target>>,
+    /// The resource as the client is told, if nobody waits for the accounts.
+    pub(super) shown: Option<Shown>,
+}
+
 impl Consequences {
     /// Reserves what the accounts use out of pools, raises `wanted` where an account changes, and writes journal and audit
-    /// trail. Returns the targets that have something to do.
-    pub(super) fn store(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Vec<Arc<Target>>, Failure> {
+    /// trail.
+    pub(super) fn store(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Stored, Failure> {
         let rung = self.store_duties(tx, resource)?;
         if let Some(entry) = &self.entry {
             tx.add_request_about(entry, resource.key)?;
         }
         tx.add_audit(&audit(resource, &self.actor, self.action, self.now))?;
-        Ok(rung)
+        let shown = self.shows.map(|view| show(tx, &self.tenant, &self.tenant.users, resource, view)).transpose()?;
+        Ok(Stored { rung, shown })
     }
 
     /// Reserves what the accounts use out of pools, and raises `wanted` where an account changes.

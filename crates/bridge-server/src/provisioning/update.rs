@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::judge::{Judged, Surroundings, judge, refuse};
 use super::open::Answered;
-use super::transaction::{Consequences, Failure, taken_error};
+use super::transaction::{Consequences, Failure, Stored, taken_error};
 use super::view::show;
 use super::wait::{self, Waited};
 use super::{Ask, Shown, check_version, groups, journal, live, resource_type_of, surroundings, tenant, understood};
@@ -140,18 +140,17 @@ struct Basis {
 }
 
 /// A change that is stored.
-struct Stored {
+struct Changed {
     resource: Resource,
     /// Targets at which the account was refused before this change.
     parked_before: BTreeSet<String>,
-    /// Targets that have something to do.
-    rung: Vec<Arc<Target>>,
+    stored: Stored,
 }
 
 impl Update<'_> {
     async fn run(&self) -> Result<Shown, ApiError> {
         let answer = match self.store_in_turn().await {
-            Ok(stored) => self.converge(stored).await,
+            Ok(changed) => self.converge(changed).await,
             Err(why) => Err(why),
         };
         if let Err(why) = &answer {
@@ -161,8 +160,8 @@ impl Update<'_> {
     }
 
     /// Waits for the accounts; a refusal by a required target restores what was in force before.
-    async fn converge(&self, Stored { resource, parked_before, rung }: Stored) -> Result<Shown, ApiError> {
-        rung.iter().for_each(|target| target.lane.ring());
+    async fn converge(&self, Changed { resource, parked_before, stored }: Changed) -> Result<Shown, ApiError> {
+        stored.rung.iter().for_each(|target| target.lane.ring());
         let patience = self.ask.received.patience(self.bridge);
         // Who goes before the end, or cannot wait, answers nothing: no later refusal may go back behind this write.
         let leaver = self.bridge.unanswered.unless_stayed(resource.key);
@@ -174,19 +173,18 @@ impl Update<'_> {
                 Err(refusal.into())
             }
             // A write that leaves the user inactive, and a delete, is never refused.
-            Waited::Refused(_) | Waited::Answerable => self.answer(resource).await,
+            Waited::Refused(_) | Waited::Answerable => self.answer(resource, stored.shown).await,
         }
     }
 
-    /// The resource as it is now; from here on its document is one that was answered.
-    async fn answer(&self, resource: Resource) -> Result<Shown, ApiError> {
-        let nobody_waits = self.bridge.landscape().config.server.wait.is_zero();
-        let is_final = nobody_waits && self.bridge.unanswered.last_answered(resource.key).is_none();
+    /// The resource as it is now, or as it was written if nobody waited; from here on its document is one that was answered.
+    async fn answer(&self, resource: Resource, shown: Option<Shown>) -> Result<Shown, ApiError> {
+        if let Some(shown) = shown
+            && self.bridge.unanswered.last_answered(resource.key).is_none()
+        {
+            return Ok(shown);
+        }
         let read = self.bridge.store.read(|db| {
-            if is_final {
-                let shown = show(db, self.tenant, self.kind, &resource, self.ask.view)?;
-                return Ok((resource.clone(), shown));
-            }
             let now = db.resource_by_key(resource.key)?.unwrap_or_else(|| resource.clone());
             let shown = show(db, self.tenant, self.kind, &now, self.ask.view)?;
             Ok::<_, StoreError>((now, shown))
@@ -201,11 +199,11 @@ impl Update<'_> {
         Ok(shown)
     }
 
-    async fn store_in_turn(&self) -> Result<Stored, ApiError> {
+    async fn store_in_turn(&self) -> Result<Changed, ApiError> {
         let _turn = self.bridge.locks.turn(self.id).await;
         for _ in 0..TRIES {
             match self.store().await {
-                Ok(stored) => return Ok(stored),
+                Ok(changed) => return Ok(changed),
                 Err(Failure::Refused(why)) => return Err(why),
                 Err(Failure::Again) => {}
             }
@@ -213,7 +211,7 @@ impl Update<'_> {
         Err(too_busy())
     }
 
-    async fn store(&self) -> Result<Stored, Failure> {
+    async fn store(&self) -> Result<Changed, Failure> {
         let basis = self.bridge.store.read(|db| self.basis(db)).await?;
         check_version(&basis.resource, self.if_match, self.ask.if_none_match)?;
         let kind = self.kind;
@@ -234,12 +232,13 @@ impl Update<'_> {
         self.store_draft(basis, draft).await
     }
 
-    async fn store_draft(&self, basis: Basis, draft: Draft) -> Result<Stored, Failure> {
+    async fn store_draft(&self, basis: Basis, draft: Draft) -> Result<Changed, Failure> {
         let Basis { resource, rows, mut around } = basis;
         let is_unchanged = draft.document == resource.document && draft.secrets.is_empty();
         if is_unchanged && rows.iter().all(is_at_rest) {
             self.bridge.connections.heard(self.ask.caller, self.ask.received, &draft.notes);
-            return Ok(Stored { resource, parked_before: BTreeSet::new(), rung: Vec::new() });
+            let stored = Stored { rung: Vec::new(), shown: None };
+            return Ok(Changed { resource, parked_before: BTreeSet::new(), stored });
         }
         around.supplied.extend(draft.secrets.keys().cloned());
         let is_active = draft.document.is_active();
@@ -260,9 +259,10 @@ impl Update<'_> {
         let consequences = Consequences {
             supplied: draft.secrets,
             entry: Some(entry),
+            shows: self.ask.received.patience(self.bridge).is_zero().then_some(self.ask.view),
             ..self.consequences(action, judged, around, now)
         };
-        let stored = self
+        let changed = self
             .bridge
             .store
             .write(move |tx| {
@@ -271,19 +271,19 @@ impl Update<'_> {
                 } else {
                     tx.update_resource(key, version, &document, &values, is_active, now)?
                 };
-                let rung = consequences.store(tx, &resource)?;
-                Ok::<_, Failure>((resource, rung))
+                let stored = consequences.store(tx, &resource)?;
+                Ok::<_, Failure>((resource, stored))
             })
             .await;
-        let (resource, rung) = stored?;
+        let (resource, stored) = changed?;
         self.bridge.connections.heard(self.ask.caller, self.ask.received, &notes);
         if !is_unchanged && !self.ask.received.patience(self.bridge).is_zero() {
             self.bridge.unanswered.begin(key, before);
         }
-        Ok(Stored { resource, parked_before: parked(&rows), rung })
+        Ok(Changed { resource, parked_before: parked(&rows), stored })
     }
 
-    async fn store_delete(&self, basis: Basis) -> Result<Stored, Failure> {
+    async fn store_delete(&self, basis: Basis) -> Result<Changed, Failure> {
         let Basis { resource, rows, around } = basis;
         let now = self.bridge.clock.now();
         let judged = judge(self.tenant, &resource.id, &resource.document, &around);
@@ -291,20 +291,20 @@ impl Update<'_> {
         let consequences = Consequences { entry: Some(entry), ..self.consequences("delete", judged, around, now) };
         let (key, version) = (resource.key, resource.version);
         let deleted = Resource { state: ResourceState::Deleted, ..resource };
-        let stored = self
+        let changed = self
             .bridge
             .store
             .write(move |tx| {
                 if !tx.set_resource_state(key, version, ResourceState::Deleted, now)? {
                     return Err(Failure::Again);
                 }
-                let rung = consequences.store(tx, &deleted)?;
+                let stored = consequences.store(tx, &deleted)?;
                 groups::leave_groups(tx, &deleted, now)?;
-                Ok((deleted.clone(), rung))
+                Ok((deleted.clone(), stored))
             })
             .await;
-        let (resource, rung) = stored?;
-        Ok(Stored { resource, parked_before: parked(&rows), rung })
+        let (resource, stored) = changed?;
+        Ok(Changed { resource, parked_before: parked(&rows), stored })
     }
 
     fn basis(&self, db: &bridge_store::Db<'_>) -> Result<Basis, Failure> {
@@ -351,7 +351,7 @@ impl Update<'_> {
             .store
             .write(move |tx| {
                 let resource = tx.update_resource(key, version, &before.document, &values, before.active, now)?;
-                consequences.store(tx, &resource).map(Some)
+                consequences.store(tx, &resource).map(|stored| Some(stored.rung))
             })
             .await
     }
@@ -374,6 +374,7 @@ impl Update<'_> {
             actor: self.ask.caller.connection.clone(),
             action,
             refuses: true,
+            shows: None,
             now,
         }
     }

@@ -42,6 +42,8 @@ pub struct Setup {
     pub pbx: String,
     /// Further lines of `[tenants.default.targets.crm]`.
     pub crm: String,
+    /// What the CRM target is called.
+    pub crm_name: String,
     /// Further lines of `[tenants.default]`.
     pub tenant: String,
     /// Further tables at the end of the file.
@@ -62,6 +64,7 @@ impl Default for Setup {
             glance: String::new(),
             pbx: r#"settle_lag = "0s""#.to_owned(),
             crm: String::new(),
+            crm_name: "crm".to_owned(),
             tenant: String::new(),
             more: String::new(),
             simulators: Options::default(),
@@ -109,7 +112,7 @@ impl Setup {
     /// The configuration file of this setup, for these simulators.
     #[must_use]
     pub fn file(&self, simulators: &Simulators, database: &Path) -> String {
-        let Self { wait, ranges, server, store, glance, pbx, crm, tenant, more, .. } = self;
+        let Self { wait, ranges, server, store, glance, pbx, crm, crm_name, tenant, more, .. } = self;
         let [glance_url, pbx_url, crm_url] =
             [simulators.glance.api_url(), simulators.netsapiens.api_url(), simulators.crm_com.api_url()];
         let (login, partner) = (credentials::glance::PARTNER_LOGIN, credentials::glance::PARTNER_ID);
@@ -164,7 +167,7 @@ suspend_dial_policy = "Deny All"
 {of_pbx}
 {pbx}
 
-[tenants.default.targets.crm]
+[tenants.default.targets.{crm_name}]
 kind = "crm_com"
 base_url = "{crm_url}"
 web_api_key = {{ file = "crm_web_api_key" }}

@@ -71,6 +71,15 @@ pub enum StartError {
     Io(#[from] std::io::Error),
 }
 
+/// When a configuration is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// Nothing else goes on yet.
+    Start,
+    /// Requests are under way that know the configuration of before.
+    Reload,
+}
+
 /// The time during which one configuration rules.
 #[derive(Clone)]
 pub(crate) struct Epoch {
@@ -137,7 +146,7 @@ impl Bridge {
             tasks: Mutex::new(JoinSet::new()),
         });
         let landscape = bridge.landscape();
-        bridge.check_targets(&landscape).await?;
+        bridge.check_targets(&landscape, Moment::Start).await?;
         bridge.follow_modes(&landscape).await?;
         bridge.release_waiting(&landscape).await?;
         bridge.run_lanes(&landscape);
@@ -153,7 +162,7 @@ impl Bridge {
     /// Takes another configuration. If it cannot be used, the present one stays.
     pub async fn reload(self: &Arc<Self>, config: Config) -> Result<(), StartError> {
         let landscape = Landscape::build(config, &self.clock, |tenant, target| lane_of(&self.lanes, tenant, target))?;
-        self.check_targets(&landscape).await?;
+        self.check_targets(&landscape, Moment::Reload).await?;
         let landscape = Arc::new(landscape);
         self.follow_modes(&landscape).await?;
         *self.landscape.write().unwrap_or_else(PoisonError::into_inner) = landscape.clone();
@@ -222,7 +231,7 @@ impl Bridge {
 
     /// Refuses a configuration in which a target that holds accounts is missing or points elsewhere, and remembers where the
     /// targets are.
-    async fn check_targets(&self, landscape: &Landscape) -> Result<(), StartError> {
+    async fn check_targets(&self, landscape: &Landscape, moment: Moment) -> Result<(), StartError> {
         let mut places: BTreeMap<(String, String), String> = BTreeMap::new();
         for target in landscape.targets() {
             places.insert((target.tenant.clone(), target.name.clone()), target.fingerprint());
@@ -237,6 +246,11 @@ impl Bridge {
                 continue;
             }
             if let Some(new_name) = renamed.get(&key).cloned() {
+                if moment == Moment::Reload {
+                    let problem =
+                        "a target gets another name only while no request means the old one: restart the bridge";
+                    return Err(StartError::Target { tenant, target: new_name, problem: problem.to_owned() });
+                }
                 moved.push((key, new_name));
                 continue;
             }

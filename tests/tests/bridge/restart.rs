@@ -66,6 +66,28 @@ async fn a_target_that_holds_accounts_cannot_vanish_from_the_configuration() {
     bridge.stop().await;
 }
 
+#[tokio::test]
+async fn a_target_gets_another_name_at_a_start_and_not_while_requests_may_mean_the_old_one() {
+    let bridge = Bridge::start().await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_state(&id, "crm", AccountState::Settled).await;
+    let text = bridge.file().replace("[tenants.default.targets.crm]", "[tenants.default.targets.till]");
+    let text = text.replace("kind = \"crm_com\"", "kind = \"crm_com\"\nrenamed_from = \"crm\"");
+    let config = bridge_server::config::Config::parse(&text, bridge.folder()).unwrap();
+    let refused = bridge.running.reload(config).await.unwrap_err().to_string();
+    assert!(refused.contains("tenants.default.targets.till") && refused.contains("restart"), "{refused}");
+    bridge.account(&id, "crm").await;
+
+    let setup = Setup { crm_name: "till".to_owned(), ..Setup::default().crm("renamed_from = \"crm\"") };
+    let bridge = bridge.restart_with(setup).await;
+    bridge.patch(&format!("/Users/{id}"), json!([{"op": "replace", "path": "title", "value": "Head"}])).await;
+    bridge.until_at_rest(&id).await;
+    let account = bridge.account(&id, "till").await;
+    assert_eq!(account.state, AccountState::Settled);
+    assert_eq!((bridge.accounts(&id).await.len(), bridge.crm().accounts().len()), (3, 1));
+    bridge.stop().await;
+}
+
 /// A bridge in a process of its own, which can be killed.
 struct Process {
     child: Child,

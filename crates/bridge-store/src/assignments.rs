@@ -17,8 +17,9 @@ impl Range {
         self.last.saturating_sub(self.first).saturating_add(1)
     }
 
-    /// The text of the value at `offset`.
-    fn value(self, offset: u64) -> String {
+    /// The text of the value at `offset`, from 0.
+    #[must_use]
+    pub fn value(self, offset: u64) -> String {
         format!("{:0width$}", self.first + offset, width = self.width)
     }
 

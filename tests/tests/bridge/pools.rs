@@ -107,6 +107,42 @@ async fn an_empty_pool_refuses_the_user_and_says_so() {
 }
 
 #[tokio::test]
+async fn an_empty_pool_parks_the_account_at_a_target_that_is_not_required_until_it_has_a_further_range() {
+    let ranges = r#"["1000-1000"]"#.to_owned();
+    let setup =
+        Setup { ranges, ..Setup::default() }.pbx("settle_lag = \"0s\"\nrequired = false").crm("required = false");
+    let bridge = Bridge::with(setup.clone()).await;
+    bridge.post("/Users", okta_user("ann")).await.has_status(201);
+    let id = bridge.post("/Users", okta_user("bob")).await.has_status(201).id();
+    let row = bridge.until_state(&id, "pbx", AccountState::Parked).await;
+    assert_eq!(row.reason.unwrap().code, "pool-empty");
+    let text = bridge.file().replace(r#"["1000-1000"]"#, r#"["1000-1001"]"#);
+    bridge.running.reload(Config::parse(&text, bridge.folder()).unwrap()).await.unwrap();
+    bridge.until_state(&id, "pbx", AccountState::Settled).await;
+    assert_eq!(bridge.account(&id, "pbx").await.remote_id.as_deref(), Some("1001"));
+    bridge.until_at_rest(&id).await;
+    let crm = bridge.crm().accounts();
+    assert_eq!(
+        account_where(&crm, "cti_phone_extension_number", "1001").map(|account| &account["username"]),
+        Some(&json!("bob"))
+    );
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_out_of_scope_takes_no_value_out_of_a_pool() {
+    let scope = "[tenants.default.targets.pbx.scope]\nfilter = 'title eq \"Phone\"'";
+    let setup = Setup { more: scope.to_owned(), ..Setup::default() };
+    let bridge = Bridge::with(setup.crm("map.user_template_identifier = { value = \"Agent\" }")).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let row = bridge.until_state(&id, "pbx", AccountState::OutOfScope).await;
+    assert!(row.remote_id.is_none());
+    let used = bridge.running.bridge.store.read(|db| db.assignment("default", "extension", "1000")).await.unwrap();
+    assert_eq!(used, None);
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn an_extension_that_the_identity_provider_sends_wins_over_the_pool() {
     let bridge = Bridge::start().await;
     let mut user = ann();

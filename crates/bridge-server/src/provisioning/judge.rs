@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bridge_mapping::{GroupRef, Mapping, Problem, Subject, map};
+use bridge_mapping::{GroupRef, Mapping, Problem, Scope, Subject, map};
 use scim_model::{Document, ScimError};
 
 use crate::error::{ApiError, Refusal};
@@ -64,9 +64,9 @@ pub(super) fn refuse(judged: &[Judged], around: &Surroundings) -> Result<(), Api
     if let Some(pool) = pools.find(|pool| !around.assigned.contains_key(*pool)) {
         return Err(pool_empty(pool));
     }
-    let required = judged
-        .iter()
-        .filter(|judged| judged.target.settings.required && matches!(judged.mapping.scope, bridge_mapping::Scope::In));
+    let required = judged.iter().filter(|judged| {
+        judged.target.settings.required && matches!(judged.mapping.scope, Scope::In | Scope::Waiting { .. })
+    });
     let problems: Vec<(&str, &Problem)> = required
         .flat_map(|judged| duty::refusals(&judged.mapping).map(|problem| (judged.target.name.as_str(), problem)))
         .collect();

@@ -17,7 +17,7 @@ use crate::config::{Adopt, Mode, Rekey};
 use crate::error::{ApiError, Refusal};
 use crate::landscape::{Target, Tenant};
 use crate::seal::Sealer;
-use crate::worker::{duty, secrets, settle};
+use crate::worker::{duty, pool, secrets, settle};
 
 /// Why a write did not happen.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ impl Consequences {
             let value = match tx.reserve(&self.tenant.name, name, &config.ranges, resource.key, self.now) {
                 Ok(value) => value,
                 // The worker parks the account until there is one.
-                Err(StoreError::PoolEmpty { .. }) if !self.refuses => continue,
+                Err(StoreError::PoolEmpty { .. }) if !self.refuses || !self.is_required(name) => continue,
                 Err(error) => return Err(error.into()),
             };
             if assigned.insert(name.to_owned(), value.clone()) != Some(value) {
@@ -213,6 +213,8 @@ impl Consequences {
         if !is_leaving
             && !has_account
             && let Scope::Out { reason } = &mapping.scope
+            // Where nothing but a value is missing, the worker parks the account until the pool has one.
+            && self.lacking(resource, judged).is_empty()
         {
             want.state = AccountState::OutOfScope;
             want.reason = Some(duty::plain_reason("out-of-scope", reason.clone()));
@@ -228,6 +230,20 @@ impl Consequences {
         }
         self.want_with_key(tx, resource, judged, &want, row)?;
         Ok(Some(want.state))
+    }
+
+    /// Whether an account at a required target takes a value of this pool.
+    fn is_required(&self, pool: &str) -> bool {
+        let required = self.judged.iter().filter(|judged| judged.target.settings.required);
+        required.flat_map(|judged| &judged.mapping.pools).any(|used| used == pool)
+    }
+
+    /// The pools without a value for an account that is otherwise wanted.
+    fn lacking(&self, resource: &Resource, judged: &Judged) -> Vec<String> {
+        pool::lacking(&self.tenant, &judged.mapping, &self.around.assigned, |assigned| {
+            let around = Surroundings { assigned, ..self.around.clone() };
+            judge_for(&self.tenant, &judged.target, &resource.id, &resource.document, &around).mapping
+        })
     }
 
     /// An account is made after those that it depends on (waves).

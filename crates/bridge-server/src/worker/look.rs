@@ -202,10 +202,7 @@ impl Work<'_> {
                 self.doubt = Doubt::Read;
                 Ok(Step::NextRound)
             }
-            Err(StoreError::PoolEmpty { pool }) => {
-                let text = format!("the pool {pool} has no free value; add a range");
-                Ok(Step::from(End::Parked { reason: plain_reason("pool-empty", text), candidate: None }))
-            }
+            Err(StoreError::PoolEmpty { pool }) => Ok(Step::from(pool::empty(&pool))),
             Err(error) => Err(error),
         }
     }

@@ -177,7 +177,10 @@ async fn try_converge(bridge: &Bridge, tenant: &Tenant, target: &Target, row: Ro
         return Err(StoreError::NotFound("resource"));
     };
     let mut work = work::Work::new(bridge, tenant, target, loaded, row)?;
-    let end = work.run().await?;
+    let end = match work.reserve_missing().await? {
+        Some(end) => end,
+        None => work.run().await?,
+    };
     work.settle(end).await
 }
 

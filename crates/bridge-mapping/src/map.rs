@@ -107,6 +107,9 @@ pub struct Problem {
 /// The longest message: identity providers cut longer ones.
 const LONGEST_MESSAGE: usize = 199;
 
+/// The field of a template-user system that says which fields of telephony a user has.
+const TEMPLATE: &str = "user_template_identifier";
+
 /// The account that a target should hold for a user.
 pub fn map(subject: &Subject<'_>, rules: &Rules) -> Mapping {
     let compiled = &*rules.compiled;
@@ -222,6 +225,9 @@ impl<'a> Mapper<'a> {
         let field = &*rules.field;
         if let Some(other) = &field.same_as {
             return self.repeat(rules, other);
+        }
+        if field.cti && self.awaits_template() {
+            return self.absent(By::Rule, Why::Said("waits for the user's template, which a membership decides"));
         }
         if field.cti && !self.is_cti() {
             return self.not_applicable(rules);
@@ -395,8 +401,13 @@ impl<'a> Mapper<'a> {
         self.absent(By::Rule, Why::Said("waits for a membership, because only creation can set it"));
     }
 
+    /// Whether nobody knows yet if the user's template is CTI enabled.
+    fn awaits_template(&self) -> bool {
+        matches!(&self.scope, Scope::Waiting { field, .. } if field == TEMPLATE)
+    }
+
     fn is_cti(&self) -> bool {
-        let template = self.account.iter().find(|(name, _)| name == "user_template_identifier");
+        let template = self.account.iter().find(|(name, _)| name == TEMPLATE);
         let template = template.and_then(|(_, value)| value.plain()).and_then(Value::as_str);
         template.is_some_and(|template| self.rules.cti_templates.contains(&template.to_lowercase()))
     }

@@ -63,6 +63,17 @@ async fn all_problems_of_all_targets_come_in_one_answer() {
 }
 
 #[tokio::test]
+async fn a_key_that_breaks_a_limit_is_refused_although_another_field_waits_for_a_group() {
+    let rule = "map.user_template_identifier = { groups = { Leads = \"Contact centre agent\", \"*\" = \"Agent\" } }";
+    let bridge = Bridge::with(Setup::default().crm(rule)).await;
+    let mut user = ann();
+    user["userName"] = json!("zq@acme.example");
+    bridge.post("/Users", user).await.has_status(400).names(&["crm", "username", "at least 3"]);
+    assert_eq!(bridge.get("/Users").await.body["totalResults"], 0, "nothing is stored");
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn an_optional_value_that_does_not_fit_is_left_out_and_the_user_is_made() {
     let bridge = Bridge::start().await;
     let mut user = ann();

@@ -135,6 +135,22 @@ fn a_group_table_on_a_field_that_only_creation_sets_waits_for_a_membership() {
 }
 
 #[test]
+fn what_does_not_depend_on_the_membership_that_is_waited_for_is_checked_at_once() {
+    let mut config = with_map(CrmCom, "template = { groups = { Agents = 'Agent' } }");
+    config.cti_templates.insert("Agent".to_owned());
+    let mapping = User::with_extension(CrmCom, "username", "zq").map_with(&config);
+    assert!(matches!(mapping.scope, Scope::Waiting { .. }));
+    assert_eq!((mapping.problem_of("username").code.as_ref(), mapping.is_refused()), ("too-short", true));
+    // Whether an extension fits depends on the template, and that on the membership.
+    let field = "cti_phone_extension_number";
+    let mapping = User::with_extension(CrmCom, field, "1077").map_with(&config);
+    assert_eq!((mapping.is_refused(), mapping.pools.is_empty()), (false, true));
+    assert_eq!(mapping.absent_because(field), "waits for the user's template, which a membership decides");
+    let mapping = User::with_extension(CrmCom, field, "1077").in_groups(&["Agents"]).map_with(&config);
+    assert_eq!(mapping.account.text(field), Some("1077"));
+}
+
+#[test]
 fn without_a_star_a_required_field_waits_on_and_an_optional_one_goes_without() {
     let required = with_map(CrmCom, "user_template_identifier = { groups = { Agents = 'Agent' } }");
     assert!(matches!(dana().after_group_wait().map_with(&required).scope, Scope::Waiting { .. }));

@@ -129,7 +129,8 @@ fn plan_target(judged: Judged, id: &str, is_active: bool) -> TargetPlan {
         Scope::In if is_refused => Some("no call is made with values that the target would refuse".to_owned()),
         Scope::In => None,
     };
-    let refuses = is_refused && is_active && mapping.scope == Scope::In && judged.target.settings.required;
+    let is_wanted = !matches!(mapping.scope, Scope::Out { .. });
+    let refuses = is_refused && is_active && is_wanted && judged.target.settings.required;
     let (mut calls, mut tasks) = (Vec::new(), Vec::new());
     if rests.is_none() {
         let keys = keys(&mapping.account, id);

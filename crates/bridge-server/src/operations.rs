@@ -82,12 +82,17 @@ pub async fn list_accounts(bridge: &Bridge, query: AccountQuery) -> Result<Vec<N
         .await
 }
 
-/// Makes an account due now: one that is parked, held, waiting or backing off.
+/// Makes an account due now: one that is parked, held, waiting or backing off. One that is at rest is read and compared,
+/// because somebody may have changed it at the target.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] if there is no such account.
 pub async fn retry(bridge: &Bridge, name: &AccountName, actor: &str) -> Result<(), StoreError> {
-    want(bridge, name, actor, "retry", |now| Want { release: true, ..Want::due(now) }).await
+    change(bridge, name, actor, "retry", |tx, account, target, now| match account.state {
+        AccountState::Settled | AccountState::Task => tx.look_again(account.resource, target, now).map(|_| ()),
+        _ => tx.want(account.resource, target, &Want { release: true, ..Want::due(now) }, now).map(|_| ()),
+    })
+    .await
 }
 
 /// Lets an account go that is held; by the brake, too, which then begins to count anew. Or says that the account under
@@ -258,19 +263,6 @@ pub async fn targets(bridge: &Bridge) -> Result<Vec<TargetStatus>, StoreError> {
         });
     }
     Ok(statuses)
-}
-
-async fn want(
-    bridge: &Bridge,
-    name: &AccountName,
-    actor: &str,
-    action: &str,
-    cause: impl Fn(Timestamp) -> Want + Send + 'static,
-) -> Result<(), StoreError> {
-    change(bridge, name, actor, action, move |tx, account, target, now| {
-        tx.want(account.resource, target, &cause(now), now).map(|_| ())
-    })
-    .await
 }
 
 async fn change(

@@ -1,6 +1,7 @@
 //! A user's life, as each target sees it.
 
-use bridge_simulators::Fault;
+use bridge_server::operations::{self, AccountName};
+use bridge_simulators::{Fault, Simulator};
 use bridge_store::AccountState;
 use bridge_tests::samples::{ann, entra_user, okta_user};
 use bridge_tests::{Bridge, account_where, calls_of};
@@ -389,5 +390,25 @@ async fn users_are_found_by_the_state_of_their_targets_and_by_their_location() {
         let found = bridge_tests::Answer::of(request).await.has_status(200);
         assert_eq!(found.body["totalResults"], expected, "{filter}");
     }
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_retry_puts_right_what_somebody_has_changed_or_removed_at_the_targets() {
+    let bridge = Bridge::start().await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    let before = [bridge.glance(), bridge.pbx(), bridge.crm()].map(Simulator::accounts);
+    let address = before[0][0]["UserAddress"].as_str().unwrap();
+    assert!(bridge.glance().remove(address));
+    bridge.pbx().seed(json!({"user": before[1][0]["user"], "name-first-name": "Somebody"}));
+    assert_eq!(bridge.pbx().accounts()[0]["name-first-name"], "Somebody");
+    for target in ["glance", "pbx"] {
+        let name = AccountName { tenant: "default".to_owned(), resource: id.clone(), target: target.to_owned() };
+        operations::retry(&bridge.running.bridge, &name, "test").await.unwrap();
+        bridge.until_state(&id, target, AccountState::Settled).await;
+    }
+    assert_eq!(bridge.glance().accounts()[0]["UserAddress"], before[0][0]["UserAddress"]);
+    assert_eq!(bridge.pbx().accounts()[0]["name-first-name"], before[1][0]["name-first-name"]);
     bridge.stop().await;
 }

@@ -148,6 +148,12 @@ impl Alerts {
         outbox.filled.notify_one();
     }
 
+    /// What an account rang for is over: when it comes again, it is news.
+    pub fn over(&self, tenant: &str, target: &str, resource: &str) {
+        let account = [tenant, target, resource].map(str::to_owned);
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).accounts.remove(&account);
+    }
+
     /// Posts what is left, each once, and stops.
     pub async fn stop(&self) {
         self.stopping.send_replace(true);
@@ -166,10 +172,10 @@ impl Alerts {
 /// What rang lately. What rang longest ago is forgotten first, so that each alert costs the same however many there were.
 #[derive(Default)]
 struct Recent {
-    /// Account and code, by when.
-    accounts: HashMap<Arc<[String; 4]>, Timestamp>,
+    /// What each account (tenant, target, resource) rang for: the code, by when.
+    accounts: HashMap<Arc<[String; 3]>, HashMap<String, Timestamp>>,
     /// The same in the order in which they rang.
-    order: VecDeque<(Arc<[String; 4]>, Timestamp)>,
+    order: VecDeque<(Arc<[String; 3]>, String, Timestamp)>,
     /// What a target rang last.
     targets: HashMap<[String; 2], (AlertKind, String, Timestamp)>,
 }
@@ -191,20 +197,29 @@ impl Recent {
             }
             return !is_same;
         };
-        let key = Arc::new([alert.tenant.clone(), alert.target.clone(), resource.clone(), alert.code.clone()]);
-        if self.accounts.get(&key).is_some_and(is_fresh) {
+        let account = Arc::new([alert.tenant.clone(), alert.target.clone(), resource.clone()]);
+        if self.accounts.get(&account).and_then(|codes| codes.get(&alert.code)).is_some_and(is_fresh) {
             return false;
         }
         // Beyond the limit something rings again within the hour, which is better than not at all.
-        while self.order.len() >= MOST_REMEMBERED || self.order.front().is_some_and(|(_, at)| !is_fresh(at)) {
-            let Some((oldest, at)) = self.order.pop_front() else { break };
-            if self.accounts.get(&oldest) == Some(&at) {
-                self.accounts.remove(&oldest);
-            }
+        while self.order.len() >= MOST_REMEMBERED || self.order.front().is_some_and(|(_, _, at)| !is_fresh(at)) {
+            let Some((oldest, code, at)) = self.order.pop_front() else { break };
+            self.forget(&oldest, &code, at);
         }
-        self.accounts.insert(key.clone(), alert.at);
-        self.order.push_back((key, alert.at));
+        self.accounts.entry(account.clone()).or_default().insert(alert.code.clone(), alert.at);
+        self.order.push_back((account, alert.code.clone(), alert.at));
         true
+    }
+
+    /// Forgets what rang at that time, unless it has rung again since.
+    fn forget(&mut self, account: &[String; 3], code: &str, at: Timestamp) {
+        let Some(codes) = self.accounts.get_mut(account) else { return };
+        if codes.get(code) == Some(&at) {
+            codes.remove(code);
+        }
+        if codes.is_empty() {
+            self.accounts.remove(account);
+        }
     }
 }
 
@@ -411,6 +426,24 @@ mod tests {
         check("u2", "taken", 59, true);
         check("u1", "taken", 60, true);
         check("u1", "taken", 61, false);
+    }
+
+    #[tokio::test]
+    async fn what_is_over_and_comes_again_within_the_hour_rings_again() {
+        let (config, mut received) = webhook(&[]);
+        let alerts = Alerts::start(Some(config), Clock::hand_set(Timestamp::UNIX_EPOCH));
+        let ring = || alerts.ring(alert(Some("u1"), "cannot-suspend", Timestamp::UNIX_EPOCH));
+        ring();
+        ring();
+        alerts.over("acme", "glance", "u1");
+        ring();
+        ring();
+        alerts.stop().await;
+        let mut posted = 0;
+        while received.try_recv().is_ok() {
+            posted += 1;
+        }
+        assert_eq!(posted, 2);
     }
 
     #[test]

@@ -223,3 +223,21 @@ async fn the_brake_rings_once_and_names_nobody() {
     let shown = alert.to_string().to_lowercase();
     assert!(!shown.contains('@') && !told.iter().any(|value| shown.contains(value)), "{shown}");
 }
+
+#[tokio::test]
+async fn a_person_is_called_for_each_leaver_whom_a_person_must_lock_out_although_it_is_the_same_one() {
+    let (address, alerts) = webhook();
+    let bridge = Bridge::with(Setup { more: format!("[alerts]\nwebhook = \"{address}\""), ..Setup::default() }).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    let switch = |active: bool| json!([{"op": "replace", "value": {"active": active}}]);
+    for _ in 0..2 {
+        bridge.patch(&format!("/Users/{id}"), switch(false)).await.has_status(200);
+        bridge.until_state(&id, "crm", AccountState::Task).await;
+        bridge.patch(&format!("/Users/{id}"), switch(true)).await.has_status(200);
+        bridge.until_state(&id, "crm", AccountState::Settled).await;
+    }
+    bridge.stop().await;
+    let tasks: Vec<Value> = alerts.try_iter().filter(|alert| alert["kind"] == "task").collect();
+    assert_eq!(tasks.iter().map(|alert| &alert["code"]).collect::<Vec<_>>(), ["cannot-suspend"; 2], "{tasks:#?}");
+}

@@ -101,12 +101,10 @@ impl Work<'_> {
         let kind = match settlement.state {
             AccountState::Parked => AlertKind::Parked,
             AccountState::Task => AlertKind::Task,
-            AccountState::Waiting
-            | AccountState::Due
-            | AccountState::Settled
-            | AccountState::Held
-            | AccountState::HandedOver
-            | AccountState::OutOfScope => return,
+            AccountState::Settled | AccountState::HandedOver | AccountState::OutOfScope => {
+                return self.bridge.alerts.over(&self.tenant.name, &self.target.name, &self.resource.id);
+            }
+            AccountState::Waiting | AccountState::Due | AccountState::Held => return,
         };
         let Some(reason) = &settlement.reason else { return };
         let is_live = self.resource.active && self.resource.state == ResourceState::Live;

@@ -118,7 +118,9 @@ fn bring_back(config: &Config, wanted: &Wanted<'_>, account: Option<&Account>, o
             To::Secret(_) => continue,
         };
         // As in a create: by the marker the bridge knows its own, so neither a call nor a person writes anything else there.
-        if name == config.marker_field && !wanted.keys.marker.is_empty() && value != json!(wanted.keys.marker) {
+        // A call may write the marker of who took the account over; no person is asked to: the id of the user is known.
+        let is_ours = !wanted.keys.marker.is_empty() && name == config.marker_field;
+        if is_ours && (value != json!(wanted.keys.marker) || config.update_method.is_none()) {
             continue;
         }
         match (name.as_str(), &config.update_method) {

@@ -135,6 +135,17 @@ fn a_change_is_a_task() {
 }
 
 #[test]
+fn nobody_is_asked_to_write_the_marker_of_who_took_the_account_over() {
+    let mut before = seen();
+    before["udf_string_1"] = json!("scim-of-before");
+    let seen = present("9C0A", Some(true), &before);
+    let dana = with(&json!({"udf_string_1": "scim-1"}));
+    check(&config(), Active, &dana, &seen, &[]);
+    let call = r#"POST users/update {"user_identifier":{"id":"9C0A"},"udf_string_1":"scim-1"}"#;
+    check(&with_update(), Active, &dana, &seen, &[call]);
+}
+
+#[test]
 fn a_task_says_what_to_do() {
     let seen = present("9C0A", Some(true), &seen());
     let plan = planned(

@@ -17,6 +17,7 @@
 //! ```
 //!
 //! What is expected of a body is a part of it: other members may be there, but an array has exactly these elements.
+//! A fixture with `profiles` is led with a connection of each.
 //! `<any>`, `<string>` and `<integer>` stand for values that only the bridge knows. A step with `after` comes so many seconds
 //! after the one before it, by a hand-set clock. What must hold for every answer is
 //! checked with each step: see [`check_always`].
@@ -66,6 +67,10 @@ struct Fixture {
     /// Further lines of the tenant, if it is not the usual one.
     #[serde(default)]
     tenant: String,
+    /// The profiles of the connection with which the conversation is led, each with a bridge of its own; one that needs no
+    /// forgiveness is led with a strict connection too.
+    #[serde(default = "lenient")]
+    profiles: Vec<String>,
     /// What this client sends with every request.
     #[serde(default)]
     headers: BTreeMap<String, String>,
@@ -122,17 +127,29 @@ fn once() -> usize {
     1
 }
 
+fn lenient() -> Vec<String> {
+    vec!["lenient".to_owned()]
+}
+
 fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
 
-/// Leads the conversation of one fixture with a bridge of its own.
+/// Leads the conversation of one fixture, once for each of its profiles.
 pub async fn replay(folder_name: &str, name: &str) {
     let path = folder(folder_name).join(format!("{}.json", name.replace('_', "-")));
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let fixture: Fixture = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert!(!fixture.says.is_empty() && !fixture.origin.is_empty(), "{name} says what it shows and where that is from");
+    for profile in &fixture.profiles {
+        lead(&format!("{name} ({profile})"), &fixture, profile).await;
+    }
+}
+
+/// Leads a conversation with a bridge of its own.
+async fn lead(name: &str, fixture: &Fixture, profile: &str) {
     let mut setup = Setup::default().tenant(&fixture.tenant);
+    setup.more = format!("[tenants.default.connections.test]\nprofile = \"{profile}\"");
     if fixture.steps.iter().any(|step| step.after > 0) {
         setup.clock = Clock::hand_set(Timestamp::from_second(1_800_000_000).expect("a time"));
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bridge_store::StoreError;
 use jiff::Timestamp;
 use metrics::counter;
-use scim_model::{Note, Quirk, ScimError};
+use scim_model::{Note, Quirk, ScimError, ScimType};
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
@@ -79,7 +79,7 @@ pub struct Known {
     pub dialects: BTreeSet<Dialect>,
     /// Writes that were understood.
     pub writes: u64,
-    /// What had to be forgiven, by its stable name.
+    /// What had to be forgiven, in writes and in what was asked, by its stable name.
     pub quirks: BTreeMap<String, Forgiven>,
     /// The first write.
     pub first: Option<Timestamp>,
@@ -87,19 +87,41 @@ pub struct Known {
     pub last: Option<Timestamp>,
 }
 
+impl Known {
+    /// Each quirk counts once for each request.
+    fn forgive(&mut self, notes: &[Note]) {
+        for note in notes {
+            self.quirks.entry(note.quirk.as_str().to_owned()).or_default().attribute.clone_from(&note.attribute);
+        }
+        let quirks: BTreeSet<Quirk> = notes.iter().map(|note| note.quirk).collect();
+        for quirk in quirks {
+            self.quirks.entry(quirk.as_str().to_owned()).or_default().count += 1;
+        }
+    }
+}
+
 /// A tolerance that a connection needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forgiven {
-    /// In how many writes.
+    /// In how many requests.
     pub count: u64,
     /// Where it was met last: the path of an attribute, never a value.
     pub attribute: String,
 }
 
+/// What a query was forgiven.
+#[derive(Debug, Default)]
+pub(crate) struct Forgiveness {
+    /// In its filter.
+    pub(crate) filter: Vec<Note>,
+    /// Elsewhere.
+    pub(crate) elsewhere: Vec<Note>,
+}
+
 /// Tenant and connection.
 type Name = (String, String);
 
-/// All connections that wrote something.
+/// All connections that wrote something, or asked for something in a way that had to be forgiven.
 #[derive(Default)]
 pub struct Connections {
     known: Mutex<BTreeMap<Name, Known>>,
@@ -121,34 +143,32 @@ impl Connections {
 
     /// Takes note of a write that was understood.
     pub(crate) fn heard(&self, caller: &Caller, received: &Received, notes: &[Note]) {
+        let quirks = counted(caller, notes);
+        self.learn(caller, |known| {
+            known.writes += 1;
+            known.first.get_or_insert(received.at);
+            known.last = Some(received.at);
+            if let Some(client) = &received.user_agent {
+                let printable = client.chars().filter(|letter| !letter.is_control());
+                known.client = Some(printable.take(LONGEST_CLIENT).collect());
+            }
+            known.dialects.extend(Dialect::heard(received.user_agent.as_deref(), &quirks));
+            known.forgive(notes);
+        });
+    }
+
+    /// Takes note of what had to be forgiven in the way in which something was asked for.
+    pub(crate) fn asked(&self, caller: &Caller, notes: &[Note]) {
+        if notes.is_empty() {
+            return;
+        }
+        counted(caller, notes);
+        self.learn(caller, |known| known.forgive(notes));
+    }
+
+    fn learn(&self, caller: &Caller, learn: impl FnOnce(&mut Known)) {
         let name = (caller.tenant.clone(), caller.connection.clone());
-        let quirks: BTreeSet<Quirk> = notes.iter().map(|note| note.quirk).collect();
-        for quirk in &quirks {
-            let labels = [
-                ("tenant", caller.tenant.clone()),
-                ("connection", caller.connection.clone()),
-                ("quirk", quirk.as_str().to_owned()),
-            ];
-            counter!("scim_bridge_quirks_total", &labels).increment(1);
-        }
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = all.entry(name.clone()).or_default();
-        known.writes += 1;
-        known.first.get_or_insert(received.at);
-        known.last = Some(received.at);
-        if let Some(client) = &received.user_agent {
-            let printable = client.chars().filter(|letter| !letter.is_control());
-            known.client = Some(printable.take(LONGEST_CLIENT).collect());
-        }
-        known.dialects.extend(Dialect::heard(received.user_agent.as_deref(), &quirks));
-        for note in notes {
-            let forgiven = known.quirks.entry(note.quirk.as_str().to_owned()).or_default();
-            forgiven.attribute.clone_from(&note.attribute);
-        }
-        for quirk in quirks {
-            known.quirks.entry(quirk.as_str().to_owned()).or_default().count += 1;
-        }
-        drop(all);
+        learn(self.known.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default());
         self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
     }
 
@@ -202,11 +222,46 @@ async fn write_down(bridge: &Bridge) -> Result<(), StoreError> {
     written.inspect_err(|_| bridge.connections.not_written(&names))
 }
 
+/// The quirks of a request, each once, which the metric has counted.
+fn counted(caller: &Caller, notes: &[Note]) -> BTreeSet<Quirk> {
+    let quirks: BTreeSet<Quirk> = notes.iter().map(|note| note.quirk).collect();
+    for quirk in &quirks {
+        let labels = [
+            ("tenant", caller.tenant.clone()),
+            ("connection", caller.connection.clone()),
+            ("quirk", quirk.as_str().to_owned()),
+        ];
+        counter!("scim_bridge_quirks_total", &labels).increment(1);
+    }
+    quirks
+}
+
 /// A connection whose profile is strict is told what another one is forgiven.
 ///
 /// # Errors
 /// 400 with the first thing that the RFCs do not allow.
 pub(crate) fn judge_strictly(tenant: &Tenant, caller: &Caller, notes: &[Note]) -> Result<(), ApiError> {
+    judge(tenant, caller, notes, Quirk::refusal)
+}
+
+/// The same for what a query asks: every fault of its filter is the filter's (RFC 7644 table 9), elsewhere there is none.
+///
+/// # Errors
+/// 400 with the first thing that the RFCs do not allow.
+pub(crate) fn judge_query_strictly(tenant: &Tenant, caller: &Caller, forgiven: &Forgiveness) -> Result<(), ApiError> {
+    judge(tenant, caller, &forgiven.filter, |_| ScimType::InvalidFilter)?;
+    judge(tenant, caller, &forgiven.elsewhere, |quirk| match quirk.refusal() {
+        ScimType::InvalidFilter => ScimType::InvalidValue,
+        other => other,
+    })
+}
+
+fn judge(
+    tenant: &Tenant,
+    caller: &Caller,
+    notes: &[Note],
+    refusal: impl Fn(Quirk) -> ScimType,
+) -> Result<(), ApiError> {
     if tenant.profile(&caller.connection) != Profile::Strict {
         return Ok(());
     }
@@ -215,7 +270,7 @@ pub(crate) fn judge_strictly(tenant: &Tenant, caller: &Caller, notes: &[Note]) -
         Some(note) => {
             let quirk = note.quirk.as_str().replace('_', " ");
             let detail = format!("{}: this connection's profile is strict and does not take {quirk}", note.attribute);
-            Err(ApiError::Scim(ScimError::new(400, Some(note.quirk.refusal()), detail)))
+            Err(ApiError::Scim(ScimError::new(400, Some(refusal(note.quirk)), detail)))
         }
     }
 }

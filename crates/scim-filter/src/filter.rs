@@ -1,8 +1,8 @@
 //! The tree of a filter expression (RFC 7644 section 3.4.2.2) and its text.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use crate::{AttributePath, Limits, Literal, ParseError, parser::Parser};
+use crate::{AttributePath, Leniency, Limits, Literal, ParseError, parser::Parser};
 
 /// A filter expression.
 ///
@@ -61,7 +61,12 @@ impl Filter {
 
     /// Parses a filter under the given limits.
     pub fn parse_with(text: &str, limits: &Limits) -> Result<Self, ParseError> {
-        Parser::new(text, limits)?.filter()
+        Parser::new(text, limits)?.filter().map(|(filter, _)| filter)
+    }
+
+    /// As [`Filter::parse`], with what was taken although the grammar has it not.
+    pub fn parse_noting(text: &str) -> Result<(Self, BTreeSet<Leniency>), ParseError> {
+        Parser::new(text, &Limits::default())?.filter()
     }
 
     /// The attributes that the filter asks about, in its order; not what stands inside brackets.

@@ -19,7 +19,8 @@
 //!
 //! # What is taken beyond the RFC
 //!
-//! Real clients send these, so they parse, and the caller sees what was meant:
+//! Real clients send these, so they parse, and the caller sees what was meant; [`Filter::parse_noting`] and
+//! [`PatchPath::parse_noting`] say which of them were needed ([`Leniency`]):
 //!
 //! - white space of any amount, and none beside quotes, parentheses and brackets;
 //! - `emails[type eq "work"].value eq "…"`, the same with `pr`, and without `.value` ([`Filter::ValuePathCompare`],
@@ -52,6 +53,7 @@
 
 mod error;
 mod filter;
+mod leniency;
 mod limits;
 mod literal;
 mod parser;
@@ -59,6 +61,7 @@ mod path;
 
 pub use error::ParseError;
 pub use filter::{Filter, Operator};
+pub use leniency::Leniency;
 pub use limits::Limits;
 pub use literal::{Literal, Number};
 pub use path::{AttributePath, PatchPath, UrnPath};

@@ -7,8 +7,10 @@ mod cursor;
 mod names;
 mod values;
 
+use std::collections::BTreeSet;
+
 use self::cursor::{Cursor, error};
-use crate::{AttributePath, Filter, Limits, Literal, Operator, ParseError, PatchPath};
+use crate::{AttributePath, Filter, Leniency, Limits, Literal, Operator, ParseError, PatchPath};
 
 /// One parse of one text.
 pub(crate) struct Parser<'a> {
@@ -20,6 +22,8 @@ pub(crate) struct Parser<'a> {
     /// Whether one of them is a bracket.
     is_in_brackets: bool,
     unquoted_literals: bool,
+    /// What was taken although the grammar has it not.
+    leniencies: BTreeSet<Leniency>,
 }
 
 /// What comes after an attribute in a filter.
@@ -41,19 +45,20 @@ impl<'a> Parser<'a> {
             open: 0,
             is_in_brackets: false,
             unquoted_literals: limits.unquoted_literals,
+            leniencies: BTreeSet::new(),
         })
     }
 
     /// The whole text as a filter.
-    pub(crate) fn filter(mut self) -> Result<Filter, ParseError> {
-        self.cursor.skip_spaces();
+    pub(crate) fn filter(mut self) -> Result<(Filter, BTreeSet<Leniency>), ParseError> {
+        self.no_space();
         if self.cursor.is_at_end() {
             return Err(self.cursor.error("the filter is empty"));
         }
         let filter = self.alternatives()?;
-        self.cursor.skip_spaces();
+        self.no_space();
         match self.cursor.peek() {
-            None => Ok(filter),
+            None => Ok((filter, self.leniencies)),
             Some(')') => Err(self.cursor.error("this closing parenthesis has no opening one")),
             Some(']') => Err(self.cursor.error("this closing bracket has no opening one")),
             Some(_) => Err(self.not_joined()),
@@ -72,8 +77,8 @@ impl<'a> Parser<'a> {
     }
 
     /// The whole text as a PATCH path.
-    pub(crate) fn patch_path(mut self) -> Result<PatchPath, ParseError> {
-        self.cursor.skip_spaces();
+    pub(crate) fn patch_path(mut self) -> Result<(PatchPath, BTreeSet<Leniency>), ParseError> {
+        self.no_space();
         if self.cursor.is_at_end() {
             return Err(self.cursor.error("the path is empty"));
         }
@@ -85,7 +90,7 @@ impl<'a> Parser<'a> {
             PatchPath::from(attribute)
         };
         self.end_of("path")?;
-        Ok(path)
+        Ok((path, self.leniencies))
     }
 
     /// `conjunction *(SP "or" SP conjunction)`
@@ -124,7 +129,6 @@ impl<'a> Parser<'a> {
 
     /// `attrExp / valuePath / *1"not" "(" FILTER ")"`
     fn term(&mut self) -> Result<Filter, ParseError> {
-        self.cursor.skip_spaces();
         if self.cursor.peek() == Some('(') {
             return self.group();
         }
@@ -153,6 +157,7 @@ impl<'a> Parser<'a> {
     /// `"(" FILTER ")"`, standing on the parenthesis.
     fn group(&mut self) -> Result<Filter, ParseError> {
         let opened_at = self.enter()?;
+        self.no_space();
         let filter = self.alternatives()?;
         self.leave(')', "parenthesis", opened_at)?;
         Ok(filter)
@@ -162,13 +167,21 @@ impl<'a> Parser<'a> {
     fn value_path(&mut self, attribute: AttributePath) -> Result<Filter, ParseError> {
         let (filter, sub_attribute) = self.selection(&attribute)?;
         let filter = Box::new(filter);
-        match self.comparison()? {
+        let after = self.cursor;
+        let compared = self.comparison()?;
+        if compared.is_some() {
+            self.leniencies.insert(Leniency::ComparedValuePath);
+        }
+        match compared {
             Some(Comparison::Present) => Ok(Filter::ValuePathPresent { attribute, filter, sub_attribute }),
             Some(Comparison::With(operator, literal)) => {
                 Ok(Filter::ValuePathCompare { attribute, filter, sub_attribute, operator, literal })
             }
             None if sub_attribute.is_some() => Err(self.no_operator()),
-            None => Ok(Filter::ValuePath(attribute, filter)),
+            None => {
+                self.cursor = after;
+                Ok(Filter::ValuePath(attribute, filter))
+            }
         }
     }
 
@@ -183,7 +196,7 @@ impl<'a> Parser<'a> {
         }
         let opened_at = self.enter()?;
         self.is_in_brackets = true;
-        self.cursor.skip_spaces();
+        self.no_space();
         if self.cursor.peek() == Some(']') {
             return Err(self.cursor.error("the brackets hold no filter"));
         }
@@ -213,27 +226,55 @@ impl<'a> Parser<'a> {
 
     /// `SP "pr"` or `SP compareOp SP compValue`; nothing is read unless an operator is there.
     fn comparison(&mut self) -> Result<Option<Comparison>, ParseError> {
-        self.cursor.skip_spaces();
+        let before = self.cursor.skip_spaces();
         let word = self.cursor.word();
         if word.eq_ignore_ascii_case("pr") {
+            self.expect_space(before, " ");
             self.cursor.skip_word();
             return Ok(Some(Comparison::Present));
         }
         let Some(operator) = Operator::named(word) else { return Ok(None) };
+        self.expect_space(before, " ");
         self.cursor.skip_word();
-        self.cursor.skip_spaces();
+        self.one_space();
+        let begin = self.cursor.peek();
         let literal = values::literal(&mut self.cursor, operator, self.unquoted_literals)?;
+        if begin != Some('"') && matches!(literal, Literal::String(_)) {
+            self.leniencies.insert(Leniency::UnquotedValue);
+        }
         Ok(Some(Comparison::With(operator, literal)))
     }
 
     /// Reads `and` or `or` if it comes next.
     fn keyword(&mut self, keyword: &str) -> bool {
-        self.cursor.skip_spaces();
-        let is_next = self.cursor.word().eq_ignore_ascii_case(keyword);
+        let mut ahead = self.cursor;
+        let before = ahead.skip_spaces();
+        let is_next = ahead.word().eq_ignore_ascii_case(keyword);
         if is_next {
+            self.cursor = ahead;
+            self.expect_space(before, " ");
             self.cursor.skip_word();
+            self.one_space();
         }
         is_next
+    }
+
+    /// Skips white space where the grammar has none.
+    fn no_space(&mut self) {
+        let skipped = self.cursor.skip_spaces();
+        self.expect_space(skipped, "");
+    }
+
+    /// Skips white space where the grammar has one blank.
+    fn one_space(&mut self) {
+        let skipped = self.cursor.skip_spaces();
+        self.expect_space(skipped, " ");
+    }
+
+    fn expect_space(&mut self, skipped: &str, expected: &str) {
+        if skipped != expected {
+            self.leniencies.insert(Leniency::OtherSpaces);
+        }
     }
 
     /// Steps over an opening parenthesis or bracket and returns its position.
@@ -250,7 +291,7 @@ impl<'a> Parser<'a> {
 
     /// Steps over the closing counterpart.
     fn leave(&mut self, closing: char, name: &str, opened_at: usize) -> Result<(), ParseError> {
-        self.cursor.skip_spaces();
+        self.no_space();
         if self.cursor.eat(closing) {
             self.open -= 1;
             return Ok(());
@@ -267,7 +308,7 @@ impl<'a> Parser<'a> {
     }
 
     fn end_of(&mut self, what: &str) -> Result<(), ParseError> {
-        self.cursor.skip_spaces();
+        self.no_space();
         if self.cursor.is_at_end() {
             return Ok(());
         }

@@ -1,8 +1,8 @@
 //! Names of attributes (RFC 7644 section 3.10) and PATCH paths (section 3.5.2), and their text.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use crate::{Filter, Limits, ParseError, parser::Parser};
+use crate::{Filter, Leniency, Limits, ParseError, parser::Parser};
 
 /// The name of an attribute or sub-attribute, perhaps qualified by the URI of its schema.
 ///
@@ -128,7 +128,12 @@ impl PatchPath {
 
     /// Parses a path under the given limits.
     pub fn parse_with(text: &str, limits: &Limits) -> Result<Self, ParseError> {
-        Parser::new(text, limits)?.patch_path()
+        Parser::new(text, limits)?.patch_path().map(|(path, _)| path)
+    }
+
+    /// As [`PatchPath::parse`], with what was taken although the grammar has it not.
+    pub fn parse_noting(text: &str) -> Result<(Self, BTreeSet<Leniency>), ParseError> {
+        Parser::new(text, &Limits::default())?.patch_path()
     }
 
     /// The sub-attribute, with or without a filter before it.

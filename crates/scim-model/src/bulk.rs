@@ -15,8 +15,9 @@ use serde_json::Value;
 pub use self::references::References;
 use crate::{
     catalog::Catalog,
+    document::{Note, Notes},
     error::{ScimError, quoted},
-    quirks::take_member,
+    quirks::{Quirk, take_member},
 };
 
 /// URN of bulk requests.
@@ -35,6 +36,8 @@ pub struct Request {
     pub entries: Vec<Entry>,
     /// After so many errors nothing more is done.
     pub fail_on_errors: Option<usize>,
+    /// What was tolerated in the message itself, not in the data of its operations.
+    pub notes: Vec<Note>,
 }
 
 /// One entry of `Operations`.
@@ -114,9 +117,11 @@ impl Request {
         let Value::Object(mut message) = body else {
             return Err(ScimError::invalid_syntax("A bulk request is an object with Operations"));
         };
+        let mut notes = Notes::default();
         match take_member(&mut message, "schemas") {
-            None | Some(Value::Null) => {}
-            Some(Value::Array(urns)) if urns.is_empty() || urns.iter().any(is_request_urn) => {}
+            None | Some(Value::Null) => notes.add(Quirk::Schemas, "schemas"),
+            Some(Value::Array(urns)) if urns.is_empty() => notes.add(Quirk::Schemas, "schemas"),
+            Some(Value::Array(urns)) if urns.iter().any(is_request_urn) => {}
             Some(_) => return Err(ScimError::invalid_syntax(format!("schemas must be a list with {REQUEST_URN}"))),
         }
         let operations = match take_member(&mut message, "Operations") {
@@ -127,10 +132,10 @@ impl Request {
             let detail = format!("The request has {} operations, the most is maxOperations ({most})", operations.len());
             return Err(ScimError::new(413, None, detail));
         }
-        let fail_on_errors = fail_on_errors(take_member(&mut message, "failOnErrors"))?;
+        let fail_on_errors = fail_on_errors(take_member(&mut message, "failOnErrors"), &mut notes)?;
         let mut names = BTreeSet::new();
         let entries = operations.into_iter().map(|sent| {
-            let mut entry = Entry::read(sent, catalog, base_url);
+            let mut entry = Entry::read(sent, catalog, base_url, &mut notes);
             if let Some(bulk_id) = entry.creates()
                 && !names.insert(bulk_id.to_owned())
             {
@@ -139,7 +144,8 @@ impl Request {
             }
             entry
         });
-        Ok(Self { entries: entries.collect(), fail_on_errors })
+        let entries = entries.collect();
+        Ok(Self { entries, fail_on_errors, notes: notes.into_vec() })
     }
 
     /// The order in which the entries are run: as they stand, but after those that create what they refer to. Where two
@@ -150,14 +156,14 @@ impl Request {
 }
 
 impl Entry {
-    fn read(sent: Value, catalog: &Catalog, base_url: &str) -> Self {
+    fn read(sent: Value, catalog: &Catalog, base_url: &str, notes: &mut Notes) -> Self {
         let Value::Object(mut sent) = sent else {
             let why = ScimError::invalid_syntax("An operation is an object with method and path");
             return Self { method: None, bulk_id: None, operation: Err(why) };
         };
         let [method, bulk_id, path, version] =
             ["method", "bulkId", "path", "version"].map(|name| text(take_member(&mut sent, name), name));
-        let method = method.map(|method| method.map(|method| method.to_ascii_uppercase()));
+        let method = method.map(|method| method.map(|method| in_capitals(&method, notes)));
         let repeated = [&method, &bulk_id].map(|text| text.clone().unwrap_or_default());
         let operation = || {
             let needed = |name| move || ScimError::invalid_syntax(format!("An operation needs a {name}"));
@@ -233,12 +239,24 @@ fn is_request_urn(urn: &Value) -> bool {
     urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(REQUEST_URN))
 }
 
+/// A method as HTTP writes it (RFC 9110 section 9.1: its letter case counts).
+fn in_capitals(method: &str, notes: &mut Notes) -> String {
+    let capitals = method.to_ascii_uppercase();
+    if capitals != method {
+        notes.add(Quirk::OperationCase, "method");
+    }
+    capitals
+}
+
 /// A number from 1; 0 and less stand for no limit.
-fn fail_on_errors(value: Option<Value>) -> Result<Option<usize>, ScimError> {
+fn fail_on_errors(value: Option<Value>, notes: &mut Notes) -> Result<Option<usize>, ScimError> {
     let number = match value {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Number(number)) => number.as_i64(),
-        Some(Value::String(text)) => text.trim().parse::<i64>().ok(),
+        Some(Value::String(text)) => {
+            notes.add(Quirk::TextForNumber, "failOnErrors");
+            text.trim().parse::<i64>().ok()
+        }
         Some(_) => None,
     };
     match number {

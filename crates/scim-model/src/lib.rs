@@ -3,7 +3,8 @@
 //! A [`Catalog`] knows the schemas of a tenant. [`accept`] and [`patch`] judge what a client sends and make a [`Draft`] of
 //! it; [`complete`] and [`project`] make the answer, or [`FullResource`] without parsing what is stored; [`matches`] decides a
 //! filter, [`sort_value`] an order, and [`get`] selects values by path. [`bulk`] reads many writes in one message. What
-//! real clients send beside the letter of the RFCs is taken by the functions of `quirks.rs` and noted in the draft.
+//! real clients send beside the letter of the RFCs is taken by the functions of `quirks.rs` and noted in the draft, or beside
+//! what was read of a query ([`Parameters`], [`read_filter`]).
 
 mod accept;
 pub mod bulk;
@@ -14,6 +15,7 @@ mod editor;
 mod error;
 mod matching;
 mod members;
+mod parameters;
 mod patch;
 mod present;
 mod quirks;
@@ -34,6 +36,7 @@ pub use document::{Document, Draft, Note};
 pub use error::{ERROR_URN, ScimError, ScimType};
 pub use matching::{check_filter, check_filter_of_all, fold, is_beyond, matches};
 pub use members::{MemberChange, MemberPatch, split_members};
+pub use parameters::{Parameters, SEARCH_URN, read_filter, sort_notes};
 pub use patch::{PATCH_URN, patch};
 pub use present::{LIST_RESPONSE_URN, Meta, Projection, complete, list_response, project};
 pub use quirks::Quirk;

@@ -104,7 +104,10 @@ impl<'a> Step<'a> {
         };
         let path = match member("path") {
             None | Some(Value::Null) => None,
-            Some(Value::String(path)) if path.trim().is_empty() => None,
+            Some(Value::String(path)) if path.trim().is_empty() => {
+                notes.add(Quirk::EmptyPath, "path");
+                None
+            }
             Some(Value::String(path)) => Some(path.as_str()),
             Some(_) => return Err(ScimError::invalid_path("path must be a text")),
         };

@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     catalog::{Home, ResourceType},
-    document::Document,
+    document::{Document, Note, Notes},
     error::ScimError,
     matching::with_sub,
+    quirks::{self, Quirk, asking},
     schema::{Attribute, Returned},
 };
 
@@ -114,12 +115,25 @@ impl Projection {
         attributes: Option<&str>,
         excluded: Option<&str>,
     ) -> Result<Self, ScimError> {
+        Self::parse_noting(resource_type, attributes, excluded).map(|(projection, _)| projection)
+    }
+
+    /// As [`Projection::parse`], with what was tolerated.
+    pub fn parse_noting(
+        resource_type: &ResourceType,
+        attributes: Option<&str>,
+        excluded: Option<&str>,
+    ) -> Result<(Self, Vec<Note>), ScimError> {
+        let mut notes = Notes::default();
         let included = match attributes.filter(|names| !names.trim().is_empty()) {
             None => None,
-            Some(names) => Some(choices(resource_type, names, "attributes")?),
+            Some(names) => Some(choices(resource_type, names, "attributes", &mut notes)?),
         };
-        let excluded = choices(resource_type, excluded.unwrap_or_default(), "excludedAttributes")?;
-        Ok(Self { included, excluded })
+        let excluded = match excluded.filter(|names| !names.trim().is_empty()) {
+            None => Vec::new(),
+            Some(names) => choices(resource_type, names, "excludedAttributes", &mut notes)?,
+        };
+        Ok((Self { included, excluded }, notes.into_vec()))
     }
 
     /// Whether the client asked for nothing in particular.
@@ -182,35 +196,50 @@ enum Part<'a> {
     Only(Vec<&'a str>),
 }
 
-fn choices(resource_type: &ResourceType, names: &str, parameter: &str) -> Result<Vec<Choice>, ScimError> {
-    let names: Vec<&str> = split(names).into_iter().map(str::trim).filter(|name| !name.is_empty()).collect();
+fn choices(
+    resource_type: &ResourceType,
+    names: &str,
+    parameter: &str,
+    notes: &mut Notes,
+) -> Result<Vec<Choice>, ScimError> {
+    let names: Vec<String> =
+        split(names).into_iter().filter_map(|name| asking::given(name, parameter, notes)).collect();
     if names.len() > MOST_NAMES {
         return Err(ScimError::invalid_value(format!("{parameter} may name {MOST_NAMES} attributes, not more")));
     }
-    let mut choices = Vec::new();
-    for name in names {
-        match resource_type.home(name) {
-            Some(Home::Extension(schema)) => {
-                choices.push(Choice { schema: Some(schema.id.clone()), attribute: None, sub: None });
-                continue;
-            }
-            Some(Home::Core) => {
-                choices.push(Choice { schema: None, attribute: None, sub: None });
-                continue;
-            }
-            None => {}
+    Ok(names.iter().filter_map(|name| choice(resource_type, name, notes)).collect())
+}
+
+/// What a name chooses; `None` for one that no schema knows.
+fn choice(resource_type: &ResourceType, name: &str, notes: &mut Notes) -> Option<Choice> {
+    if let Some(home) = resource_type.home(name) {
+        if quirks::legacy_urn(&resource_type.name, name).is_some() {
+            notes.add(Quirk::LegacyUrn, name);
         }
-        let Ok(path) = PatchPath::parse(name) else { continue };
-        let resolved = resource_type.resolve(&path.attribute);
-        if let Some(resolved) = resolved.and_then(|resolved| with_sub(resolved, path.sub_attribute.as_deref())) {
-            choices.push(Choice {
-                schema: resolved.schema.map(str::to_owned),
-                attribute: Some(resolved.attribute.name.clone()),
-                sub: resolved.sub.map(|sub| sub.name.clone()),
-            });
-        }
+        let schema = match home {
+            Home::Extension(schema) => Some(schema.id.clone()),
+            Home::Core => None,
+        };
+        return Some(Choice { schema, attribute: None, sub: None });
     }
-    Ok(choices)
+    let path = PatchPath::parse(name).ok();
+    let resolved = path.as_ref().and_then(|path| {
+        with_sub(resource_type.resolve(&path.attribute)?, path.sub_attribute.as_deref())
+            .map(|resolved| (path, resolved))
+    });
+    let Some((path, resolved)) = resolved else {
+        notes.add(Quirk::UnknownAttribute, name);
+        return None;
+    };
+    asking::name(resource_type, &path.attribute, path.sub(), resolved, notes);
+    if path.filter.is_some() {
+        notes.add(Quirk::PathKey, &resolved.path());
+    }
+    Some(Choice {
+        schema: resolved.schema.map(str::to_owned),
+        attribute: Some(resolved.attribute.name.clone()),
+        sub: resolved.sub.map(|sub| sub.name.clone()),
+    })
 }
 
 /// Splits at the commas outside of quotes: a name may carry a filter (`emails[type eq "a,b"]`, Microsoft's Postman tests).

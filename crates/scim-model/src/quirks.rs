@@ -1,7 +1,10 @@
 //! What real clients send beside the RFC's letter. Each tolerance is one function here, with its source and its fixture.
 //!
 //! Sources are the notes on Entra ID ("entra"), Okta ("okta"), other clients ("others") and the numbered interoperability
-//! cases ("case"). Fixtures are the files in `crates/scim-model/fixtures`, run by `fixtures.rs`.
+//! cases ("case"). Fixtures are the files in `crates/scim-model/fixtures`, run by `fixtures.rs`. What clients ask by filters
+//! and query strings is in [`asking`].
+
+pub(crate) mod asking;
 
 use std::{borrow::Cow, fmt, slice};
 
@@ -68,11 +71,29 @@ pub enum Quirk {
     NotUnassigned,
     /// The name that Entra ID gives to a user it deleted, for a user who is active; the name before it was taken.
     DeletedUserName,
+    /// A text without quotes in a filter or path.
+    UnquotedValue,
+    /// Blanks where there are none, or none or several where there is one.
+    OtherSpaces,
+    /// A comparison behind the brackets of a value path, in a filter.
+    ComparedValuePath,
+    /// A parameter of a query in another letter case, or its fixed word.
+    ParameterCase,
+    /// A parameter of a query without a value, or an empty name in its list.
+    EmptyParameter,
+    /// The same parameter of a query twice, with the same value.
+    RepeatedParameter,
+    /// An `&` with nothing to separate, or a second `?`.
+    StraySeparator,
+    /// A `%` that escapes nothing.
+    StrayPercent,
+    /// `path` is an empty text.
+    EmptyPath,
 }
 
 impl Quirk {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 33] = [
         Self::UnknownAttribute,
         Self::UnknownSchema,
         Self::ReadOnlyAttribute,
@@ -97,6 +118,15 @@ impl Quirk {
         Self::RemoveWithValue,
         Self::NotUnassigned,
         Self::DeletedUserName,
+        Self::UnquotedValue,
+        Self::OtherSpaces,
+        Self::ComparedValuePath,
+        Self::ParameterCase,
+        Self::EmptyParameter,
+        Self::RepeatedParameter,
+        Self::StraySeparator,
+        Self::StrayPercent,
+        Self::EmptyPath,
     ];
 
     /// Its name in metrics and listings.
@@ -126,6 +156,15 @@ impl Quirk {
             Self::RemoveWithValue => "remove_with_value",
             Self::NotUnassigned => "not_unassigned",
             Self::DeletedUserName => "deleted_user_name",
+            Self::UnquotedValue => "unquoted_value",
+            Self::OtherSpaces => "other_spaces",
+            Self::ComparedValuePath => "compared_value_path",
+            Self::ParameterCase => "parameter_case",
+            Self::EmptyParameter => "empty_parameter",
+            Self::RepeatedParameter => "repeated_parameter",
+            Self::StraySeparator => "stray_separator",
+            Self::StrayPercent => "stray_percent",
+            Self::EmptyPath => "empty_path",
         }
     }
 }
@@ -138,7 +177,11 @@ impl Quirk {
             Self::Schemas | Self::LegacyUrn | Self::OperationCase | Self::OtherName | Self::RemoveWithValue => {
                 ScimType::InvalidSyntax
             }
-            Self::DottedKey | Self::UrnKey | Self::PathKey | Self::BareEnterpriseAttribute => ScimType::InvalidPath,
+            Self::DottedKey | Self::UrnKey | Self::PathKey | Self::BareEnterpriseAttribute | Self::EmptyPath => {
+                ScimType::InvalidPath
+            }
+            // Of a path too: the table has it for the filter in the path of a PATCH.
+            Self::UnquotedValue | Self::OtherSpaces | Self::ComparedValuePath => ScimType::InvalidFilter,
             Self::NotUnassigned | Self::ReadOnlyAttribute => ScimType::Mutability,
             Self::UnknownAttribute
             | Self::UnknownSchema
@@ -150,7 +193,12 @@ impl Quirk {
             | Self::ListForSingle
             | Self::TextForComplex
             | Self::ObjectInText
-            | Self::DeletedUserName => ScimType::InvalidValue,
+            | Self::DeletedUserName
+            | Self::ParameterCase
+            | Self::EmptyParameter
+            | Self::RepeatedParameter
+            | Self::StraySeparator
+            | Self::StrayPercent => ScimType::InvalidValue,
         }
     }
 
@@ -182,7 +230,16 @@ impl Quirk {
             | Self::ElementMade
             | Self::NothingSelected
             | Self::RemoveWithValue
-            | Self::NotUnassigned => false,
+            | Self::NotUnassigned
+            | Self::UnquotedValue
+            | Self::OtherSpaces
+            | Self::ComparedValuePath
+            | Self::ParameterCase
+            | Self::EmptyParameter
+            | Self::RepeatedParameter
+            | Self::StraySeparator
+            | Self::StrayPercent
+            | Self::EmptyPath => false,
         }
     }
 }

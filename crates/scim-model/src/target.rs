@@ -7,7 +7,7 @@ use crate::{
     document::Notes,
     error::{ScimError, quoted},
     matching::{check_inner, with_sub},
-    quirks::{self, Quirk},
+    quirks::{self, Quirk, asking},
 };
 
 /// What a change is about.
@@ -34,8 +34,9 @@ impl<'a> Target<'a> {
         if let Some(target) = Self::whole_schema(resource_type, text.trim(), notes) {
             return Ok(target);
         }
-        let path = PatchPath::parse(text)
+        let (path, taken) = PatchPath::parse_noting(text)
             .map_err(|error| ScimError::invalid_path(format!("the path {} cannot be read: {error}", quoted(text))))?;
+        asking::grammar(taken, "path", notes);
         Self::of_parsed(resource_type, path, text, notes)
     }
 
@@ -93,16 +94,7 @@ impl<'a> Target<'a> {
             notes.add(if is_urn { Quirk::UnknownSchema } else { Quirk::UnknownAttribute }, text);
             return Ok(Self::Unknown);
         };
-        match &path.attribute.schema {
-            Some(urn) if quirks::legacy_urn(&resource_type.name, urn).is_some() => notes.add(Quirk::LegacyUrn, urn),
-            None if resolved.schema.is_some() => notes.add(Quirk::BareEnterpriseAttribute, &resolved.path()),
-            _ => {}
-        }
-        let is_exact = path.attribute.name == resolved.attribute.name
-            && path.sub().is_none_or(|sub| resolved.sub.is_some_and(|resolved| resolved.name == sub));
-        if !is_exact {
-            notes.add(Quirk::OtherCase, &resolved.path());
-        }
+        asking::name(resource_type, &path.attribute, path.sub(), resolved, notes);
         if let Some(filter) = &path.filter {
             if !resolved.attribute.multi_valued {
                 return Err(ScimError::invalid_path(format!(
@@ -111,6 +103,7 @@ impl<'a> Target<'a> {
                 )));
             }
             check_inner(resolved, filter).map_err(|error| ScimError::invalid_path(error.detail))?;
+            asking::inner_filter(resolved, filter, notes);
         }
         Ok(Self::Attribute(Selection { resolved, filter: path.filter }))
     }

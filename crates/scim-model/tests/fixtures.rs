@@ -6,7 +6,8 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use scim_model::{
-    Attribute, Catalog, Context, Document, Mutability, Quirk, ResourceType, Schema, ScimError, Type, accept, patch,
+    Attribute, Catalog, Context, Document, Mutability, Note, Parameters, Projection, Quirk, ResourceType, Schema,
+    ScimError, Type, accept, patch, read_filter,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -29,6 +30,12 @@ struct Case {
     put: Option<Value>,
     patch: Option<Value>,
     operations: Option<Value>,
+    /// A filter over users and groups.
+    filter: Option<String>,
+    /// A query string as it stands in an address, or...
+    query: Option<String>,
+    /// ... the body of a search request: both become the parameters in `after`.
+    search: Option<Value>,
     after: Option<Value>,
     #[serde(default)]
     secrets: Vec<String>,
@@ -102,6 +109,9 @@ fn every_request_becomes_what_its_fixture_says() {
 
 fn check(catalog: &Catalog, case: &Case) -> Result<(), String> {
     let resource_type = catalog.resource_type(&case.resource_type).ok_or("no such resource type")?;
+    if case.filter.is_some() || case.query.is_some() || case.search.is_some() {
+        return check_asked(catalog, resource_type, case);
+    }
     let before = Document::from_map(case.before.clone().unwrap_or_default());
     let result = match case {
         Case { post: Some(body), .. } => accept(resource_type, body.clone(), Context::Create),
@@ -125,9 +135,58 @@ fn check(catalog: &Catalog, case: &Case) -> Result<(), String> {
     let after = case.after.as_ref().ok_or("the case says not what the document becomes")?;
     same("document", &document, after)?;
     same("secrets", &draft.secrets.keys().cloned().collect(), &case.secrets)?;
-    let quirks: BTreeSet<&str> = draft.notes.iter().map(|note| note.quirk.as_str()).collect();
-    same("quirks", &quirks, &case.quirks.iter().map(String::as_str).collect())?;
+    check_quirks(case, &draft.notes)?;
     check_put_of_itself(resource_type, &draft.document)
+}
+
+/// What a filter or a query becomes, and what it took.
+fn check_asked(catalog: &Catalog, resource_type: &ResourceType, case: &Case) -> Result<(), String> {
+    let asked = match case {
+        Case { filter: Some(text), .. } => {
+            let types: Vec<&ResourceType> = catalog.resource_types().iter().collect();
+            read_filter(&types, text).map(|(_, notes)| (None, notes))
+        }
+        Case { query: Some(raw), .. } => Parameters::of_query(raw).map(|(parameters, notes)| (Some(parameters), notes)),
+        _ => {
+            let mut parameters = Parameters::default();
+            let notes = parameters.add_search(case.search.as_ref().unwrap_or(&Value::Null));
+            notes.map(|notes| (Some(parameters), notes))
+        }
+    };
+    let (parameters, mut notes) = match (&case.error, asked) {
+        (Some(expected), Err(error)) => return check_error(expected, &error),
+        (Some(expected), Ok(_)) => return Err(format!("no {}", expected.scim_type)),
+        (None, Err(error)) => return Err(format!("refused: {error:?}")),
+        (None, Ok(asked)) => asked,
+    };
+    if let Some(parameters) = parameters {
+        let after = case.after.as_ref().ok_or("the case says not what the parameters become")?;
+        same("parameters", &shown(&parameters), after)?;
+        let (attributes, excluded) = (parameters.attributes.as_deref(), parameters.excluded_attributes.as_deref());
+        let projection = Projection::parse_noting(resource_type, attributes, excluded);
+        notes.extend(projection.map_err(|error| format!("refused: {error:?}"))?.1);
+    }
+    check_quirks(case, &notes)
+}
+
+fn shown(parameters: &Parameters) -> Value {
+    let all = [
+        ("filter", &parameters.filter),
+        ("sortBy", &parameters.sort_by),
+        ("sortOrder", &parameters.sort_order),
+        ("startIndex", &parameters.start_index),
+        ("count", &parameters.count),
+        ("cursor", &parameters.cursor),
+        ("attributes", &parameters.attributes),
+        ("excludedAttributes", &parameters.excluded_attributes),
+    ];
+    let given = all.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?.into())));
+    given.collect::<Map<_, _>>().into()
+}
+
+fn check_quirks(case: &Case, notes: &[Note]) -> Result<(), String> {
+    let quirks: BTreeSet<&str> = notes.iter().map(|note| note.quirk.as_str()).collect();
+    same("quirks", &quirks, &case.quirks.iter().map(String::as_str).collect())
 }
 
 /// What is sent back as it was read changes nothing, not even the order of the attributes.
@@ -158,13 +217,35 @@ fn every_quirk_is_shown_by_a_fixture() {
     let missing: Vec<&str> =
         Quirk::ALL.iter().map(|quirk| quirk.as_str()).filter(|name| !shown.contains(*name)).collect();
     assert!(missing.is_empty(), "no fixture shows {missing:?}");
+    // Each has a name, or it would not compile: so none is missing in the list of all.
+    let source = include_str!("../src/quirks.rs");
+    assert_eq!(source.matches(" => \"").count(), Quirk::ALL.len(), "a quirk is not among all of them");
+}
+
+#[test]
+fn nothing_that_the_rfcs_show_is_refused_by_a_strict_connection() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/rfc/requests");
+    let names: BTreeSet<String> = fs::read_dir(folder)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().into_owned())
+        .collect();
+    let shown: Vec<(String, Fixture)> = fixtures().into_iter().filter(|(name, _)| names.contains(name)).collect();
+    assert_eq!(shown.len(), names.len());
+    for (name, fixture) in shown {
+        for case in fixture.cases {
+            let is_refused =
+                |name: &str| Quirk::ALL.iter().any(|quirk| quirk.as_str() == name && !quirk.is_by_the_rfc());
+            let refused: Vec<&String> = case.quirks.iter().filter(|name| is_refused(name)).collect();
+            assert!(refused.is_empty(), "{name}: {}: {refused:?}", case.says);
+        }
+    }
 }
 
 #[test]
 fn every_fixture_that_a_quirk_names_is_there() {
     let names: BTreeSet<String> = fixtures().into_iter().map(|(name, _)| name).collect();
-    let source = include_str!("../src/quirks.rs");
-    let named: Vec<&str> = source.split('`').filter(|word| word.ends_with(".json")).collect();
+    let sources = [include_str!("../src/quirks.rs"), include_str!("../src/quirks/asking.rs")].concat();
+    let named: Vec<&str> = sources.split('`').filter(|word| word.ends_with(".json")).collect();
     assert!(named.len() >= 15, "{named:?}");
     for name in named {
         assert!(names.contains(name), "{name} is missing");

@@ -6,7 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scim_filter::Filter;
-use scim_model::{Attribute, Catalog, Projection, ResourceType, ScimError, ScimType, check_filter, matches, project};
+use scim_model::{
+    Attribute, Catalog, Projection, Quirk, ResourceType, ScimError, ScimType, check_filter, matches, project,
+    read_filter,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -60,6 +63,19 @@ fn every_filter_of_the_rfc_finds_whom_it_means_and_nobody_else() {
         let found = resources.iter().filter(|(_, resource)| matches(user, &filter, resource));
         let found: BTreeSet<String> = found.map(|(name, _)| name.clone()).collect();
         assert_eq!(found, *finds, "{text}");
+    }
+}
+
+/// One example writes `eq User` without quotes, which the RFC's own grammar has not.
+#[test]
+fn the_filters_of_the_rfc_need_no_forgiveness_but_the_one_that_its_grammar_forbids() {
+    let catalog = catalog();
+    let types: Vec<&ResourceType> = catalog.resource_types().iter().collect();
+    for Found { filter: text, .. } in filters().filters {
+        let (_, notes) = read_filter(&types, &text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+        let refused: Vec<Quirk> = notes.iter().map(|note| note.quirk).filter(|quirk| !quirk.is_by_the_rfc()).collect();
+        let expected: &[Quirk] = if text.contains("eq User") { &[Quirk::UnquotedValue] } else { &[] };
+        assert_eq!(refused, expected, "{text}");
     }
 }
 

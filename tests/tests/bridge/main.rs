@@ -20,5 +20,6 @@ mod returners;
 mod scope;
 mod secrets;
 mod startup;
+mod strict;
 mod tenancy;
 mod weather;

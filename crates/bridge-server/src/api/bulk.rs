@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{answer, body::BulkBody, place::Place};
 use crate::{
     bridge::Bridge,
+    connections::judge_strictly,
     error::ApiError,
     landscape::Tenant,
     provisioning::{self, BulkOutcome, Caller, Received},
@@ -25,6 +26,8 @@ pub(super) async fn run(
     let most = bridge.landscape().config.server.bulk_max_operations;
     let tenant = &place.tenant;
     let request = Request::read(body, &tenant.catalog, &tenant.base_url, most)?;
+    judge_strictly(tenant, &caller, &request.notes)?;
+    bridge.connections.asked(&caller, &request.notes);
     let outcomes = provisioning::run_bulk(&bridge, &caller, &received, &request).await;
     let results: Vec<Value> = outcomes.into_iter().map(|outcome| result(tenant, &request, outcome)).collect();
     answer::json(&json!({ "schemas": [RESPONSE_URN], "Operations": results }))

@@ -17,7 +17,7 @@ use super::{
     body::ScimBody,
     place::Place,
     query::Query,
-    resources::Change,
+    resources::{Change, heed},
 };
 use crate::{
     auth::no_caller,
@@ -69,6 +69,7 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, ApiError> {
     let users = place.resource_type()?;
     let projection = query.projection(users)?;
+    heed(&bridge, &caller, &place, query.forgiven(&[users], Vec::new()))?;
     let view = View::of(users, &projection);
     let shown = provisioning::read(&bridge, &caller, &users.name, place.id(), view).await?;
     located(answer::read(&bridge, &place, shown, &projection, &conditions)?, place.location())

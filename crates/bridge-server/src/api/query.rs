@@ -1,22 +1,14 @@
-//! What a client asks of a list, in the query string (RFC 7644 section 3.4.2) or in the body of `.search` (section 3.4.3),
-//! read as real clients write it.
-//!
-//! OneLogin ends it with a stray `&` or `?`, Entra writes blanks as `+` and lets administrators put flags behind the base
-//! URL, everybody adds parameters of their own (`idp/others.md` section 11). All of that is taken. What must never happen
-//! is that a filter is overlooked, because then the whole list looks like the answer to it.
+//! What a client asks of a list, as numbers, an order and a filter (RFC 7644 sections 3.4.2 and 3.4.3). How real clients write
+//! it is known to `scim_model::Parameters`.
 
-use std::{
-    borrow::Cow,
-    future::{Ready, ready},
-};
+use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use percent_encoding::percent_decode;
 use scim_filter::{AttributePath, Filter};
-use scim_model::{Projection, ResourceType, ScimError, ScimType, check_filter_of_all};
+use scim_model::{Note, Parameters, Projection, ResourceType, ScimError, ScimType, read_filter, sort_notes};
 use serde_json::Value;
 
-use crate::error::ApiError;
+use crate::{connections::Forgiveness, error::ApiError};
 
 /// Resources on a page unless the client asks for another number.
 pub const DEFAULT_COUNT: u64 = 100;
@@ -27,20 +19,12 @@ pub const MAX_COUNT: u64 = 1000;
 /// The largest `startIndex`: as far as whole numbers are exact in every JSON reader.
 const LAST_INDEX: u64 = (1 << 53) - 1;
 
-/// URN of search requests.
-const SEARCH_URN: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
-
-/// The parameters that SCIM knows, decoded. Unknown ones are left out.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What a client asks for.
+#[derive(Debug, Default)]
 pub struct Query {
-    filter: Option<String>,
-    sort_by: Option<String>,
-    sort_order: Option<String>,
-    start_index: Option<String>,
-    count: Option<String>,
-    cursor: Option<String>,
-    attributes: Option<String>,
-    excluded_attributes: Option<String>,
+    asked: Parameters,
+    /// What was tolerated in the way in which it asks.
+    notes: Vec<Note>,
 }
 
 /// The order that a client asks for.
@@ -67,56 +51,17 @@ impl Query {
     /// # Errors
     /// 400 when the text is not UTF-8 after decoding, or a parameter is there twice with two values.
     pub fn parse(raw: &str) -> Result<Self, ApiError> {
-        let mut query = Self::default();
-        for pair in raw.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            // A flag of the base URL and a second question mark may stand before the name.
-            let name = decode(name.rsplit('?').next().unwrap_or(name))?;
-            query.set(&name, || decode(value).map(Cow::into_owned))?;
-        }
-        Ok(query)
+        let (asked, notes) = Parameters::of_query(raw)?;
+        Ok(Self { asked, notes })
     }
 
-    /// Adds the parameters of a search request to those of its address. Lists of names may be texts, numbers may be in
-    /// quotes, null is not there, and the URN is often forgotten, as in other messages (`idp/others.md` section 11).
+    /// Adds the parameters of a search request to those of its address.
     ///
     /// # Errors
     /// 400 `invalidSyntax` for another message, `invalidValue` for a value of another kind or two that contradict.
     pub fn with_body(mut self, body: &Value) -> Result<Self, ApiError> {
-        let members = body.as_object().into_iter().flatten();
-        for (name, value) in members.filter(|(_, value)| !value.is_null()) {
-            if name.eq_ignore_ascii_case("schemas") {
-                check_schemas(value)?;
-            } else {
-                self.set(name, || parameter_text(name, value))?;
-            }
-        }
+        self.notes.extend(self.asked.add_search(body)?);
         Ok(self)
-    }
-
-    fn set(&mut self, name: &str, value: impl FnOnce() -> Result<String, ApiError>) -> Result<(), ApiError> {
-        let Some(place) = self.parameter(name) else { return Ok(()) };
-        let value = value()?;
-        if place.as_ref().is_some_and(|earlier| *earlier != value) {
-            return Err(ScimError::invalid_value(format!("The parameter {name} is there twice")).into());
-        }
-        *place = Some(value);
-        Ok(())
-    }
-
-    fn parameter(&mut self, name: &str) -> Option<&mut Option<String>> {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        match () {
-            () if is("filter") => Some(&mut self.filter),
-            () if is("sortBy") => Some(&mut self.sort_by),
-            () if is("sortOrder") => Some(&mut self.sort_order),
-            () if is("cursor") => Some(&mut self.cursor),
-            () if is("startIndex") => Some(&mut self.start_index),
-            () if is("count") => Some(&mut self.count),
-            () if is("attributes") => Some(&mut self.attributes),
-            () if is("excludedAttributes") => Some(&mut self.excluded_attributes),
-            () => None,
-        }
     }
 
     /// The first wanted match, from 1. Less than that is taken as 1 (RFC 7644 section 3.4.2.4).
@@ -124,7 +69,7 @@ impl Query {
     /// # Errors
     /// 400 `invalidValue` when it is no whole number.
     pub fn start_index(&self) -> Result<u64, ApiError> {
-        Ok(whole("startIndex", self.start_index.as_deref())?.unwrap_or(1).clamp(1, LAST_INDEX))
+        Ok(whole("startIndex", self.asked.start_index.as_deref())?.unwrap_or(1).clamp(1, LAST_INDEX))
     }
 
     /// How many resources at most: 0 asks for the total alone, less than that is taken as 0 (RFC 7644 section 3.4.2.4). A
@@ -133,8 +78,8 @@ impl Query {
     /// # Errors
     /// 400 `invalidValue` when it is no whole number; `invalidCount` where there is a cursor.
     pub fn count(&self) -> Result<u64, ApiError> {
-        let count = whole("count", self.count.as_deref());
-        if self.cursor.is_none() {
+        let count = whole("count", self.asked.count.as_deref());
+        if self.asked.cursor.is_none() {
             return Ok(count?.unwrap_or(DEFAULT_COUNT).min(MAX_COUNT));
         }
         match count.map(|count| count.unwrap_or(DEFAULT_COUNT)) {
@@ -151,10 +96,10 @@ impl Query {
     /// # Errors
     /// 400 `invalidValue` for a `startIndex` that is no whole number, or one beside a cursor.
     pub fn paging(&self) -> Result<Paging<'_>, ApiError> {
-        match &self.cursor {
+        match &self.asked.cursor {
             None => Ok(Paging::Index(self.start_index()?)),
-            Some(cursor) => match whole("startIndex", self.start_index.as_deref())? {
-                None => Ok(Paging::Cursor(cursor.trim())),
+            Some(cursor) => match whole("startIndex", self.asked.start_index.as_deref())? {
+                None => Ok(Paging::Cursor(cursor)),
                 Some(_) => Err(ScimError::invalid_value("Send startIndex or cursor, not both").into()),
             },
         }
@@ -165,11 +110,11 @@ impl Query {
     /// # Errors
     /// 400 `invalidValue` for what is no path, and for another order than ascending or descending.
     pub fn order(&self) -> Result<Option<Order>, ApiError> {
-        let is_descending = match given_order(given_text(&self.sort_order)) {
+        let is_descending = match given_order(self.asked.sort_order.as_deref()) {
             Some(is_descending) => is_descending,
             None => return Err(ScimError::invalid_value("sortOrder is ascending or descending").into()),
         };
-        let Some(by) = given_text(&self.sort_by) else { return Ok(None) };
+        let Some(by) = self.asked.sort_by.as_deref() else { return Ok(None) };
         let by = AttributePath::parse(by)
             .map_err(|error| ScimError::invalid_value(format!("sortBy cannot be read: {error}")))?;
         Ok(Some(Order { by, is_descending }))
@@ -178,47 +123,54 @@ impl Query {
     /// Whether the client asks for what a plain walk by index does not give: an order, or a cursor.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        self.cursor.is_none() && given_text(&self.sort_by).is_none() && given_text(&self.sort_order).is_none()
+        self.asked.cursor.is_none() && self.asked.sort_by.is_none() && self.asked.sort_order.is_none()
     }
 
     /// What of a query must stay the same from page to page: all but cursor, count and what is shown.
     #[must_use]
     pub fn identity(&self) -> String {
-        let [filter, by, order] = [&self.filter, &self.sort_by, &self.sort_order].map(given_text);
+        let [filter, by, order] =
+            [&self.asked.filter, &self.asked.sort_by, &self.asked.sort_order].map(Option::as_deref);
         let order = order.map(str::to_ascii_lowercase);
         format!("{filter:?} {by:?} {order:?}")
     }
 
-    /// The filter, checked against the schemas of the resource types that are searched: one of them must have what it asks
-    /// about, the others have no value there (RFC 7644 section 3.4.2.1). A filter that is there and cannot be understood is an
-    /// error, an empty one too.
+    /// The filter, checked against the schemas of the resource types that are searched, and what it was forgiven. A filter
+    /// that is there and cannot be understood is an error, an empty one too.
     ///
     /// # Errors
     /// 400 `invalidFilter` with the place of the mistake.
-    pub fn filter(&self, resource_types: &[&ResourceType]) -> Result<Option<Filter>, ApiError> {
-        let Some(text) = &self.filter else { return Ok(None) };
-        if text.contains('\0') {
-            return Err(
-                ScimError::invalid_filter("The filter contains the character NUL, which no value can have").into()
-            );
+    pub fn filter(&self, resource_types: &[&ResourceType]) -> Result<(Option<Filter>, Vec<Note>), ApiError> {
+        let Some(text) = &self.asked.filter else { return Ok((None, Vec::new())) };
+        let (filter, notes) = read_filter(resource_types, text)?;
+        Ok((Some(filter), notes))
+    }
+
+    /// What was forgiven, with what the filter was. An order or list that cannot be used is an error elsewhere.
+    #[must_use]
+    pub(crate) fn forgiven(&self, resource_types: &[&ResourceType], filter: Vec<Note>) -> Forgiveness {
+        let mut elsewhere = self.notes.clone();
+        let (attributes, excluded) = (self.asked.attributes.as_deref(), self.asked.excluded_attributes.as_deref());
+        if self.names_attributes() {
+            let projections = resource_types.iter().map(|kind| Projection::parse_noting(kind, attributes, excluded));
+            elsewhere.extend(projections.flatten().flat_map(|(_, notes)| notes));
         }
-        let filter = Filter::parse(text)
-            .map_err(|error| ScimError::invalid_filter(format!("The filter cannot be read: {error}")))?;
-        check_filter_of_all(resource_types, &filter)?;
-        Ok(Some(filter))
+        if let Ok(Some(order)) = self.order() {
+            elsewhere.extend(sort_notes(resource_types, &order.by));
+        }
+        Forgiveness { filter, elsewhere }
     }
 
     /// Whether the client says which attributes it wants to see.
     #[must_use]
     pub fn names_attributes(&self) -> bool {
-        let is_given = |names: &Option<String>| names.as_ref().is_some_and(|names| !names.trim().is_empty());
-        is_given(&self.attributes) || is_given(&self.excluded_attributes)
+        self.asked.attributes.is_some() || self.asked.excluded_attributes.is_some()
     }
 
     /// Whether there is a filter at all.
     #[must_use]
     pub fn has_filter(&self) -> bool {
-        self.filter.is_some()
+        self.asked.filter.is_some()
     }
 
     /// Which attributes the answer shows.
@@ -226,7 +178,7 @@ impl Query {
     /// # Errors
     /// 400 when the lists cannot be used.
     pub fn projection(&self, resource_type: &ResourceType) -> Result<Projection, ApiError> {
-        let (attributes, excluded) = (self.attributes.as_deref(), self.excluded_attributes.as_deref());
+        let (attributes, excluded) = (self.asked.attributes.as_deref(), self.asked.excluded_attributes.as_deref());
         Ok(Projection::parse(resource_type, attributes, excluded)?)
     }
 }
@@ -240,11 +192,6 @@ impl FromRequest for Query {
     }
 }
 
-#[expect(clippy::ref_option, reason = "the fields of a query are such")]
-fn given_text(text: &Option<String>) -> Option<&str> {
-    text.as_deref().map(str::trim).filter(|text| !text.is_empty())
-}
-
 /// Whether an order is descending, in any letter case; `None` for another word.
 fn given_order(text: Option<&str>) -> Option<bool> {
     match text {
@@ -255,60 +202,18 @@ fn given_order(text: Option<&str>) -> Option<bool> {
     }
 }
 
-/// The value of a search request as the query string would say it.
-fn parameter_text(name: &str, value: &Value) -> Result<String, ApiError> {
-    match value {
-        Value::String(text) => Ok(text.clone()),
-        Value::Number(number) => Ok(number.to_string()),
-        Value::Array(names) => {
-            let texts: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
-            let is_list = name.to_ascii_lowercase().ends_with("attributes");
-            match texts {
-                Some(texts) if is_list => Ok(texts.join(",")),
-                _ => Err(unfit(name)),
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Object(_) => Err(unfit(name)),
-    }
-}
-
-fn unfit(name: &str) -> ApiError {
-    ScimError::invalid_value(format!("{name} has a value that cannot be meant, see RFC 7644 section 3.4.3")).into()
-}
-
-/// A list of URNs, of which none says that this is another message.
-fn check_schemas(schemas: &Value) -> Result<(), ApiError> {
-    let is_search = |urn: &Value| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(SEARCH_URN));
-    match schemas {
-        Value::Array(urns) if urns.is_empty() || urns.iter().any(is_search) => Ok(()),
-        _ => Err(ScimError::invalid_syntax(format!("schemas must be a list with {SEARCH_URN}")).into()),
-    }
-}
-
-/// A number as clients write it; negative is 0, more than fits is the most that fits, empty is not there.
+/// A number; negative is 0, more than fits is the most that fits.
 fn whole(name: &str, text: Option<&str>) -> Result<Option<u64>, ApiError> {
-    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let Some(text) = text else { return Ok(None) };
     let (is_negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
+        None => (false, text),
     };
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ScimError::invalid_value(format!("{name} must be a whole number")).into());
     }
     // All digits: the only way to fail is to be too large.
     Ok(Some(if is_negative { 0 } else { digits.parse().unwrap_or(u64::MAX) }))
-}
-
-/// `+` and percent escapes to text.
-fn decode(text: &str) -> Result<Cow<'_, str>, ApiError> {
-    if !text.contains(['+', '%']) {
-        return Ok(Cow::Borrowed(text));
-    }
-    let blanks = text.replace('+', " ");
-    match percent_decode(blanks.as_bytes()).decode_utf8() {
-        Ok(decoded) => Ok(Cow::Owned(decoded.into_owned())),
-        Err(_) => Err(ScimError::invalid_syntax("The query string is not UTF-8 after percent-decoding").into()),
-    }
 }
 
 #[cfg(test)]
@@ -318,7 +223,7 @@ mod tests {
     use super::*;
 
     fn filter_of(raw: &str) -> Option<String> {
-        Query::parse(raw).unwrap().filter
+        Query::parse(raw).unwrap().asked.filter
     }
 
     #[test]
@@ -401,11 +306,11 @@ mod tests {
     fn a_search_request_says_the_same_as_a_query_string() {
         let check = |body: Value, raw: &str| {
             let query = Query::default().with_body(&body).unwrap();
-            assert_eq!(query, Query::parse(raw).unwrap(), "{body}");
+            assert_eq!(query.asked, Query::parse(raw).unwrap().asked, "{body}");
         };
         check(
             json!({
-                "schemas": [SEARCH_URN], "filter": "userName sw \"a\"", "startIndex": 11, "count": 10,
+                "schemas": [scim_model::SEARCH_URN], "filter": "userName sw \"a\"", "startIndex": 11, "count": 10,
                 "sortBy": "userName", "sortOrder": "descending",
                 "attributes": ["userName", "emails.value"], "excludedAttributes": ["groups"],
             }),

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     bridge::Bridge,
+    connections::{Forgiveness, judge_query_strictly},
     error::ApiError,
     provisioning::{self, Ask, Caller, ListQuery, Received, View},
 };
@@ -33,6 +34,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let resource_type = place.resource_type()?;
     let projection = query.projection(resource_type)?;
+    heed(&bridge, &caller, &place, query.forgiven(&[resource_type], Vec::new()))?;
     let view = View::of(resource_type, &projection);
     let ask =
         Ask { caller: &caller, received: &received, resource_type: &resource_type.name, view, if_none_match: None };
@@ -50,6 +52,7 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, ApiError> {
     let resource_type = place.resource_type()?;
     let projection = query.projection(resource_type)?;
+    heed(&bridge, &caller, &place, query.forgiven(&[resource_type], Vec::new()))?;
     let view = View::of(resource_type, &projection);
     let shown = provisioning::read(&bridge, &caller, &resource_type.name, place.id(), view).await?;
     answer::read(&bridge, &place, shown, &projection, &conditions)
@@ -77,8 +80,10 @@ pub(super) async fn page(
         return search::page(bridge, caller, place, &[resource_type], query).await;
     }
     let projection = query.projection(resource_type)?;
+    let (filter, forgiven) = query.filter(&[resource_type])?;
+    heed(bridge, caller, place, query.forgiven(&[resource_type], forgiven))?;
     let wanted = ListQuery {
-        filter: query.filter(&[resource_type])?,
+        filter,
         start_index: query.start_index()?,
         count: query.count()?,
         view: View::of(resource_type, &projection),
@@ -87,6 +92,13 @@ pub(super) async fn page(
     let shape = move |page| answer::page(&there, page, &shown);
     let page = provisioning::list(bridge, caller, &resource_type.name, &wanted, shape).await?;
     answer::list(bridge, place, page, &projection)
+}
+
+/// Counts what a query was forgiven, or refuses it where the connection is strict.
+pub(super) fn heed(bridge: &Bridge, caller: &Caller, place: &Place, forgiven: Forgiveness) -> Result<(), ApiError> {
+    judge_query_strictly(&place.tenant, caller, &forgiven)?;
+    bridge.connections.asked(caller, &[forgiven.filter, forgiven.elsewhere].concat());
+    Ok(())
 }
 
 /// `PUT /Users/{id}`.
@@ -137,6 +149,7 @@ impl Change {
     pub(super) async fn replace(self, body: Value) -> Result<HttpResponse, ApiError> {
         let resource_type = self.place.resource_type()?;
         let projection = self.query.projection(resource_type)?;
+        self.heed(resource_type)?;
         let ask = self.ask(resource_type, View::of(resource_type, &projection));
         let if_match = self.conditions.if_match();
         let shown = provisioning::replace(&self.bridge, &ask, self.place.id(), body, if_match).await?;
@@ -148,6 +161,7 @@ impl Change {
     pub(super) async fn patch(self, body: Value) -> Result<HttpResponse, ApiError> {
         let resource_type = self.place.resource_type()?;
         let projection = self.query.projection(resource_type)?;
+        self.heed(resource_type)?;
         let is_brief = resource_type.has_members() && !self.query.names_attributes();
         let view = if is_brief { View::default() } else { View::of(resource_type, &projection) };
         let ask = self.ask(resource_type, view);
@@ -160,9 +174,15 @@ impl Change {
     }
 
     pub(super) async fn delete(self) -> Result<HttpResponse, ApiError> {
-        let ask = self.ask(self.place.resource_type()?, View::default());
+        let resource_type = self.place.resource_type()?;
+        self.heed(resource_type)?;
+        let ask = self.ask(resource_type, View::default());
         provisioning::delete(&self.bridge, &ask, self.place.id(), self.conditions.if_match()).await?;
         Ok(HttpResponse::NoContent().finish())
+    }
+
+    fn heed(&self, resource_type: &ResourceType) -> Result<(), ApiError> {
+        heed(&self.bridge, &self.caller, &self.place, self.query.forgiven(&[resource_type], Vec::new()))
     }
 
     fn ask<'a>(&'a self, resource_type: &'a ResourceType, view: View) -> Ask<'a> {

@@ -73,11 +73,12 @@ pub(super) async fn page(
         Paging::Index(index) => SearchStart::Index(index),
         Paging::Cursor(cursor) => SearchStart::After(walk.position(bridge, cursor)?),
     };
-    let filter = query.filter(types)?;
+    let (filter, forgiven) = query.filter(types)?;
     let order = query.order()?;
     if let Some(order) = &order {
         check_sort_of_all(types, &order.by)?;
     }
+    resources::heed(bridge, caller, place, query.forgiven(types, forgiven))?;
     let search = Search {
         types: types.iter().map(|kind| (kind.name.clone(), shape.view(kind))).collect(),
         filter,

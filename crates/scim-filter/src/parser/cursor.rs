@@ -50,10 +50,12 @@ impl<'a> Cursor<'a> {
         self.position += read.len();
     }
 
-    /// Skips any white space. The grammar has one space everywhere; clients send none or several.
-    pub(super) fn skip_spaces(&mut self) {
+    /// Skips any white space, and returns it. The grammar has one space or none; clients send other ones.
+    pub(super) fn skip_spaces(&mut self) -> &'a str {
         let rest = self.rest();
-        self.position += rest.len() - rest.trim_ascii_start().len();
+        let (skipped, _) = rest.split_at(rest.len() - rest.trim_ascii_start().len());
+        self.position += skipped.len();
+        skipped
     }
 
     /// The place after the next word and the spaces behind it.

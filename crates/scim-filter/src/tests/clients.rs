@@ -1,7 +1,7 @@
 //! What identity providers send, as far as it is special.
 
 use super::shape::shape;
-use crate::{Filter, Limits, PatchPath};
+use crate::{Filter, Leniency, Limits, PatchPath};
 
 fn check(text: &str, expected: &str) {
     let filter = Filter::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -80,4 +80,53 @@ fn values_without_quotes_are_read_as_text() {
         r#"members[value eq "2819c223-7f76-453a-919d-413861904646"]"#,
     );
     check_path("emails[type eq work].value", r#"emails[type eq "work"].value"#);
+}
+
+#[test]
+fn what_the_grammar_has_not_is_named() {
+    let check = |text: &str, expected: &[Leniency]| {
+        let (filter, taken) = Filter::parse_noting(text).unwrap();
+        assert_eq!(taken.into_iter().collect::<Vec<_>>(), expected, "{text}");
+        let (_, printed) = Filter::parse_noting(&filter.to_string()).unwrap();
+        assert!(printed.iter().all(|leniency| *leniency == Leniency::ComparedValuePath), "{filter} is what we write");
+    };
+    for by_the_grammar in [
+        r#"userName Eq "jo" AND (title pr Or not (active eq True))"#,
+        r#"emails[type eq "work" and (value sw "a" or not(primary eq true))] and title pr"#,
+        r#"(emails[type eq "work"])"#,
+        r#"age gt -1.5e3 or manager eq null"#,
+    ] {
+        check(by_the_grammar, &[]);
+    }
+    check("userName eq jo", &[Leniency::UnquotedValue]);
+    check(r#"meta.lastModified gt 2011-05-13T04:42:34Z"#, &[Leniency::UnquotedValue]);
+    for spaced in [
+        r#" userName eq "jo""#,
+        r#"userName eq "jo" "#,
+        r#"userName  eq "jo""#,
+        r#"userName eq  "jo""#,
+        r#"userName eq"jo""#,
+        "userName\teq \"jo\"",
+        "title pr  and active pr",
+        "title pr and  active pr",
+        "(title pr)or active pr",
+        "title pr or(active pr)",
+        "( title pr)",
+        "(title pr )",
+        r#"emails[ type eq "work"]"#,
+        r#"emails[type eq "work" ]"#,
+        r#"emails[type eq "work"]  and title pr"#,
+    ] {
+        check(spaced, &[Leniency::OtherSpaces]);
+    }
+    check(r#"emails[type eq "work"].value eq "a""#, &[Leniency::ComparedValuePath]);
+    check(
+        r#"emails[type eq work]  pr"#,
+        &[Leniency::UnquotedValue, Leniency::OtherSpaces, Leniency::ComparedValuePath],
+    );
+    let path = |text: &str| PatchPath::parse_noting(text).unwrap().1.into_iter().collect::<Vec<_>>();
+    assert_eq!(path(r#"emails[type eq "work"].value"#), []);
+    assert_eq!(path("members[value eq u1]"), [Leniency::UnquotedValue]);
+    assert_eq!(path(" title"), [Leniency::OtherSpaces]);
+    assert_eq!(path("title "), [Leniency::OtherSpaces]);
 }

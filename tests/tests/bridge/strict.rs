@@ -1,0 +1,287 @@
+//! Every tolerance that the bridge knows, one request each: on a lenient connection it is taken and counted, on a strict one
+//! (`profile = "strict"`) refused with the keyword of RFC 7644 table 9, unless the RFCs want it taken.
+
+use bridge_tests::samples::okta_user;
+use bridge_tests::{Answer, Bridge, Setup};
+use reqwest::Method;
+use scim_model::Quirk;
+use serde_json::{Value, json};
+
+const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+const SEARCH: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
+
+/// A request that shows a quirk, and no other that the RFCs forbid.
+struct Row {
+    method: Method,
+    /// `{user}` is Ann's id, `{group}` that of her group.
+    path: String,
+    body: Option<Value>,
+    /// How a strict connection refuses it: the keyword, or nothing where the RFCs want it taken.
+    refused: Option<&'static str>,
+}
+
+impl Row {
+    fn get(path: &str) -> Self {
+        Self { method: Method::GET, path: path.to_owned(), body: None, refused: None }
+    }
+
+    fn post(path: &str, body: Value) -> Self {
+        Self { method: Method::POST, path: path.to_owned(), body: Some(body), refused: None }
+    }
+
+    /// Another user beside Ann.
+    fn create(change: impl FnOnce(&mut Value)) -> Self {
+        let mut body = json!({"schemas": [USER], "userName": "bob@acme.example"});
+        change(&mut body);
+        Self::post("/Users", body)
+    }
+
+    fn patch(path: &str, operation: Value) -> Self {
+        let body = json!({"schemas": [PATCH], "Operations": [operation]});
+        Self { method: Method::PATCH, path: path.to_owned(), body: Some(body), refused: None }
+    }
+
+    fn change(operation: Value) -> Self {
+        Self::patch("/Users/{user}", operation)
+    }
+
+    /// A change of this attribute of Ann.
+    fn set(path: &str, value: Value) -> Self {
+        Self::change(json!({"op": "replace", "path": path, "value": value}))
+    }
+
+    /// A change of Ann without a path.
+    fn merge(key: &str, value: Value) -> Self {
+        Self::change(json!({"op": "replace", "value": {key: value}}))
+    }
+
+    fn refused_as(self, keyword: &'static str) -> Self {
+        Self { refused: Some(keyword), ..self }
+    }
+}
+
+/// The requests that show a quirk. A new quirk does not compile until it has one.
+fn rows(quirk: Quirk) -> Vec<Row> {
+    match quirk {
+        Quirk::UnknownAttribute => {
+            vec![Row::set("shoeSize", json!(44)), Row::get("/Users?attributes=userName,shoeSize")]
+        }
+        Quirk::UnknownSchema => vec![Row::set("urn:example:badge:2.0:User:floor", json!(4))],
+        Quirk::ReadOnlyAttribute => vec![Row::create(|user| user["meta"] = json!({"resourceType": "User"}))],
+        Quirk::OtherCase => {
+            vec![Row::create(|user| user["DISPLAYNAME"] = json!("Bob")), Row::get("/Users?filter=USERNAME%20pr")]
+        }
+        Quirk::DeletedUserName => {
+            vec![Row::set("userName", json!("0123456789abcdef0123456789abcdefann@acme.example"))]
+        }
+        Quirk::Schemas => vec![
+            Row::create(|user| user["schemas"] = Value::Null).refused_as("invalidSyntax"),
+            Row::post("/Users/.search", json!({"filter": "title pr"})).refused_as("invalidSyntax"),
+            Row::post(
+                "/Bulk",
+                json!({"Operations": [{"method": "PATCH", "path": "/Users/{user}", "data": {"schemas": [PATCH],
+                    "Operations": [{"op": "add", "path": "title", "value": "Lead"}]}}]}),
+            )
+            .refused_as("invalidSyntax"),
+        ],
+        Quirk::LegacyUrn => vec![
+            Row::create(|user| user["schemas"] = json!(["urn:scim:schemas:core:1.0"])).refused_as("invalidSyntax"),
+            Row::get("/Users?filter=urn:scim:schemas:core:1.0:userName%20pr").refused_as("invalidFilter"),
+        ],
+        Quirk::OperationCase => vec![
+            Row::change(json!({"op": "Replace", "path": "title", "value": "Lead"})).refused_as("invalidSyntax"),
+            Row::post("/Bulk", bulk("delete")).refused_as("invalidSyntax"),
+        ],
+        Quirk::OtherName => vec![
+            Row::set("roles", json!([{"value": "lead", "displayName": "Lead"}])).refused_as("invalidSyntax"),
+            Row::get("/Users?filter=roles.displayName%20pr").refused_as("invalidFilter"),
+        ],
+        Quirk::TextForBoolean => vec![
+            Row::set("active", json!("True")).refused_as("invalidValue"),
+            Row::get("/Users?filter=active%20eq%20%22True%22").refused_as("invalidFilter"),
+        ],
+        // No attribute of the bridge is a number; the messages have some.
+        Quirk::TextForNumber => {
+            vec![Row::post("/Users/.search", json!({"schemas": [SEARCH], "count": "5"})).refused_as("invalidValue")]
+        }
+        Quirk::NumberForText => vec![
+            Row::set("title", json!(5)).refused_as("invalidValue"),
+            Row::get("/Users?filter=externalId%20eq%204711").refused_as("invalidFilter"),
+        ],
+        Quirk::SingleForList => {
+            vec![Row::set("roles", json!({"value": "lead"})).refused_as("invalidValue")]
+        }
+        Quirk::ListForSingle => vec![Row::set("title", json!(["Lead"])).refused_as("invalidValue")],
+        Quirk::TextForComplex => {
+            vec![Row::set(&format!("{ENTERPRISE}:manager"), json!("u9")).refused_as("invalidValue")]
+        }
+        Quirk::ObjectInText => {
+            vec![Row::set("roles", json!([{"value": "{\"value\": \"lead\"}"}])).refused_as("invalidValue")]
+        }
+        Quirk::DottedKey => vec![Row::merge("name.familyName", json!("Rowe")).refused_as("invalidPath")],
+        Quirk::UrnKey => {
+            vec![Row::merge(&format!("{ENTERPRISE}:department"), json!("Sales")).refused_as("invalidPath")]
+        }
+        Quirk::PathKey => {
+            let key = "emails[type eq \"work\"].value";
+            vec![
+                Row::merge(key, json!("ann2@acme.example")).refused_as("invalidPath"),
+                Row::get("/Users?attributes=emails%5Btype%20eq%20%22work%22%5D").refused_as("invalidPath"),
+            ]
+        }
+        Quirk::BareEnterpriseAttribute => vec![
+            Row::set("department", json!("Sales")).refused_as("invalidPath"),
+            Row::get("/Users?filter=department%20pr").refused_as("invalidFilter"),
+            Row::get("/Users?sortBy=department").refused_as("invalidPath"),
+        ],
+        Quirk::ElementMade => {
+            let path = "emails[type eq \"home\"].value";
+            vec![Row::set(path, json!("ann@home.example")).refused_as("noTarget")]
+        }
+        Quirk::NothingSelected => {
+            let path = "emails[value eq \"old@acme.example\"].value";
+            vec![Row::set(path, json!("new@acme.example")).refused_as("noTarget")]
+        }
+        Quirk::RemoveWithValue => {
+            let operation = json!({"op": "remove", "path": "members", "value": [{"value": "{user}"}]});
+            vec![Row::patch("/Groups/{group}", operation).refused_as("invalidSyntax")]
+        }
+        Quirk::NotUnassigned => vec![Row::merge("active", Value::Null).refused_as("mutability")],
+        Quirk::UnquotedValue => vec![
+            Row::get("/Users?filter=userName%20eq%20ann@acme.example").refused_as("invalidFilter"),
+            Row::patch("/Groups/{group}", json!({"op": "remove", "path": "members[value eq {user}]"}))
+                .refused_as("invalidFilter"),
+        ],
+        Quirk::OtherSpaces => vec![
+            Row::get("/Users?filter=userName%20%20pr").refused_as("invalidFilter"),
+            Row::get("/Users?count=%205").refused_as("invalidValue"),
+        ],
+        Quirk::ComparedValuePath => {
+            let filter = "emails%5Btype%20eq%20%22work%22%5D.value%20eq%20%22ann@acme.example%22";
+            vec![Row::get(&format!("/Users?filter={filter}")).refused_as("invalidFilter")]
+        }
+        Quirk::ParameterCase => vec![
+            Row::get("/Users?Filter=userName%20pr").refused_as("invalidValue"),
+            Row::get("/Users?sortBy=userName&sortOrder=Descending").refused_as("invalidValue"),
+        ],
+        Quirk::EmptyParameter => vec![Row::get("/Users?startIndex=").refused_as("invalidValue")],
+        Quirk::RepeatedParameter => vec![Row::get("/Users?count=5&count=5").refused_as("invalidValue")],
+        Quirk::StraySeparator => vec![
+            Row::get("/Users?count=5&").refused_as("invalidValue"),
+            Row::get("/Users/{user}?flag?attributes=userName").refused_as("invalidValue"),
+            Row { method: Method::DELETE, ..Row::get("/Users/{user}?&").refused_as("invalidValue") },
+        ],
+        Quirk::StrayPercent => {
+            vec![Row::get("/Users?filter=displayName%20eq%20%22100%%22").refused_as("invalidValue")]
+        }
+        Quirk::EmptyPath => {
+            let operation = json!({"op": "replace", "path": "", "value": {"title": "Lead"}});
+            vec![Row::change(operation).refused_as("invalidPath")]
+        }
+    }
+}
+
+/// A bulk request of one operation.
+fn bulk(method: &str) -> Value {
+    let urn = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
+    json!({"schemas": [urn], "Operations": [{"method": method, "path": "/Users/{user}"}]})
+}
+
+/// A bridge with Ann and her group, both made without a fault.
+struct Stage {
+    bridge: Bridge,
+    user: String,
+    group: String,
+}
+
+impl Stage {
+    async fn set(profile: &str) -> Self {
+        let more = format!("[tenants.default.connections.test]\nprofile = \"{profile}\"");
+        Self::people(Bridge::with(Setup { more, ..Setup::default().wait("0s") }).await).await
+    }
+
+    async fn people(bridge: Bridge) -> Self {
+        let mut ann = okta_user("ann");
+        // Read-only, and Okta sends it empty.
+        ann.as_object_mut().unwrap().remove("groups");
+        let user = bridge.post("/Users", ann).await.has_status(201).id();
+        let group = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+            "displayName": "Sales",
+            "members": [{"value": user}]
+        });
+        let group = bridge.post("/Groups", group).await.has_status(201).id();
+        Self { bridge, user, group }
+    }
+
+    /// Everybody goes, so that the next row finds what this one found.
+    async fn again(self) -> Self {
+        for endpoint in ["/Users", "/Groups"] {
+            for resource in self.bridge.get(endpoint).await.body["Resources"].as_array().unwrap() {
+                let path = format!("{endpoint}/{}", resource["id"].as_str().unwrap());
+                self.bridge.delete(&path).await.has_status(204);
+            }
+        }
+        Self::people(self.bridge).await
+    }
+
+    async fn send(&self, row: &Row) -> Answer {
+        let fill = |text: &str| text.replace("{user}", &self.user).replace("{group}", &self.group);
+        // As it stands: the client would write some of it in the right way.
+        let request = self.bridge.request(row.method.clone(), &fill(&row.path));
+        let request = match &row.body {
+            Some(body) => request.body(fill(&body.to_string())),
+            None => request,
+        };
+        Answer::of(request).await
+    }
+
+    async fn count(&self, quirk: Quirk) -> u64 {
+        let url = format!("{}/admin/v1/connections?connection=test", self.bridge.admin_url());
+        let known = Answer::of(reqwest::Client::new().get(url)).await.has_status(200);
+        known.body["connections"][0]["quirks"][quirk.as_str()]["count"].as_u64().unwrap_or_default()
+    }
+
+    /// All that a client can read of users and groups.
+    async fn content(&self) -> [Value; 2] {
+        let [users, groups] = ["/Users", "/Groups"].map(|endpoint| self.bridge.get(endpoint));
+        [users.await.has_status(200).body, groups.await.has_status(200).body]
+    }
+}
+
+#[tokio::test]
+async fn each_tolerance_is_taken_and_counted_and_refused_by_a_strict_connection_unless_the_rfcs_want_it() {
+    let (mut lenient, mut strict) = (Stage::set("lenient").await, Stage::set("strict").await);
+    for quirk in Quirk::ALL {
+        let rows = rows(quirk);
+        assert!(!rows.is_empty(), "{quirk} is shown by no request");
+        for row in rows {
+            let at = format!("{quirk}: {} {}", row.method, row.path);
+            let counted = lenient.count(quirk).await;
+            let taken = lenient.send(&row).await;
+            assert!((200..300).contains(&taken.status), "{at}: {} {:#}", taken.status, taken.body);
+            assert_eq!(lenient.count(quirk).await, counted + 1, "{at}");
+            lenient = lenient.again().await;
+
+            let (before, counted) = (strict.content().await, strict.count(quirk).await);
+            let answer = strict.send(&row).await;
+            match row.refused {
+                None => {
+                    assert!((200..300).contains(&answer.status), "{at}: {} {:#}", answer.status, answer.body);
+                    assert_eq!(strict.count(quirk).await, counted + 1, "{at}");
+                }
+                Some(keyword) => {
+                    assert_eq!((answer.status, answer.scim_type()), (400, keyword), "{at}: {:#}", answer.body);
+                    answer.names(&["strict", &quirk.as_str().replace('_', " ")]);
+                    assert_eq!(strict.content().await, before, "{at}: nothing is changed");
+                    assert_eq!(strict.count(quirk).await, counted, "{at}: nothing was forgiven");
+                }
+            }
+            strict = strict.again().await;
+        }
+    }
+    lenient.bridge.stop().await;
+    strict.bridge.stop().await;
+}

@@ -23,7 +23,8 @@ pub enum Presence {
 pub struct Wanted<'a> {
     /// How it should stand.
     pub presence: Presence,
-    /// Its fields; `None` when only keys are left to act on. A field that is null or empty is wanted empty; a field that
+    /// Its fields; `None` when only keys are left to act on. A suspension changes none of them, but a call that must repeat
+    /// some takes them from here first. A field that is null or empty is wanted empty; a field that
     /// is missing is left alone.
     pub account: Option<&'a Account>,
     /// Where to find it.

@@ -283,12 +283,12 @@ async fn a_pbx_whose_reads_lag_ends_as_the_user_does_whatever_its_reads_say_mean
     let active = |active: bool| json!([{"op": "replace", "value": {"active": active}}]);
     let named = |name: &str| json!([{"op": "replace", "value": {"name": {"familyName": name}}}]);
     let cases = [
-        ("a leaver comes back", vec![active(false), active(true)], "Basic User"),
-        ("who came back leaves", vec![active(false), active(true), active(false)], "No Portal"),
-        ("a name is taken back", vec![named("Rowe"), named("Roe")], "Basic User"),
-        ("a name changes as somebody leaves", vec![named("Rowe"), active(false)], "No Portal"),
+        ("a leaver comes back", vec![active(false), active(true)], "Basic User", "Roe"),
+        ("who came back leaves", vec![active(false), active(true), active(false)], "No Portal", "Roe"),
+        ("a name is taken back", vec![named("Rowe"), named("Roe")], "Basic User", "Roe"),
+        ("a name changes as somebody leaves", vec![named("Rowe"), active(false)], "No Portal", "Rowe"),
     ];
-    for (case, requests, scope) in cases {
+    for (case, requests, scope, name) in cases {
         for fault in [None, Some(Fault::DropAfterApply), Some(Fault::DropBefore)] {
             let (bridge, clock) = with_lagging_pbx("").await;
             let id = bridge.post("/Users", ann()).await.has_status(201).id();
@@ -310,11 +310,31 @@ async fn a_pbx_whose_reads_lag_ends_as_the_user_does_whatever_its_reads_say_mean
             assert_eq!(account.state, AccountState::Settled, "{case}, {fault:?}: {account:#?}");
             let pbx = &bridge.pbx().accounts()[0];
             assert_eq!(pbx["user-scope"], scope, "{case}, {fault:?}: {:#?}", bridge.pbx().calls());
-            if scope != "No Portal" {
-                // The name of somebody who is out is nobody's concern.
-                assert_eq!(pbx["name-last-name"], "Roe", "{case}, {fault:?}: {:#?}", bridge.pbx().calls());
-            }
+            // A suspension repeats the name, and never takes a newer one back because a read was too old.
+            assert_eq!(pbx["name-last-name"], name, "{case}, {fault:?}: {:#?}", bridge.pbx().calls());
             bridge.stop().await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_leaver_is_suspended_under_the_old_name_where_the_pbx_takes_the_new_one_no_more() {
+    let (bridge, clock) = with_lagging_pbx("").await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let_pass(&bridge, &clock, &id, 60).await;
+    bridge.pbx().fail_next(1, Fault::DropBefore, Some("PUT users"));
+    bridge.pbx().fail_next(1, Fault::Refuse("invalid name-last-name".to_owned()), Some("PUT users"));
+    let named = json!([{"op": "replace", "value": {"name": {"familyName": "Rowe"}}}]);
+    bridge.patch(&format!("/Users/{id}"), named).await.has_status(200);
+    bridge
+        .until(&id, "lost", |accounts| accounts.iter().any(|account| account.doubt == bridge_store::Doubt::Read))
+        .await;
+    let leave = json!([{"op": "replace", "value": {"active": false}}]);
+    bridge.patch(&format!("/Users/{id}"), leave).await.has_status(200);
+    let_pass(&bridge, &clock, &id, 1).await;
+    let pbx = &bridge.pbx().accounts()[0];
+    assert_eq!((&pbx["user-scope"], &pbx["name-last-name"]), (&json!("No Portal"), &json!("Roe")), "at once");
+    let_pass(&bridge, &clock, &id, 40).await;
+    assert_eq!(bridge.account(&id, "pbx").await.state, AccountState::Settled);
+    bridge.stop().await;
 }

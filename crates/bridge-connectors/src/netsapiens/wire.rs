@@ -273,8 +273,13 @@ fn suspend(config: &Config, wanted: &Wanted<'_>, observed: &Observed, extension:
             let kept = known.filter_map(|name| Some((name.to_owned(), observed.fields.get(name)?.clone())));
             plan.keep = Some(kept.collect::<BTreeMap<_, _>>()).filter(|kept| !kept.is_empty());
         }
-        // Nothing else changes on the way out: what is there comes before what is wanted.
-        let sources = [Some(observed.fields.clone()), wanted.account.map(plain_fields)];
+        // Nothing else changes on the way out: the names are those that are there. An account is wanted only where these
+        // are not known for sure, or are to be given back; the scope that it would let in with is none of them.
+        let mut names = wanted.account.map(plain_fields);
+        for (name, _) in suspension(config) {
+            names.iter_mut().for_each(|names| _ = names.remove(name));
+        }
+        let sources = [names, Some(observed.fields.clone())];
         plan.calls.push(put(config, extension, changes, &sources, &observed.fields));
     }
     let has_devices = !plan.calls.is_empty() || observed.fields.get(DEVICES).and_then(Value::as_u64) != Some(0);

@@ -24,6 +24,14 @@ impl Work<'_> {
         self.doubt != Doubt::None || reads_first
     }
 
+    /// Whether what was read may be the account before our own last write, which may have reached it. Who leaves is
+    /// suspended all the same; where the call has to repeat a name, it repeats the one that the write was about, or it
+    /// would take that back.
+    pub(super) fn read_too_early(&self) -> bool {
+        let shows = |written| self.bridge.clock.now() >= later(written, self.target.settings.settle_lag);
+        self.has_looked && !self.last_write_at.is_none_or(shows)
+    }
+
     /// Looks the account up and decides whose it is. `None` when work goes on with what was seen.
     pub(super) async fn look(
         &mut self,

@@ -52,6 +52,10 @@ pub(super) struct Work<'a> {
     pub(super) search: bool,
     pub(super) was_missing: bool,
     pub(super) foreign: usize,
+    /// A suspension repeats what the account is wanted to say, not what was read of it: see [`Work::read_too_early`].
+    repeats_wanted: bool,
+    /// The target took no such suspension.
+    repeats_read: bool,
     /// Pools whose value for this resource changed: other targets may use it.
     pub(super) changed_pools: BTreeSet<String>,
     /// Names of the fields that a person must change at the target.
@@ -120,6 +124,8 @@ impl<'a> Work<'a> {
             search: row.doubt == Doubt::Create,
             was_missing: false,
             foreign: 0,
+            repeats_wanted: false,
+            repeats_read: false,
             changed_pools: BTreeSet::new(),
             task_fields: Vec::new(),
             quotes_target: false,
@@ -214,10 +220,15 @@ impl<'a> Work<'a> {
         let account =
             if self.memory.first_contact { account.map(|account| self.without_log_in(account)) } else { account };
         let keys = self.keys(account.as_ref());
+        self.repeats_wanted = presence == Presence::Suspended
+            && account.is_none()
+            && !self.repeats_read
+            && self.read_too_early()
+            && duty::refusals(mapping).next().is_none();
         let plan = self.target.connector.plan(
             &Wanted {
                 presence,
-                account: account.as_ref(),
+                account: account.as_ref().or(self.repeats_wanted.then_some(&mapping.account)),
                 keys: &keys,
                 kept: self.memory.suspension.as_ref(),
                 secrets_changed: self.row.secret_pending && self.secrets.supplied().next().is_some(),
@@ -353,6 +364,11 @@ impl<'a> Work<'a> {
                 self.answered();
                 self.take_effect(effect);
                 return Ok(None);
+            }
+            (Err(TargetError::Conflict { .. } | TargetError::Refused { .. }), None) if self.repeats_wanted => {
+                self.answered();
+                self.repeats_read = true;
+                return Ok(Some(Step::NextRound));
             }
             (Err(error), _) => error,
         };

@@ -1,8 +1,13 @@
 //! B. Connection, media types, lists.
 
+use std::process::Command;
+use std::time::Duration;
+
+use bridge_server::clock::Clock;
 use bridge_tests::replay::{SCIM_JSON, check_always};
 use bridge_tests::samples::okta_user;
-use bridge_tests::{Answer, replay};
+use bridge_tests::{Answer, Bridge, Setup, replay};
+use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -159,15 +164,29 @@ fn case_029_the_base_address_works_with_and_without_a_slash_at_its_end() {
     });
 }
 
-#[test]
-fn case_030_a_wrong_token_is_refused_in_scim_json() {
-    run(async |bridge| {
-        for token in ["wrong", "scimb_0000000000000000000000000000000000000000000", ""] {
-            let request = reqwest::Client::new().get(format!("{}/Users", bridge.scim_url())).bearer_auth(token);
-            let refused = Answer::of(request.header("Accept", "text/html")).await.has_status(401);
-            check_always(&refused, token);
-        }
-    });
+#[tokio::test]
+async fn case_030_a_wrong_or_expired_token_is_refused_in_scim_json() {
+    let clock = Clock::hand_set(Timestamp::now());
+    let bridge = Bridge::with(Setup { clock: clock.clone(), ..Setup::default() }).await;
+    let file = bridge.folder().join("bridge.toml");
+    std::fs::write(&file, bridge.file()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bridge-under-test"));
+    command.args(["token", "new", "--label", "short", "--expires", "1h", "--json", "--config"]).arg(&file);
+    let made: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    let expiring = made["token"].as_str().unwrap();
+    let ask = async |token: &str| {
+        let request = reqwest::Client::new().get(format!("{}/Users", bridge.scim_url())).bearer_auth(token);
+        Answer::of(request.header("Accept", "text/html")).await
+    };
+    ask(expiring).await.has_status(200);
+    clock.advance(Duration::from_secs(2 * 3600));
+    for token in [expiring, "wrong", "scimb_0000000000000000000000000000000000000000000", ""] {
+        let refused = ask(token).await.has_status(401);
+        assert!(!refused.body.is_null(), "{token}");
+        check_always(&refused, token);
+    }
+    bridge.get("/Users").await.has_status(200);
+    bridge.stop().await;
 }
 
 #[test]

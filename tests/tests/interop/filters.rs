@@ -25,6 +25,9 @@ fn case_036_matching_attributes_are_found_in_every_spelling() {
 fn case_037_a_value_path_without_a_part_finds_the_value() {
     run(async |bridge| {
         let id = user(bridge, "c037").await;
+        let home = json!([{"op": "add", "path": "emails", "value": [{"type": "home", "value": "c037@home.example"}]}]);
+        bridge.patch(&format!("/Users/{id}"), home).await.has_status(200);
+        assert_eq!(found(bridge, "/Users", "emails eq \"c037@home.example\"").await, [id.as_str()]);
         for (address, expected) in [("c037@acme.example", vec![id]), ("c037@home.example", vec![])] {
             let filter = format!("emails[type eq \"work\"] eq \"{address}\"");
             assert_eq!(found(bridge, "/Users", &filter).await, expected, "{filter}");

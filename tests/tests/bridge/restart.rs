@@ -208,7 +208,11 @@ impl Stage {
     }
 
     async fn set_with(latency: Duration, setup: Setup) -> Self {
-        let simulators = bridge_simulators::start(Options { latency, ..Options::default() }).await.unwrap();
+        Self::before(Options { latency, ..Options::default() }, setup).await
+    }
+
+    async fn before(options: Options, setup: Setup) -> Self {
+        let simulators = bridge_simulators::start(options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         write_secrets(folder.path());
         let config = folder.path().join("bridge.toml");
@@ -430,6 +434,42 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
     while !condition() {
         assert!(Instant::now() < deadline, "not {what} in time");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_in_the_middle_of_a_create_at_a_pbx_whose_reads_lag_leaves_one_account_at_the_end() {
+    // How long the bridge waits until a write must show: for ever where it was carried out, as the test decides when it does.
+    for (fault, settle_lag, posts) in [(Fault::TimeoutAfterApply, "1h", 1), (Fault::Timeout, "2s", 2)] {
+        let mut options = Options { now: Some(jiff::Timestamp::now()), ..Options::default() };
+        options.netsapiens.replication_lag = Duration::from_secs(8);
+        let setup = Setup::default().wait("100ms").pbx(&format!("synchronous = false\nsettle_lag = \"{settle_lag}\""));
+        let Stage { simulators, folder, config, ports } = Stage::before(options, setup).await;
+        let pbx = &simulators.netsapiens;
+        let token = new_token(&config);
+        let process = Process::start(&config, ports).await;
+        let client = Client::of(&process, &token);
+        pbx.fail_next(1, fault.clone(), Some("POST users"));
+        Answer::of(client.request(Method::POST, "/Users", Some(&ann()))).await.has_status(201);
+        let is_hanging = |call: &Value| call["outcome"].as_str().is_some_and(|text| text.contains("timeout"));
+        until("under way", || pbx.calls().iter().any(is_hanging)).await;
+        process.kill();
+        let process = Process::start(&config, ports).await;
+        if posts == 1 {
+            let reads =
+                || pbx.calls().into_iter().skip_while(|call| !is_hanging(call)).filter(|call| call["status"] == 404);
+            until("looked for twice", || reads().count() >= 2).await;
+            assert_eq!(calls_of(pbx, "POST users").len(), 1, "what does not show yet may be there: {:#?}", pbx.calls());
+            pbx.advance(Duration::from_secs(8));
+        }
+        let rows = all_at_rest(&folder.path().join("bridge.db")).await;
+        let row = rows.iter().find(|row| row.target == "pbx").unwrap();
+        assert_eq!((row.state, row.remote_id.as_deref()), (AccountState::Settled, Some("1000")), "{fault:?}: {row:#?}");
+        assert_eq!(accounts_of(&simulators, "ann"), [1, 1, 1], "{fault:?}");
+        assert_eq!((pbx.accounts().len(), &pbx.accounts()[0]["user"]), (1, &json!("1000")), "{fault:?}");
+        assert_eq!(calls_of(pbx, "POST users").len(), posts, "{fault:?}: {:#?}", pbx.calls());
+        process.kill();
+        simulators.stop().await;
     }
 }
 

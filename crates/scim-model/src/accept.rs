@@ -1,6 +1,6 @@
 //! Takes the body of a POST or PUT (RFC 7644 sections 3.3 and 3.5.1).
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     catalog::{Home, ResourceType},
@@ -43,7 +43,7 @@ pub fn accept(resource_type: &ResourceType, body: Value, context: Context<'_>) -
         Context::Replace { id, .. } => Some(id),
     };
     let mut editor = Editor::new(resource_type, id, Document::new());
-    check_schemas(resource_type, quirks::member(&members, "schemas"), &mut editor)?;
+    check_schemas(resource_type, &members, &mut editor)?;
     editor.apply_members(Operation::Replace, Home::Core, &members)?;
     if let Context::Replace { current, .. } = context {
         editor.inherit(current)?;
@@ -56,14 +56,14 @@ pub fn accept(resource_type: &ResourceType, body: Value, context: Context<'_>) -
 }
 
 /// `schemas` must be a list and name the core schema, by any URN it ever had. Extensions that it leaves out or makes up do
-/// no harm, and a body without it is taken (others 11.3, case 123).
+/// no harm, and a body without it is taken (others 11.3, case 123); RFC 7643 section 3 wants each that the body uses.
 fn check_schemas(
     resource_type: &ResourceType,
-    schemas: Option<&Value>,
+    members: &Map<String, Value>,
     editor: &mut Editor<'_>,
 ) -> Result<(), ScimError> {
     let core = &resource_type.schema.id;
-    let urns = match schemas {
+    let urns = match quirks::member(members, "schemas") {
         None | Some(Value::Null) => {
             editor.notes.add(Quirk::Schemas, "schemas");
             return Ok(());
@@ -72,13 +72,25 @@ fn check_schemas(
         Some(_) => return Err(ScimError::invalid_syntax(format!("schemas must be a list of URNs with {core}"))),
     };
     let mut has_core = false;
+    let mut named = Vec::new();
     for urn in urns {
         let Some(urn) = urn.as_str() else {
             return Err(ScimError::invalid_syntax(format!("schemas must be a list of URNs with {core}")));
         };
-        has_core |= matches!(resource_type.home(urn), Some(Home::Core));
+        match resource_type.home(urn) {
+            Some(Home::Core) => has_core = true,
+            Some(Home::Extension(schema)) => named.push(schema.id.as_str()),
+            None => editor.notes.add(Quirk::UnknownSchema, urn),
+        }
         if quirks::legacy_urn(&resource_type.name, urn).is_some() {
             editor.notes.add(Quirk::LegacyUrn, urn);
+        }
+    }
+    for (key, _) in members.iter().filter(|(_, value)| !quirks::is_unassigned(value)) {
+        if let Some(Home::Extension(schema)) = resource_type.home(key)
+            && !named.contains(&schema.id.as_str())
+        {
+            editor.notes.add(Quirk::Schemas, "schemas");
         }
     }
     if has_core { Ok(()) } else { Err(ScimError::invalid_syntax(format!("schemas must name {core}"))) }

@@ -29,7 +29,7 @@ pub enum Quirk {
     UnknownSchema,
     /// An attribute that only the bridge sets; ignored.
     ReadOnlyAttribute,
-    /// `schemas` is missing, or not what the message should have.
+    /// `schemas` is missing, or not what the message should have: an extension that the body uses is not named.
     Schemas,
     /// The URN of an older draft.
     LegacyUrn,

@@ -68,7 +68,10 @@ fn rows(quirk: Quirk) -> Vec<Row> {
         Quirk::UnknownAttribute => {
             vec![Row::set("shoeSize", json!(44)), Row::get("/Users?attributes=userName,shoeSize")]
         }
-        Quirk::UnknownSchema => vec![Row::set("urn:example:badge:2.0:User:floor", json!(4))],
+        Quirk::UnknownSchema => vec![
+            Row::set("urn:example:badge:2.0:User:floor", json!(4)),
+            Row::create(|user| user["schemas"] = json!([USER, "urn:example:badge:2.0:User"])),
+        ],
         Quirk::ReadOnlyAttribute => vec![Row::create(|user| user["meta"] = json!({"resourceType": "User"}))],
         Quirk::OtherCase => {
             vec![Row::create(|user| user["DISPLAYNAME"] = json!("Bob")), Row::get("/Users?filter=USERNAME%20pr")]
@@ -78,6 +81,7 @@ fn rows(quirk: Quirk) -> Vec<Row> {
         }
         Quirk::Schemas => vec![
             Row::create(|user| user["schemas"] = Value::Null).refused_as("invalidSyntax"),
+            Row::create(|user| user[ENTERPRISE] = json!({"department": "Sales"})).refused_as("invalidSyntax"),
             Row::post("/Users/.search", json!({"filter": "title pr"})).refused_as("invalidSyntax"),
             Row::post(
                 "/Bulk",

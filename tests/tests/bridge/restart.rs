@@ -474,6 +474,39 @@ async fn kill_9_in_the_middle_of_a_create_at_a_pbx_whose_reads_lag_leaves_one_ac
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_after_kill_9_in_the_middle_of_a_rename_is_suspended_under_the_new_name() {
+    // The reads of the PBX show the rename never, as far as this test goes.
+    let mut options = Options { now: Some(jiff::Timestamp::now()), ..Options::default() };
+    options.netsapiens.replication_lag = Duration::from_secs(8);
+    let setup = Setup::default().wait("100ms").pbx("settle_lag = \"1h\"");
+    let Stage { simulators, folder: _folder, config, ports } = Stage::before(options, setup).await;
+    let pbx = &simulators.netsapiens;
+    let token = new_token(&config);
+    let process = Process::start(&config, ports).await;
+    let client = Client::of(&process, &token);
+    let id = Answer::of(client.request(Method::POST, "/Users", Some(&ann()))).await.has_status(201).id();
+    until("made everywhere", || accounts_of(&simulators, "ann") == [1, 1, 1]).await;
+    let path = format!("/Users/{id}");
+    let patch = |value: Value| {
+        let urn = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+        json!({"schemas": [urn], "Operations": [{"op": "replace", "value": value}]})
+    };
+    pbx.fail_next(1, Fault::TimeoutAfterApply, Some("PUT users"));
+    let rename = patch(json!({"name": {"familyName": "Rowe"}}));
+    Answer::of(client.request(Method::PATCH, &path, Some(&rename))).await.has_status(200);
+    let is_hanging = |call: &Value| call["outcome"].as_str().is_some_and(|text| text.contains("timeout"));
+    until("under way", || pbx.calls().iter().any(is_hanging)).await;
+    process.kill();
+    let process = Process::start(&config, ports).await;
+    let leave = patch(json!({"active": false}));
+    Answer::of(client.request(Method::PATCH, &path, Some(&leave))).await.has_status(200);
+    until("suspended", || pbx.accounts()[0]["user-scope"] == "No Portal").await;
+    assert_eq!((pbx.accounts().len(), &pbx.accounts()[0]["name-last-name"]), (1, &json!("Rowe")), "{:#?}", pbx.calls());
+    process.kill();
+    simulators.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_in_the_middle_of_a_replacement_leaves_one_account_at_the_end() {
     for operation in ["PUT users/{user}", "POST users", "DELETE users/{user}"] {
         let setup = Setup::default().wait("100ms").pbx("settle_lag = \"0s\"\non_rekey = \"recreate\"");

@@ -108,7 +108,12 @@ fn rows(quirk: Quirk) -> Vec<Row> {
         ],
         // No attribute of the bridge is a number; the messages have some.
         Quirk::TextForNumber => {
-            vec![Row::post("/Users/.search", json!({"schemas": [SEARCH], "count": "5"})).refused_as("invalidValue")]
+            let mut bulk = bulk("DELETE");
+            bulk["failOnErrors"] = json!("1");
+            vec![
+                Row::post("/Users/.search", json!({"schemas": [SEARCH], "count": "5"})).refused_as("invalidValue"),
+                Row::post("/Bulk", bulk).refused_as("invalidValue"),
+            ]
         }
         Quirk::NumberForText => vec![
             Row::set("title", json!(5)).refused_as("invalidValue"),

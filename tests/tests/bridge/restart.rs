@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bridge_server::clock::Clock;
 use bridge_simulators::{Fault, Options, Simulators};
 use bridge_store::{AccountState, RequestQuery};
 use bridge_tests::samples::{ann, okta_user};
@@ -441,7 +442,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 async fn kill_9_in_the_middle_of_a_create_at_a_pbx_whose_reads_lag_leaves_one_account_at_the_end() {
     // How long the bridge waits until a write must show: for ever where it was carried out, as the test decides when it does.
     for (fault, settle_lag, posts) in [(Fault::TimeoutAfterApply, "1h", 1), (Fault::Timeout, "2s", 2)] {
-        let mut options = Options { now: Some(jiff::Timestamp::now()), ..Options::default() };
+        let mut options = Options { now: Some(Clock::system().now()), ..Options::default() };
         options.netsapiens.replication_lag = Duration::from_secs(8);
         let setup = Setup::default().wait("100ms").pbx(&format!("synchronous = false\nsettle_lag = \"{settle_lag}\""));
         let Stage { simulators, folder, config, ports } = Stage::before(options, setup).await;
@@ -476,7 +477,7 @@ async fn kill_9_in_the_middle_of_a_create_at_a_pbx_whose_reads_lag_leaves_one_ac
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_leaves_after_kill_9_in_the_middle_of_a_rename_is_suspended_under_the_new_name() {
     // The reads of the PBX show the rename never, as far as this test goes.
-    let mut options = Options { now: Some(jiff::Timestamp::now()), ..Options::default() };
+    let mut options = Options { now: Some(Clock::system().now()), ..Options::default() };
     options.netsapiens.replication_lag = Duration::from_secs(8);
     let setup = Setup::default().wait("100ms").pbx("settle_lag = \"1h\"");
     let Stage { simulators, folder: _folder, config, ports } = Stage::before(options, setup).await;

@@ -7,7 +7,6 @@ use bridge_server::clock::Clock;
 use bridge_tests::replay::{SCIM_JSON, check_always};
 use bridge_tests::samples::okta_user;
 use bridge_tests::{Answer, Bridge, Setup, replay};
-use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -166,7 +165,7 @@ fn case_029_the_base_address_works_with_and_without_a_slash_at_its_end() {
 
 #[tokio::test]
 async fn case_030_a_wrong_or_expired_token_is_refused_in_scim_json() {
-    let clock = Clock::hand_set(Timestamp::now());
+    let clock = Clock::hand_set(Clock::system().now());
     let bridge = Bridge::with(Setup { clock: clock.clone(), ..Setup::default() }).await;
     let file = bridge.folder().join("bridge.toml");
     std::fs::write(&file, bridge.file()).unwrap();

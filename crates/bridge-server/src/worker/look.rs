@@ -7,7 +7,7 @@ use bridge_mapping::{Account, FieldValue, Mapping};
 use bridge_store::{AccountState, Doubt, StoreError};
 use serde_json::Value;
 
-use super::duty::plain_reason;
+use super::duty::{self, plain_reason};
 use super::found::{self, Found, Inquiry};
 use super::memory::Before;
 use super::pool;
@@ -24,12 +24,14 @@ impl Work<'_> {
         self.doubt != Doubt::None || reads_first
     }
 
-    /// Whether what was read may be the account before our own last write, which may have reached it. Who leaves is
-    /// suspended all the same; where the call has to repeat a name, it repeats the one that the write was about, or it
-    /// would take that back.
-    pub(super) fn read_too_early(&self) -> bool {
+    /// Whether a suspension that has to repeat a name repeats the wanted one: what was read may be the account before our own
+    /// last write, which may have reached it, and would be taken back. Who leaves is suspended all the same, under the name
+    /// that was read where the target takes no other.
+    pub(super) fn must_repeat_wanted(&self, presence: Presence, mapping: &Mapping) -> bool {
         let shows = |written| self.bridge.clock.now() >= later(written, self.target.settings.settle_lag);
-        self.has_looked && !self.last_write_at.is_none_or(shows)
+        let is_read_too_early = self.has_looked && !self.last_write_at.is_none_or(shows);
+        let is_takeable = !self.repeats_read && duty::refusals(mapping).next().is_none();
+        presence == Presence::Suspended && is_read_too_early && is_takeable
     }
 
     /// Looks the account up and decides whose it is. `None` when work goes on with what was seen.

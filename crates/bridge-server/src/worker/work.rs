@@ -52,10 +52,10 @@ pub(super) struct Work<'a> {
     pub(super) search: bool,
     pub(super) was_missing: bool,
     pub(super) foreign: usize,
-    /// A suspension repeats what the account is wanted to say, not what was read of it: see [`Work::read_too_early`].
+    /// A suspension repeats what the account is wanted to say, not what was read of it: see [`Work::must_repeat_wanted`].
     repeats_wanted: bool,
     /// The target took no such suspension.
-    repeats_read: bool,
+    pub(super) repeats_read: bool,
     /// Pools whose value for this resource changed: other targets may use it.
     pub(super) changed_pools: BTreeSet<String>,
     /// Names of the fields that a person must change at the target.
@@ -220,11 +220,7 @@ impl<'a> Work<'a> {
         let account =
             if self.memory.first_contact { account.map(|account| self.without_log_in(account)) } else { account };
         let keys = self.keys(account.as_ref());
-        self.repeats_wanted = presence == Presence::Suspended
-            && account.is_none()
-            && !self.repeats_read
-            && self.read_too_early()
-            && duty::refusals(mapping).next().is_none();
+        self.repeats_wanted = account.is_none() && self.must_repeat_wanted(presence, mapping);
         let plan = self.target.connector.plan(
             &Wanted {
                 presence,

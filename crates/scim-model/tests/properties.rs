@@ -95,12 +95,26 @@ fn operation() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The operation with at most one member in a value without path: more are several changes, which may contradict each other.
+/// The operation with at most one member in a value without path, or under the URN of a schema: more are several changes,
+/// which may contradict each other.
 fn one_change(mut operation: Value) -> Value {
-    if let (None, Some(Value::Object(members))) = (operation.get("path").cloned(), operation.get_mut("value")) {
-        *members = members.clone().into_iter().take(1).collect();
+    let is_whole = operation.get("path").is_none_or(is_urn);
+    if let (true, Some(value)) = (is_whole, operation.get_mut("value")) {
+        keep_one(value);
     }
     operation
+}
+
+fn keep_one(value: &mut Value) {
+    let Value::Object(members) = value else { return };
+    *members = members.clone().into_iter().take(1).collect();
+    for (_, member) in members.iter_mut().filter(|(name, _)| name.starts_with("urn:")) {
+        keep_one(member);
+    }
+}
+
+fn is_urn(path: &Value) -> bool {
+    path.as_str().is_some_and(|path| path.trim().starts_with("urn:"))
 }
 
 fn catalog() -> Catalog {

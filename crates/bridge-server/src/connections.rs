@@ -268,8 +268,8 @@ fn judge(
     match notes.iter().find(|note| !note.quirk.is_by_the_rfc()) {
         None => Ok(()),
         Some(note) => {
-            let quirk = note.quirk.as_str().replace('_', " ");
-            let detail = format!("{}: this connection's profile is strict and does not take {quirk}", note.attribute);
+            let Note { attribute, quirk, .. } = note;
+            let detail = format!("This connection is strict: {} [{quirk}]; it is about {attribute}", quirk.demand());
             Err(ApiError::Scim(ScimError::new(400, Some(refusal(note.quirk)), detail)))
         }
     }

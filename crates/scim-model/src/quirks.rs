@@ -5,6 +5,7 @@
 //! and query strings is in [`asking`].
 
 pub(crate) mod asking;
+mod demand;
 
 use std::{borrow::Cow, fmt, slice};
 

@@ -283,7 +283,7 @@ async fn each_tolerance_is_taken_and_counted_and_refused_by_a_strict_connection_
                 }
                 Some(keyword) => {
                     assert_eq!((answer.status, answer.scim_type()), (400, keyword), "{at}: {:#}", answer.body);
-                    answer.names(&["strict", &quirk.as_str().replace('_', " ")]);
+                    answer.names(&["strict", quirk.as_str(), quirk.demand()]);
                     assert_eq!(strict.content().await, before, "{at}: nothing is changed");
                     assert_eq!(strict.count(quirk).await, counted, "{at}: nothing was forgiven");
                 }

@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use crate::bridge::Bridge;
 use crate::clock::{Clock, Jump, Seen, earlier};
 use crate::worker::Condition;
+use crate::worker::memory::Memory;
 
 /// How often it is looked after.
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -165,6 +166,11 @@ async fn give_up_rejected(bridge: &Bridge, now: Timestamp) -> Result<(), StoreEr
                 for resource in &old {
                     tx.set_resource_state(resource.key, resource.version, ResourceState::Deleted, now)?;
                     for row in tx.accounts_of(resource.key)? {
+                        // What was somebody's before, and could not be given back, is left as it is.
+                        if Memory::read(row.kept.as_ref())?.to_give_back(resource).is_some() {
+                            tx.drop_account(resource.key, &row.target)?;
+                            continue;
+                        }
                         tx.want(resource.key, &row.target, &Want { urgent: true, ..Want::due(now) }, now)?;
                     }
                 }

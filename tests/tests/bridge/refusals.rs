@@ -1,14 +1,18 @@
 //! What a target does not take: refused before anything is stored, a create taken back, an update undone.
 
-use bridge_simulators::Fault;
+use std::time::Duration;
+
+use bridge_server::clock::Clock;
+use bridge_simulators::{Fault, Options};
 use bridge_store::{AccountState, ResourceState};
 use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Bridge, Setup, account_where, calls_of};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 /// A bridge before a CRM.COM that asks so much of a password.
 async fn with_password_policy(length: usize, digits: usize) -> Bridge {
-    let mut simulators = bridge_simulators::Options::default();
+    let mut simulators = Options::default();
     simulators.crm_com.password_policy = bridge_simulators::PasswordPolicy { length, letters: 2, digits, others: 1 };
     Bridge::with(Setup { simulators, ..Setup::default().wait("0s") }).await
 }
@@ -112,43 +116,113 @@ async fn a_user_that_glance_refuses_is_rejected_and_taken_up_again_by_the_next_p
     bridge.stop().await;
 }
 
-#[tokio::test]
-async fn a_rejected_create_gives_an_adopted_account_back_as_it_was() {
+/// A bridge that takes over whom it finds in the PBX before it asks Glance, and Annie in that PBX.
+async fn with_annie() -> (Bridge, Clock) {
+    let clock = Clock::hand_set(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_800_000_000));
     let setup = Setup::default().pbx("adopt = \"match\"\nsettle_lag = \"0s\"").glance(r#"after = ["pbx"]"#);
-    let bridge = Bridge::with(setup).await;
+    let simulators = Options { latency: Duration::from_millis(100), ..Options::default() };
+    let bridge = Bridge::with(Setup { clock: clock.clone(), simulators, ..setup }).await;
     bridge.pbx().seed(json!({
         "user": "1400", "name-first-name": "Annie", "name-last-name": "Rowe", "login-username": "ann@acme.example",
         "email-address": "ann@acme.example", "user-scope": "Advanced User", "department": "Sales"
     }));
-    let annie = || {
-        let mut accounts = bridge.pbx().accounts();
-        accounts.iter_mut().for_each(|account| account["last-modified-datetime"] = Value::Null);
-        accounts
-    };
-    let before = annie();
+    (bridge, clock)
+}
+
+/// What the PBX has, but for the times of changes.
+fn in_the_pbx(bridge: &Bridge) -> Vec<Value> {
+    let mut accounts = bridge.pbx().accounts();
+    accounts.iter_mut().for_each(|account| account["last-modified-datetime"] = Value::Null);
+    accounts
+}
+
+/// A POST of Ann that Glance refuses, up to the end of its consequences.
+async fn refused_by_glance(bridge: &Bridge) -> String {
     bridge.glance().fail_next(1, Fault::Refuse("role is not provisioned".to_owned()), Some("NewUser"));
     bridge.post("/Users", ann()).await.has_status(400).names(&["glance"]);
-    let rejected = rejected(&bridge).await;
+    let rejected = rejected(bridge).await;
     bridge.until_at_rest(&rejected).await;
+    rejected
+}
+
+/// Thirty days later.
+async fn give_up(bridge: &Bridge, clock: &Clock, rejected: &str) {
+    clock.advance(Duration::from_hours(31 * 24));
+    bridge_server::housekeeping::tidy(&bridge.running.bridge, clock.now()).await.unwrap();
+    bridge.until_at_rest(rejected).await;
+    assert_eq!(found(bridge, ResourceState::Deleted).await, [rejected]);
+}
+
+#[tokio::test]
+async fn a_rejected_create_gives_an_adopted_account_back_as_it_was_however_often_it_is_repeated() {
+    let (bridge, clock) = with_annie().await;
+    let before = in_the_pbx(&bridge);
+    let first = refused_by_glance(&bridge).await;
+    assert_eq!(in_the_pbx(&bridge), before);
+    assert_eq!(refused_by_glance(&bridge).await, first, "the same row is taken up");
+    assert_eq!(in_the_pbx(&bridge), before);
     let names: Vec<Value> =
         calls_of(bridge.pbx(), "PUT users").iter().map(|call| call["fields"]["name-first-name"].clone()).collect();
-    assert_eq!(names, ["Ann", "Annie"], "taken over, and given back");
-    assert_eq!(annie(), before);
+    assert_eq!(names, ["Ann", "Annie", "Ann", "Annie"], "taken over, and given back");
+    assert_eq!(bridge.account(&first, "pbx").await.remote_id, None, "it is nobody's of ours");
+    give_up(&bridge, &clock, &first).await;
+    assert_eq!(in_the_pbx(&bridge), before);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_create_that_is_repeated_after_an_account_could_not_be_given_back_gives_it_back_as_it_was() {
+    for is_repeated in [true, false] {
+        let (bridge, clock) = with_annie().await;
+        let before = in_the_pbx(&bridge);
+        let taken_over = async || {
+            while calls_of(bridge.pbx(), "PUT users").is_empty() {
+                tokio::task::yield_now().await;
+            }
+            bridge.pbx().fail_next(1, Fault::Refuse("the domain is locked".to_owned()), Some("PUT users"));
+        };
+        let (rejected, ()) = tokio::join!(refused_by_glance(&bridge), taken_over());
+        let row = bridge.account(&rejected, "pbx").await;
+        assert_eq!((row.state, row.remote_id.as_deref()), (AccountState::Parked, Some("1400")));
+        if is_repeated {
+            refused_by_glance(&bridge).await;
+            assert_eq!(in_the_pbx(&bridge), before);
+        } else {
+            // Nobody tries again: it is still somebody's account, which `on_delete = "delete"` must not remove.
+            give_up(&bridge, &clock, &rejected).await;
+            assert_eq!(bridge.pbx().accounts()[0]["user-scope"], "Basic User");
+        }
+        bridge.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_somebody_removed_before_it_was_given_back_is_not_made_again() {
+    let (bridge, _) = with_annie().await;
+    let taken_over = async || {
+        while calls_of(bridge.pbx(), "PUT users").is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(bridge.pbx().remove("1400"));
+    };
+    let (rejected, ()) = tokio::join!(refused_by_glance(&bridge), taken_over());
+    assert_eq!(bridge.pbx().accounts(), Vec::<Value>::new());
+    assert_eq!(bridge.account(&rejected, "pbx").await.state, AccountState::Settled);
     bridge.stop().await;
 }
 
 /// The id of the one rejected resource.
 pub(crate) async fn rejected(bridge: &Bridge) -> String {
-    let found = bridge
-        .running
-        .bridge
-        .store
-        .read(|db| db.resources_by_value("default", "User", "userName", "ann@acme.example"))
-        .await
-        .unwrap();
-    let rejected: Vec<_> = found.into_iter().filter(|found| found.state == ResourceState::Rejected).collect();
-    assert_eq!(rejected.len(), 1);
-    rejected[0].id.clone()
+    let [rejected] = found(bridge, ResourceState::Rejected).await.try_into().unwrap();
+    rejected
+}
+
+/// The ids of the resources with Ann's userName in this state.
+async fn found(bridge: &Bridge, state: ResourceState) -> Vec<String> {
+    let store = &bridge.running.bridge.store;
+    let found =
+        store.read(|db| db.resources_by_value("default", "User", "userName", "ann@acme.example")).await.unwrap();
+    found.into_iter().filter(|found| found.state == state).map(|found| found.id).collect()
 }
 
 #[tokio::test]
@@ -224,7 +298,7 @@ async fn of_two_parallel_posts_of_one_user_name_exactly_one_wins() {
 #[tokio::test]
 async fn a_repeated_post_joins_the_one_that_is_still_open() {
     let bridge = std::sync::Arc::new(Bridge::start().await);
-    bridge.glance().fail_next(1, Fault::Slow(std::time::Duration::from_millis(500)), Some("NewUser"));
+    bridge.glance().fail_next(1, Fault::Slow(Duration::from_millis(500)), Some("NewUser"));
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..3 {
         let bridge = bridge.clone();
@@ -266,7 +340,7 @@ async fn an_update_that_was_answered_is_not_undone_by_the_refusal_of_a_later_one
     let id = bridge.post("/Users", ann()).await.has_status(201).id();
     bridge.until_at_rest(&id).await;
     let path = format!("/Users/{id}");
-    bridge.glance().fail_next(1, Fault::Slow(std::time::Duration::from_millis(800)), Some("UpdateUser"));
+    bridge.glance().fail_next(1, Fault::Slow(Duration::from_millis(800)), Some("UpdateUser"));
     let first = json!([{"op": "replace", "value": {"name": {"familyName": "Rowe"}}}]);
     bridge.patch(&path, first).await.has_status(200);
     bridge.glance().fail_next(1, Fault::Refuse("address is taken".to_owned()), Some("UpdateUser"));

@@ -62,11 +62,10 @@ pub fn duty(
     let settled = Duty::Rest(AccountState::Settled, None);
     match resource.state {
         ResourceState::Deleted => leave(settings.on_delete, settled),
-        ResourceState::Rejected => match &memory.adopted {
-            Some(before) if before.is_given_back_by(resource) && observed.existence == Existence::Present => {
-                Duty::GiveBack(before.account(settings.kind), before.presence())
-            }
-            Some(_) | None => leave(Deprovision::Suspend, settled),
+        ResourceState::Rejected => match memory.to_give_back(resource) {
+            Some(_) if observed.existence == Existence::Absent => settled,
+            Some(before) => Duty::GiveBack(before.account(settings.kind), before.presence()),
+            None => leave(Deprovision::Suspend, settled),
         },
         ResourceState::Live if !resource.active => leave(settings.on_deactivate, settled),
         ResourceState::Live => match &mapping.scope {

@@ -84,7 +84,8 @@ impl Work<'_> {
             Found::Nobody => {
                 self.row.remote_id = None;
                 self.see(Observed::absent());
-                None
+                // What is to be given back and is not there any more is not made again.
+                self.memory.to_give_back(&self.resource).map(|_| Step::NextRound)
             }
             Found::Ours => {
                 self.see(seen);

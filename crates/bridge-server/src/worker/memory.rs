@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bridge_connectors::{Observed, Presence};
 use bridge_mapping::{Account, FieldValue, TargetKind};
-use bridge_store::{Reason, Resource, StoreError};
+use bridge_store::{Reason, Resource, ResourceState, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -65,8 +65,8 @@ pub struct Before {
     pub fields: BTreeMap<String, Value>,
     /// Whether it was usable, if that was known.
     pub active: Option<bool>,
-    /// The resource that took it over, and its version then: only a rejection of that very write gives it back.
-    pub taken_by: (i64, i64),
+    /// The resource that took it over: as long as no create of it was accepted, it gives the account back.
+    pub taken_by: i64,
 }
 
 impl Memory {
@@ -91,6 +91,11 @@ impl Memory {
 }
 
 impl Memory {
+    /// The account as it was, if this resource has to give it back.
+    pub fn to_give_back(&self, resource: &Resource) -> Option<&Before> {
+        self.adopted.as_ref().filter(|before| before.is_given_back_by(resource))
+    }
+
     /// The account with every field that we sent before, and that has no value any more, wanted empty.
     pub fn with_emptied(&self, mut account: Account) -> Account {
         for field in &self.sent {
@@ -109,13 +114,13 @@ impl Memory {
 impl Before {
     /// The account as it is seen now, when this resource takes it over.
     pub fn of(observed: &Observed, resource: &Resource) -> Self {
-        let taken_by = (resource.key, resource.version);
-        Self { fields: observed.fields.clone(), active: observed.active, taken_by }
+        Self { fields: observed.fields.clone(), active: observed.active, taken_by: resource.key }
     }
 
-    /// Whether nothing has happened to the resource since but that its create was rejected.
-    pub fn is_given_back_by(&self, rejected: &Resource) -> bool {
-        self.taken_by == (rejected.key, rejected.version - 1)
+    /// Whether this resource took the account over and none of its creates was ever accepted, however often it was posted: a
+    /// user that was accepted is deleted one day, and never rejected. An account that came from an accepted one is ours.
+    pub fn is_given_back_by(&self, resource: &Resource) -> bool {
+        self.taken_by == resource.key && resource.state == ResourceState::Rejected
     }
 
     /// The fields to be written back.
@@ -163,7 +168,7 @@ mod tests {
         let mut memory = Memory::default();
         assert_eq!(memory.column().unwrap(), None);
         memory.suspension = Some(BTreeMap::from([("user-scope".to_owned(), json!("Basic User"))]));
-        memory.adopted = Some(Before { fields: BTreeMap::new(), active: Some(true), taken_by: (7, 1) });
+        memory.adopted = Some(Before { fields: BTreeMap::new(), active: Some(true), taken_by: 7 });
         let column = memory.column().unwrap();
         assert_eq!(Memory::read(column.as_ref()).unwrap(), memory);
     }

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bridge_connectors::Observed;
 use bridge_store::{
     Account as Row, AccountState, Change, Doubt, Reason, ResourceState, Settlement, StoreError, Tx, Want,
 };
 use jiff::Timestamp;
 
 use super::duty;
+use super::memory::Memory;
 use super::work::{End, Work};
 use crate::alerts::{Alert, AlertKind};
 use crate::clock::later;
@@ -21,9 +23,10 @@ pub const WAITING_FOR_TARGET: &str = "waiting-for-target";
 
 impl Work<'_> {
     /// Writes down how the work ended, tells whoever waits, and rings for a person where one must act.
-    pub(super) async fn settle(self, end: End) -> Result<(), StoreError> {
+    pub(super) async fn settle(mut self, mut end: End) -> Result<(), StoreError> {
         let bridge = self.bridge;
         let now = bridge.clock.now();
+        self.let_go_what_is_given_back(&mut end);
         let settlement = match end {
             End::LeaseLost => return Ok(()),
             end => self.settlement(end, now)?,
@@ -43,6 +46,20 @@ impl Work<'_> {
         let somebody_waits = bridge.waiters.moved(self.row.resource);
         self.call_a_person(&settlement, somebody_waits, now);
         Ok(())
+    }
+
+    /// An account that was given back is somebody else's again: nothing of it is remembered, and nothing will be done to it.
+    /// The next create takes it over like the first one.
+    fn let_go_what_is_given_back(&mut self, end: &mut End) {
+        let End::Done { natural_key, .. } = end else { return };
+        if self.memory.to_give_back(&self.resource).is_none() {
+            return;
+        }
+        self.row.remote_id = None;
+        self.observed = Observed::default();
+        self.memory = Memory::default();
+        self.doubt = Doubt::None;
+        *natural_key = Change::Clear;
     }
 
     /// One transaction: the row, the journal, the pools, the accounts that waited for this one. Returns the targets that

@@ -2,7 +2,7 @@
 
 use bridge_server::clock::Clock;
 use bridge_server::operations::{self, AccountName};
-use bridge_simulators::Fault;
+use bridge_simulators::{Fault, Options};
 use bridge_store::AccountState;
 use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Bridge, Setup, calls_of};
@@ -111,6 +111,60 @@ async fn a_suspension_in_a_slow_pbx_is_read_back_after_its_settle_lag() {
     clock.advance(std::time::Duration::from_secs(11));
     let account = bridge.until_state(&id, "pbx", AccountState::Settled).await;
     assert_eq!(account.proof.unwrap()["presence"], "suspended");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_leaver_whom_the_pbx_turned_away_five_times_is_out_with_the_sixth_and_no_person_is_called() {
+    let clock = Clock::hand_set(jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
+    let setup = Setup { clock: clock.clone(), ..Setup::default().wait("0s") }.pbx(r#"settle_lag = "10s""#);
+    let bridge = Bridge::with(setup).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    bridge.pbx().fail_next(5, Fault::Status(429, Some(1)), Some("PUT users"));
+    let off = json!([{"op": "replace", "value": {"active": false}}]);
+    bridge.patch(&format!("/Users/{id}"), off).await.has_status(200);
+    let is_told = |accounts: &[bridge_store::Account]| {
+        clock.advance(std::time::Duration::from_secs(1));
+        accounts
+            .iter()
+            .any(|account| account.target == "pbx" && account.state.is_answer() && account.applied == account.wanted)
+    };
+    bridge.until(&id, "out of the PBX", is_told).await;
+    let account = bridge.account(&id, "pbx").await;
+    assert_eq!(account.state, AccountState::Settled, "{:?}", account.reason);
+    assert_eq!(account.proof.unwrap()["presence"], "suspended");
+    assert_eq!(calls_of(bridge.pbx(), "PUT users").len(), 6);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_suspension_that_the_pbx_accepts_and_never_shows_is_sent_a_few_times_and_then_a_person_is_called() {
+    let start = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000);
+    let clock = Clock::hand_set(start);
+    let mut simulators = Options { now: Some(start), ..Options::default() };
+    // Reads of the PBX never show what is written from now on: its clock stands still.
+    simulators.netsapiens.replication_lag = std::time::Duration::from_secs(3_600);
+    let setup = Setup { clock: clock.clone(), simulators, ..Setup::default().wait("0s") };
+    let bridge = Bridge::with(setup.pbx(r#"settle_lag = "10s""#)).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    bridge.pbx().advance(std::time::Duration::from_secs(7_200));
+    let off = json!([{"op": "replace", "value": {"active": false}}]);
+    bridge.patch(&format!("/Users/{id}"), off).await.has_status(200);
+    for attempt in ["the first", "a person's"] {
+        let is_told = |accounts: &[bridge_store::Account]| {
+            clock.advance(std::time::Duration::from_secs(1));
+            accounts.iter().any(|account| account.target == "pbx" && account.state == AccountState::Parked)
+        };
+        bridge.until(&id, "told to a person", is_told).await;
+        let reason = bridge.account(&id, "pbx").await.reason.unwrap();
+        assert_eq!(reason.code, "not-applied", "{attempt}");
+        let sent = calls_of(bridge.pbx(), "PUT users").len();
+        assert_eq!(sent, if attempt == "the first" { 6 } else { 12 }, "{attempt}: as often as before");
+        let name = AccountName { tenant: "default".to_owned(), resource: id.clone(), target: "pbx".to_owned() };
+        operations::retry(&bridge.running.bridge, &name, "test").await.unwrap();
+    }
     bridge.stop().await;
 }
 

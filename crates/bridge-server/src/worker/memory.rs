@@ -9,6 +9,9 @@ use bridge_store::{Reason, Resource, ResourceState, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// So often a suspension or removal is accepted that then cannot be read back.
+const UNAPPLIED: u32 = 5;
+
 /// The `kept` column of an account.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +38,26 @@ pub struct Memory {
     /// The fields that were sent when the account was settled last. One that has no source any more is wanted empty.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub sent: BTreeSet<String>,
+    /// Suspensions or removals that the target accepted, none of which could be read back so far.
+    #[serde(default, skip_serializing_if = "Unapplied::is_none")]
+    pub unapplied: Unapplied,
+}
+
+/// How often something was accepted that then did not show. Failures of the target on the way are not counted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Unapplied(u32);
+
+impl Unapplied {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// It was accepted once more. True: it has been so often that a person must look.
+    pub fn once_more(&mut self) -> bool {
+        let is_too_often = self.0 >= UNAPPLIED;
+        *self = if is_too_often { Self::default() } else { Self(self.0 + 1) };
+        is_too_often
+    }
 }
 
 /// An account that another one takes the place of.
@@ -47,6 +70,9 @@ pub struct Replaced {
     /// As [`Memory::suspension`], of this account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspension: Option<BTreeMap<String, Value>>,
+    /// As [`Memory::unapplied`], of this account.
+    #[serde(default, skip_serializing_if = "Unapplied::is_none")]
+    pub unapplied: Unapplied,
 }
 
 /// A replacement that the target refused.

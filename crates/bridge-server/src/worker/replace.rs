@@ -9,8 +9,8 @@ use bridge_mapping::Account;
 use bridge_store::{AccountState, Doubt, Reason, StoreError};
 
 use super::duty::plain_reason;
-use super::memory::{NotReplaced, Replaced};
-use super::work::{End, Step, UNAPPLIED, Work, task_reason};
+use super::memory::{NotReplaced, Replaced, Unapplied};
+use super::work::{End, Step, Work, task_reason};
 use crate::clock::later;
 use crate::config::{Deprovision, Rekey};
 
@@ -54,6 +54,7 @@ impl Work<'_> {
             remote_id,
             observed: std::mem::take(&mut self.observed),
             suspension: self.memory.suspension.take(),
+            unapplied: Unapplied::default(),
         });
         self.row.remote_id = None;
         self.doubt = Doubt::Read;
@@ -169,11 +170,6 @@ impl Work<'_> {
             let reason = Some(Reason { text, ..reason.unwrap_or(task) });
             return Ok(Step::from(End::Done { state: AccountState::Task, reason, natural_key, proof }));
         }
-        if self.row.attempts >= UNAPPLIED {
-            let text =
-                "the target accepts the removal of the replaced account and does not carry it out; act there by hand";
-            return Ok(Step::from(End::Parked { reason: plain_reason("not-applied", text), candidate: None }));
-        }
         if let Some(replaced) = &mut self.memory.replaced {
             replaced.observed = seen;
             replaced.suspension = replaced.suspension.take().or_else(|| plan.keep.clone());
@@ -188,6 +184,11 @@ impl Work<'_> {
                 Some(Err(error)) => return Ok(Step::from(self.failed(&error, false))),
                 Some(Ok(end)) => return Ok(Step::from(end)),
             }
+        }
+        if self.memory.replaced.as_mut().is_some_and(|replaced| replaced.unapplied.once_more()) {
+            let text =
+                "the target accepts the removal of the replaced account and does not carry it out; act there by hand";
+            return Ok(Step::from(End::Parked { reason: plain_reason("not-applied", text), candidate: None }));
         }
         let lag = self.target.settings.settle_lag;
         Ok(if lag.is_zero() { Step::NextRound } else { Step::from(self.verify_later(lag)) })

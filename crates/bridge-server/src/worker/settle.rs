@@ -11,7 +11,7 @@ use bridge_store::{
 use jiff::Timestamp;
 
 use super::duty;
-use super::memory::Memory;
+use super::memory::{Memory, Unapplied};
 use super::work::{End, Work};
 use crate::alerts::{Alert, AlertKind};
 use crate::clock::later;
@@ -26,7 +26,7 @@ impl Work<'_> {
     pub(super) async fn settle(mut self, mut end: End) -> Result<(), StoreError> {
         let bridge = self.bridge;
         let now = bridge.clock.now();
-        self.let_go_what_is_given_back(&mut end);
+        self.forget_at_rest(&mut end);
         let settlement = match end {
             End::LeaseLost => return Ok(()),
             end => self.settlement(end, now)?,
@@ -48,10 +48,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// An account that was given back is somebody else's again: nothing of it is remembered, and nothing will be done to it.
-    /// The next create takes it over like the first one.
-    fn let_go_what_is_given_back(&mut self, end: &mut End) {
+    /// What is not remembered of an account that has come to rest. One that was given back is somebody else's again: nothing
+    /// will be done to it, and the next create takes it over like the first one.
+    fn forget_at_rest(&mut self, end: &mut End) {
         let End::Done { natural_key, .. } = end else { return };
+        self.memory.unapplied = Unapplied::default();
         if self.memory.to_give_back(&self.resource).is_none() {
             return;
         }

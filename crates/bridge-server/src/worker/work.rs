@@ -23,8 +23,6 @@ use crate::landscape::{Target, Tenant};
 const ROUNDS: usize = 32;
 /// So many pool values in a row may turn out to be somebody else's in one delivery.
 pub(super) const FOREIGN: usize = 20;
-/// So often a suspension or removal is sent that then cannot be read back.
-pub(super) const UNAPPLIED: u32 = 5;
 /// A lease is renewed when less than this would be left of it after a call.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// How long a claim lasts.
@@ -434,7 +432,7 @@ impl<'a> Work<'a> {
         } else if has_calls {
             self.doubt = Doubt::Read;
             let lag = self.target.settings.settle_lag;
-            if self.row.attempts >= UNAPPLIED {
+            if self.memory.unapplied.once_more() {
                 let text = "the target accepts the suspension or removal and does not carry it out; act there by hand";
                 let reason = plain_reason("not-applied", text);
                 return Ok(Step::from(End::Parked { reason, candidate: None }));

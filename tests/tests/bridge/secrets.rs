@@ -40,6 +40,13 @@ async fn no_secret_is_in_the_database_the_journal_or_an_answer() {
     let operations = json!([{"op": "replace", "path": "password", "value": format!("{SUPPLIED}2")}]);
     let patched = bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
     bridge.until_at_rest(&id).await;
+    // Groups have no password, but a client may send one all the same.
+    let group = json!({"displayName": "Sales", "password": SUPPLIED});
+    let group = bridge.post("/Groups", group).await.has_status(201).id();
+    let operations = json!([{"op": "replace", "path": "password", "value": SUPPLIED}]);
+    bridge.patch(&format!("/Groups/{group}"), operations).await;
+    let extension = json!({"urn:ietf:params:scim:schemas:extension:bridgeGlance:2.0:User": {"UserPW": SUPPLIED}});
+    bridge.put(&format!("/Groups/{group}"), extension).await.has_status(400);
     let secrets = planted(&bridge);
     for answer in [&created, &patched, &bridge.get(&format!("/Users/{id}")).await, &bridge.get("/Users").await] {
         let text = answer.body.to_string();

@@ -13,7 +13,7 @@ use crate::error::ApiError;
 const MASK: &str = "***";
 
 /// A body with every value masked that a schema never returns, wherever the client put it: as a member, under its URN, or
-/// as the target of a PATCH operation.
+/// as the target of a PATCH operation. The schemas of users say so of what is sent to groups too: only users have secrets.
 pub fn mask_secrets(kind: &ResourceType, body: &Value) -> Value {
     let secrets: Vec<String> = kind
         .extensions

@@ -98,10 +98,9 @@ impl Secrets {
     ) -> bool {
         match source {
             SecretSource::Supplied => {
-                if let Some(value) = attribute.and_then(|attribute| self.supplied.get(attribute)) {
-                    self.made.insert(field.to_owned(), value.clone());
-                }
-                false
+                let Some(value) = attribute.and_then(|attribute| self.supplied.get(attribute)) else { return false };
+                let before = self.made.insert(field.to_owned(), value.clone());
+                before.is_none_or(|before| before.expose_secret() != value.expose_secret())
             }
             SecretSource::Generated if self.made.contains_key(field) => false,
             SecretSource::Generated => {
@@ -204,6 +203,20 @@ mod tests {
         assert!(!secrets.ensure("password", SecretSource::Generated, None, schema));
         let text = |field| secrets.get(field).unwrap().expose_secret().to_owned();
         assert_eq!(text("password"), text("password_confirmation"));
+    }
+
+    #[test]
+    fn a_password_of_the_identity_provider_is_remembered_as_what_was_sent() {
+        let schema = AccountSchema::embedded(TargetKind::CrmCom);
+        let mut secrets = Secrets::default();
+        let mut ensure = |supplied: &str| {
+            secrets.supplied.insert("password".to_owned(), SecretString::from(supplied));
+            secrets.ensure("password", SecretSource::Supplied, Some("password"), schema)
+        };
+        assert!(ensure("kJ8!random"), "it is to be stored before it is sent");
+        assert!(!ensure("kJ8!random"));
+        assert!(ensure("kJ8!random2"));
+        assert!(!secrets.ensure("password", SecretSource::Generated, None, schema), "the old one when it is replaced");
     }
 
     #[test]

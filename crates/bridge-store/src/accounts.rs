@@ -6,7 +6,9 @@
 use jiff::Timestamp;
 
 use crate::driver::{Parameter, Row, parameters};
-use crate::{Account, AccountCount, AccountQuery, AccountState, Change, Db, Doubt, Lease, Settlement, StoreError, Tx};
+use crate::{
+    Account, AccountCount, AccountQuery, AccountState, Change, Db, Doubt, Lease, SecretsAre, Settlement, StoreError, Tx,
+};
 
 /// More queued accounts than this are not counted.
 const QUEUE_COUNTED: u64 = 10_000;
@@ -262,10 +264,13 @@ impl Tx<'_> {
             Change::Clear if is_last_word => None,
             Change::Set(_) | Change::Clear | Change::Keep => current.natural_key.as_ref(),
         };
-        let (secret, secret_pending) = match &settlement.secret {
-            Change::Set(secret) if current.secret == settlement.claimed_secret => (Some(secret.as_slice()), true),
-            Change::Clear if current.secret == settlement.claimed_secret => (None, false),
-            Change::Set(_) | Change::Clear | Change::Keep => (current.secret.as_deref(), current.secret_pending),
+        let is_newer = current.secret != settlement.claimed_secret;
+        let (secret, secret_pending) = match settlement.secrets {
+            SecretsAre::Erased if !is_newer => (None, false),
+            SecretsAre::Served if !is_newer => (current.secret.as_deref(), false),
+            SecretsAre::Erased | SecretsAre::Served | SecretsAre::Untouched => {
+                (current.secret.as_deref(), current.secret_pending)
+            }
         };
         let applied = if settlement.state.is_answer() { settlement.wanted } else { current.applied };
         let reason = if is_last_word { settlement.reason.as_ref() } else { current.reason.as_ref() };

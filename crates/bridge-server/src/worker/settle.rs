@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bridge_connectors::Observed;
 use bridge_store::{
-    Account as Row, AccountState, Change, Doubt, Reason, ResourceState, Settlement, StoreError, Tx, Want,
+    Account as Row, AccountState, Change, Doubt, Reason, ResourceState, SecretsAre, Settlement, StoreError, Tx, Want,
 };
 use jiff::Timestamp;
 
@@ -187,7 +187,7 @@ impl Work<'_> {
                 natural_key,
                 proof,
                 digest: Some(self.expectation()),
-                secret: if self.needs_secrets_later() { Change::Keep } else { Change::Clear },
+                secrets: self.secrets_after(),
                 failing_since: None,
                 ..base
             },
@@ -204,7 +204,7 @@ impl Work<'_> {
                 reason: Some(reason),
                 candidate,
                 // A secret that was refused is not sent again with the next change.
-                secret: if self.needs_secrets_later() { Change::Keep } else { Change::Clear },
+                secrets: self.secrets_after(),
                 natural_key: self.replaced_key(),
                 attempts: self.row.attempts.saturating_add(1),
                 failing_since: self.row.failing_since.or(Some(now)),
@@ -215,10 +215,14 @@ impl Work<'_> {
 
     /// A secret is erased once it has served; a soft lock-out at CRM.COM needs the password that the bridge set until the
     /// account is left for good.
-    fn needs_secrets_later(&self) -> bool {
+    fn secrets_after(&self) -> SecretsAre {
         match &self.target.settings.connection {
-            ConnectorConfig::CrmCom(config) => config.soft_lock_out && self.row.remote_id.is_some(),
-            ConnectorConfig::Glance(_) | ConnectorConfig::Netsapiens(_) => false,
+            ConnectorConfig::CrmCom(config) if config.soft_lock_out && self.row.remote_id.is_some() => {
+                SecretsAre::Served
+            }
+            ConnectorConfig::CrmCom(_) | ConnectorConfig::Glance(_) | ConnectorConfig::Netsapiens(_) => {
+                SecretsAre::Erased
+            }
         }
     }
 

@@ -365,7 +365,7 @@ async fn a_secret_is_kept_before_it_is_sent_and_erased_once_it_has_served() {
     let row = desk.row().await;
     assert_eq!((row.secret.as_deref(), row.secret_pending, row.kept), (Some(&b"sealed"[..]), true, Some(kept.clone())));
     let served = Settlement {
-        secret: Change::Clear,
+        secrets: SecretsAre::Erased,
         claimed_secret: Some(b"sealed".to_vec()),
         ..Settlement::of(&claimed, AccountState::Settled, at(2))
     };
@@ -380,10 +380,21 @@ async fn a_newer_secret_is_not_erased_with_the_one_that_was_sent() {
     desk.want(Want { secret: Some(b"old".to_vec()), ..Want::due(at(0)) }, 0).await.unwrap();
     let claimed = desk.claim(0).await.unwrap();
     desk.want(Want { secret: Some(b"new".to_vec()), ..Want::due(at(1)) }, 1).await.unwrap();
-    let served = Settlement { secret: Change::Clear, ..Settlement::of(&claimed, AccountState::Settled, at(2)) };
+    let served = Settlement { secrets: SecretsAre::Erased, ..Settlement::of(&claimed, AccountState::Settled, at(2)) };
     assert!(desk.settle(token(&claimed), served).await.unwrap());
     let row = desk.row().await;
     assert_eq!((row.secret.as_deref(), row.secret_pending), (Some(&b"new"[..]), true));
+    // Kept for later, the same: what came in meanwhile is still to be sent, and served with the next delivery.
+    for (number, pending) in [(3, true), (4, false)] {
+        let claimed = desk.claim(number).await.unwrap();
+        if pending {
+            desk.want(Want { secret: Some(b"newest".to_vec()), ..Want::due(at(3)) }, 3).await.unwrap();
+        }
+        let served = Settlement { secrets: SecretsAre::Served, ..Settlement::of(&claimed, AccountState::Settled, at(4)) };
+        assert!(desk.settle(token(&claimed), served).await.unwrap());
+        let row = desk.row().await;
+        assert_eq!((row.secret.as_deref(), row.secret_pending), (Some(&b"newest"[..]), pending));
+    }
 }
 
 #[tokio::test]

@@ -187,6 +187,17 @@ pub enum Change<T> {
     Clear,
 }
 
+/// What becomes of the secrets that a claim read. Newer ones that came in meanwhile stay, to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretsAre {
+    /// As they were: what was to be sent still is.
+    Untouched,
+    /// Kept for later, and sent as far as they can be.
+    Served,
+    /// Not needed any more.
+    Erased,
+}
+
 /// How the work on a claimed account ended. Begin with [`Settlement::of`] and change what the work changed.
 ///
 /// If `wanted` rose since the claim, the later cause decides: `state`, `reason`, `urgent`, `attempts`, `due_at` and
@@ -217,8 +228,8 @@ pub struct Settlement {
     pub observed: Option<Value>,
     /// Values saved for the return.
     pub kept: Option<Value>,
-    /// `Clear` removes the secrets the claim read (not newer ones) and ends `secret_pending`.
-    pub secret: Change<Vec<u8>>,
+    /// What becomes of the secrets.
+    pub secrets: SecretsAre,
     /// The secrets that the claim read.
     pub claimed_secret: Option<Vec<u8>>,
     /// Our last write to the target.
@@ -250,7 +261,7 @@ impl Settlement {
             digest: account.digest.clone(),
             observed: account.observed.clone(),
             kept: account.kept.clone(),
-            secret: Change::Keep,
+            secrets: SecretsAre::Untouched,
             claimed_secret: account.secret.clone(),
             last_write_at: account.last_write_at,
             failing_since: account.failing_since,

@@ -2,8 +2,8 @@
 //! answered, and passwords that the identity provider sent (DESIGN, section 7, "Passwords").
 //!
 //! XChaCha20-Poly1305 with a random 192-bit nonce. The first key encrypts, every key decrypts, so that a key can be
-//! replaced without losing what the old one sealed. A sealed value is bound to the place it was made for (the
-//! associated data): copied to another account it does not open.
+//! replaced without losing what the old one sealed. A sealed value is bound to the user it was made for (the associated
+//! data): copied to the account of another one it does not open.
 
 use chacha20poly1305::aead::{Aead, Generate, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};

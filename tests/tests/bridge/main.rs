@@ -12,6 +12,7 @@ mod life;
 mod limits;
 mod memberships;
 mod parameters;
+mod passwords;
 mod pools;
 mod refusals;
 mod rekey;

@@ -37,17 +37,14 @@ struct AtRest {
 impl Secrets {
     /// Opens the sealed secrets of a row.
     pub fn open(sealer: &Sealer, row: &Row) -> Self {
-        match &row.secret {
-            None => Self::default(),
-            // A value that does not open (its key is gone) is as good as none; it must not keep anybody in.
-            Some(sealed) => match Self::unseal(sealer, &owner(&row.tenant, row.resource, &row.target), sealed) {
-                Ok(secrets) => secrets,
-                Err(error) => {
-                    warn!(target.name = %row.target, %error, "A stored secret is left out");
-                    Self::default()
-                }
-            },
-        }
+        Self::opened(sealer, &owner(&row.tenant, row.resource), &row.target, row.secret.as_deref())
+    }
+
+    /// A value that does not open (its key is gone) is as good as none: it must not keep anybody in, nor refuse a write.
+    fn opened(sealer: &Sealer, owner: &str, target: &str, sealed: Option<&[u8]>) -> Self {
+        let opened = sealed.map(|sealed| Self::unseal(sealer, owner, sealed)).transpose();
+        let opened = opened.inspect_err(|error| warn!(target.name = %target, %error, "A stored secret is left out"));
+        opened.ok().flatten().unwrap_or_default()
     }
 
     fn unseal(sealer: &Sealer, owner: &str, sealed: &[u8]) -> Result<Self, StoreError> {
@@ -62,7 +59,7 @@ impl Secrets {
 
     /// Seals them for a row; nothing to seal is no value.
     pub fn seal(&self, sealer: &Sealer, row: &Row) -> Result<Option<Vec<u8>>, StoreError> {
-        self.seal_for(sealer, &owner(&row.tenant, row.resource, &row.target))
+        self.seal_for(sealer, &owner(&row.tenant, row.resource))
     }
 
     fn seal_for(&self, sealer: &Sealer, owner: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -135,15 +132,16 @@ pub fn seal_supplied(
     before: Option<&[u8]>,
     supplied: &BTreeMap<String, String>,
 ) -> Result<Option<Vec<u8>>, StoreError> {
-    let owner = owner(place.0, place.1, place.2);
-    let mut secrets =
-        before.map_or_else(|| Ok(Secrets::default()), |sealed| Secrets::unseal(sealer, &owner, sealed))?;
+    let (tenant, resource, target) = place;
+    let owner = owner(tenant, resource);
+    let mut secrets = Secrets::opened(sealer, &owner, target, before);
     secrets.supplied.extend(supplied.iter().map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))));
     secrets.seal_for(sealer, &owner)
 }
 
-fn owner(tenant: &str, resource: i64, target: &str) -> String {
-    format!("{tenant}/{resource}/{target}")
+/// Whom a sealed value is bound to. Not the target by its name: that may be changed (`renamed_from`).
+fn owner(tenant: &str, resource: i64) -> String {
+    format!("{tenant}/{resource}")
 }
 
 /// CRM.COM's policy asks for a minimum of letters, digits and other characters (crmcom.md, section 8).
@@ -237,8 +235,8 @@ mod tests {
         assert_ne!(text(&secrets, "password"), first);
         assert_eq!(text(&secrets, "password"), text(&secrets, "password_confirmation"));
         let sealer = Sealer::new([&[3; 32]]);
-        let sealed = secrets.seal_for(&sealer, "acme/7/crm").unwrap().unwrap();
-        assert!(!Secrets::unseal(&sealer, "acme/7/crm", &sealed).unwrap().make_another("password", schema));
+        let sealed = secrets.seal_for(&sealer, "acme/7").unwrap().unwrap();
+        assert!(!Secrets::unseal(&sealer, "acme/7", &sealed).unwrap().make_another("password", schema));
     }
 
     #[test]
@@ -248,8 +246,21 @@ mod tests {
         let first = BTreeMap::from([("password".to_owned(), "kJ8!random".to_owned())]);
         let sealed = seal_supplied(&sealer, place, None, &first).unwrap().unwrap();
         let again = seal_supplied(&sealer, place, Some(&sealed), &BTreeMap::new()).unwrap().unwrap();
-        let opened = Secrets::unseal(&sealer, "acme/7/crm", &again).unwrap();
+        let opened = Secrets::unseal(&sealer, "acme/7", &again).unwrap();
         assert_eq!(opened.supplied().collect::<Vec<_>>(), ["password"]);
-        assert!(Secrets::unseal(&sealer, "acme/8/crm", &again).is_err());
+        assert!(Secrets::unseal(&sealer, "acme/8", &again).is_err());
+    }
+
+    #[test]
+    fn what_does_not_open_any_more_keeps_no_new_secret_out() {
+        let place = ("acme", 7, "crm");
+        let supply = |sealer: &Sealer, before: Option<&[u8]>, name: &str| {
+            let supplied = BTreeMap::from([(name.to_owned(), "kJ8!random".to_owned())]);
+            seal_supplied(sealer, place, before, &supplied).unwrap().unwrap()
+        };
+        let lost = supply(&Sealer::new([&[3; 32]]), None, "password");
+        let sealer = Sealer::new([&[4; 32]]);
+        let sealed = supply(&sealer, Some(&lost), "pin");
+        assert_eq!(Secrets::unseal(&sealer, "acme/7", &sealed).unwrap().supplied().collect::<Vec<_>>(), ["pin"]);
     }
 }

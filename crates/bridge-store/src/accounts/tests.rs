@@ -390,7 +390,8 @@ async fn a_newer_secret_is_not_erased_with_the_one_that_was_sent() {
         if pending {
             desk.want(Want { secret: Some(b"newest".to_vec()), ..Want::due(at(3)) }, 3).await.unwrap();
         }
-        let served = Settlement { secrets: SecretsAre::Served, ..Settlement::of(&claimed, AccountState::Settled, at(4)) };
+        let served =
+            Settlement { secrets: SecretsAre::Served, ..Settlement::of(&claimed, AccountState::Settled, at(4)) };
         assert!(desk.settle(token(&claimed), served).await.unwrap());
         let row = desk.row().await;
         assert_eq!((row.secret.as_deref(), row.secret_pending), (Some(&b"newest"[..]), pending));

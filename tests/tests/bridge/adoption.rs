@@ -1,6 +1,7 @@
 //! Accounts that were there before the bridge, and people who come back.
 
 use bridge_server::operations::{self, AccountName};
+use bridge_simulators::Fault;
 use bridge_store::AccountState;
 use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Bridge, Setup, account_where, calls_of};
@@ -83,6 +84,32 @@ async fn a_crm_user_that_was_there_before_waits_for_a_person_and_is_linked_by_th
     assert_eq!(bridge.crm().accounts(), before);
     let writes = ["users/create", "change_password"].map(|operation| calls_of(bridge.crm(), operation));
     assert_eq!(writes, [Vec::<Value>::new(), Vec::new()]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_under_way_when_a_person_took_the_account_away_is_in_the_journal() {
+    let bridge = Bridge::with(Setup::default().wait("0s")).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let row = bridge.until_at_rest(&id).await.into_iter().find(|row| row.target == "glance").unwrap();
+    bridge.glance().fail_next(1, Fault::Slow(std::time::Duration::from_millis(500)), Some("UpdateUser"));
+    let operations = json!([{"op": "replace", "value": {"name": {"familyName": "Rowe"}}}]);
+    bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+    while calls_of(bridge.glance(), "UpdateUser").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    operations::set_link(&bridge.running.bridge, &name(&id, "glance"), None, "test").await.unwrap();
+    bridge.until_at_rest(&id).await;
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let store = &bridge.running.bridge.store;
+        let journal = store.read(|db| db.calls_of(row.resource, Some("glance"), 100)).await.unwrap();
+        if journal.iter().any(|call| call.operation.starts_with("UpdateUser") && call.outcome == "ok") {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{journal:#?}");
+        tokio::task::yield_now().await;
+    }
     bridge.stop().await;
 }
 

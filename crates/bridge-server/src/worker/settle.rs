@@ -28,7 +28,7 @@ impl Work<'_> {
         let now = bridge.clock.now();
         self.forget_at_rest(&mut end);
         let settlement = match end {
-            End::LeaseLost => return Ok(()),
+            End::LeaseLost => return self.write_down_calls().await,
             end => self.settlement(end, now)?,
         };
         let rung = match self.write_down(settlement.clone(), now).await {
@@ -64,7 +64,7 @@ impl Work<'_> {
     }
 
     /// One transaction: the row, the journal, the pools, the accounts that waited for this one. Returns the targets that
-    /// have something to do now; `None` if the lease is lost.
+    /// have something to do now; `None` if the lease is lost, and only the journal is written.
     async fn write_down(&self, settlement: Settlement, now: Timestamp) -> Result<Option<Vec<Arc<Target>>>, StoreError> {
         let Some(lease) = self.row.lease else { return Ok(None) };
         let (resource, target, tenant) = (self.row.resource, self.row.target.clone(), self.tenant.name.clone());
@@ -77,14 +77,15 @@ impl Work<'_> {
         self.bridge
             .store
             .write(move |tx| {
-                if !tx.settle(resource, &target, lease.token, &settlement)? {
+                let is_settled = tx.settle(resource, &target, lease.token, &settlement)?;
+                for call in &calls {
+                    tx.add_call(call)?;
+                }
+                if !is_settled {
                     return Ok::<_, StoreError>(None);
                 }
                 if let Some((pool, value)) = &adopted_value {
                     tx.replace_assignment(&tenant, pool, resource, value, now)?;
-                }
-                for call in &calls {
-                    tx.add_call(call)?;
                 }
                 for pool in &confirmed {
                     tx.confirm(&tenant, pool, resource, now)?;
@@ -104,6 +105,12 @@ impl Work<'_> {
                 Ok(Some(rung))
             })
             .await
+    }
+
+    /// Whoever has the account now, what was called was called.
+    async fn write_down_calls(&self) -> Result<(), StoreError> {
+        let calls = self.calls.clone();
+        self.bridge.store.write(move |tx| calls.iter().try_for_each(|call| tx.add_call(call).map(drop))).await
     }
 
     /// The other targets whose rules use a pool value that changed in this delivery.

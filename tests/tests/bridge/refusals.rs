@@ -10,6 +10,8 @@ use bridge_tests::{Bridge, Setup, account_where, calls_of};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::secrets::webhook;
+
 /// A bridge before a CRM.COM that asks so much of a password.
 async fn with_password_policy(length: usize, digits: usize) -> Bridge {
     let mut simulators = Options::default();
@@ -323,6 +325,33 @@ async fn a_parked_account_does_not_refuse_updates_that_have_nothing_to_do_with_i
     bridge.patch(&path, operations).await.has_status(200);
     assert!(account_where(&bridge.glance().accounts(), "UserAddress", "ann.acme.glance.net").is_some());
     bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_the_identity_provider_is_not_told_calls_a_person_each_time() {
+    let (address, alerts) = webhook();
+    let clock = Clock::hand_set(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_800_000_000));
+    let more = format!("[alerts]\nwebhook = \"{address}\"");
+    let bridge = Bridge::with(Setup { more, clock: clock.clone(), ..Setup::default() }).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    let back = json!({"active": true, "name": {"familyName": "Rowe"}});
+    for (change, cause) in [(json!({"active": false}), "the seat is locked"), (back, "no seat left")] {
+        // Whatever rang within the hour is not repeated.
+        clock.advance(Duration::from_hours(2));
+        bridge.glance().fail_next(1, Fault::Refuse(cause.to_owned()), Some("UpdateUser"));
+        let operations = json!([{"op": "replace", "value": change}]);
+        bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+        let row = bridge.until_state(&id, "glance", AccountState::Parked).await;
+        assert!(row.reason.unwrap().text.contains(cause));
+    }
+    // A refusal that is told in the answer calls nobody.
+    bridge.glance().fail_next(2, Fault::Refuse("no seat left".to_owned()), Some("NewUser"));
+    bridge.post("/Users", okta_user("bob")).await.has_status(400);
+    bridge.stop().await;
+    let alerts: Vec<Value> = alerts.try_iter().filter(|alert| alert["target"] == "glance").collect();
+    let told: Vec<_> = alerts.iter().map(|alert| (&alert["kind"], &alert["resource"])).collect();
+    assert_eq!(told, [(&json!("parked"), &json!(id)); 2], "{alerts:#?}");
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ pub(super) async fn for_accounts(
     if patience.is_zero() {
         return Ok(Waited::Answerable);
     }
-    let waiting = bridge.waiters.wait_for(resource);
+    let waiting = bridge.waiters.wait_for(resource, parked_before);
     let deadline = tokio::time::Instant::now() + patience;
     let mut is_late = false;
     loop {

@@ -43,8 +43,8 @@ impl Work<'_> {
         };
         let Some(rung) = rung else { return Ok(()) };
         rung.iter().for_each(|target| target.lane.ring());
-        let somebody_waits = bridge.waiters.moved(self.row.resource);
-        self.call_a_person(&settlement, somebody_waits, now);
+        let somebody_tells = bridge.waiters.moved(self.row.resource, &self.target.name);
+        self.call_a_person(&settlement, somebody_tells, now);
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl Work<'_> {
     }
 
     /// Rings the alert, unless the waiting request tells the identity provider itself.
-    fn call_a_person(&self, settlement: &Settlement, somebody_waits: bool, now: Timestamp) {
+    fn call_a_person(&self, settlement: &Settlement, somebody_tells: bool, now: Timestamp) {
         let kind = match settlement.state {
             AccountState::Parked => AlertKind::Parked,
             AccountState::Task => AlertKind::Task,
@@ -133,7 +133,7 @@ impl Work<'_> {
         };
         let Some(reason) = &settlement.reason else { return };
         let is_live = self.resource.active && self.resource.state == ResourceState::Live;
-        let is_told = somebody_waits
+        let is_told = somebody_tells
             && is_live
             && self.target.settings.required
             && kind == AlertKind::Parked

@@ -52,8 +52,8 @@ macro_rules! words {
 mod account;
 
 pub use account::{
-    Account, AccountCount, AccountQuery, AccountState, Change, Doubt, Lease, Reason, SecretsAre, Settlement, Want,
-    Wanted,
+    Account, AccountCount, AccountQuery, AccountState, Change, Doubt, Lease, PLANNED, Reason, SecretsAre, Settlement,
+    Want, Wanted,
 };
 
 words! {

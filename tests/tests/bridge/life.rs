@@ -286,6 +286,21 @@ async fn in_mode_plan_the_calls_are_journaled_and_not_sent() {
     let account = bridge.until_state(&id, "glance", AccountState::Held).await;
     let calls = bridge.running.bridge.store.read(|db| db.calls_of(account.resource, Some("glance"), 10)).await.unwrap();
     assert_eq!(calls.iter().map(|call| call.outcome.as_str()).collect::<Vec<_>>(), ["planned"]);
+    // What is written later is planned as well.
+    let operations = json!([{"op": "replace", "value": {"name": {"familyName": "Rowe"}}}]);
+    bridge.patch(&format!("/Users/{id}"), operations).await.has_status(200);
+    let is_planned = |accounts: &[bridge_store::Account]| {
+        accounts.iter().any(|account| {
+            account.target == "glance"
+                && account.state == AccountState::Held
+                && account.wanted == 2
+                && account.lease.is_none()
+        })
+    };
+    bridge.until(&id, "planned again", is_planned).await;
+    let calls = bridge.running.bridge.store.read(|db| db.calls_of(account.resource, Some("glance"), 10)).await.unwrap();
+    let names: Vec<&Value> = calls.iter().map(|call| &call.call["body"]["UserLast"]).collect();
+    assert_eq!(names, ["Roe", "Rowe"]);
     assert_eq!(calls_of(bridge.glance(), "NewUser"), Vec::<Value>::new());
     bridge.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Calls on their way: secrets filled in, sent, and written into the journal with the secrets masked.
 
 use bridge_connectors::{Call, Effect, Plan, TargetError};
-use bridge_store::{AccountState, CallEntry, StoreError};
+use bridge_store::{AccountState, CallEntry, PLANNED, StoreError};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -41,10 +41,7 @@ impl Work<'_> {
         End::Again {
             at: now,
             state: AccountState::Held,
-            reason: plain_reason(
-                "mode-plan",
-                format!("{} call(s) planned, none is sent in this mode", plan.calls.len()),
-            ),
+            reason: plain_reason(PLANNED, format!("{} call(s) planned, none is sent in this mode", plan.calls.len())),
             counts: false,
         }
     }

@@ -284,12 +284,14 @@ async fn a_held_account_stays_held_until_it_is_released() {
     let released = desk.want(Want { release: true, ..Want::due(at(3)) }, 3).await.unwrap();
     assert_eq!(released.state, AccountState::Due);
     assert_eq!(desk.row().await.reason, None);
-    let claimed = desk.claim(3).await.unwrap();
-    let braked = Reason { code: BRAKE.into(), ..reason };
-    let held = Settlement { reason: Some(braked), ..Settlement::of(&claimed, AccountState::Held, at(4)) };
-    desk.settle(token(&claimed), held).await.unwrap();
-    assert_eq!(desk.next_due().await, None);
-    assert_eq!(desk.want_due(5).await.state, AccountState::Due, "the brake judges what is wanted now");
+    for (code, now) in [(BRAKE, 4), (crate::PLANNED, 6)] {
+        let claimed = desk.claim(now).await.unwrap();
+        let judged = Reason { code: code.into(), ..reason.clone() };
+        let held = Settlement { reason: Some(judged), ..Settlement::of(&claimed, AccountState::Held, at(now)) };
+        desk.settle(token(&claimed), held).await.unwrap();
+        assert_eq!(desk.next_due().await, None);
+        assert_eq!(desk.want_due(now + 1).await.state, AccountState::Due, "{code}: what is wanted now is judged");
+    }
 }
 
 #[tokio::test]

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 
 use super::{Unique, json};
 use crate::driver::parameters;
-use crate::{Account, AccountState, BRAKE, Reason, StoreError, Tx, Want, Wanted};
+use crate::{Account, AccountState, BRAKE, PLANNED, Reason, StoreError, Tx, Want, Wanted};
 
 impl Tx<'_> {
     /// Raises `wanted` of an account, making it if there is none, and sets where it goes from here.
     ///
-    /// A handed-over row keeps its state. So does a held one, unless `want.release` is true or the brake holds it. Attempts begin again at 0.
+    /// A handed-over row keeps its state. So does a held one, unless `want.release` is true, or the brake holds it, or that nothing
+    /// but plans are made. Attempts begin again at 0.
     /// A lease stays with its holder, whose settling then leaves the new course alone.
     ///
     /// # Errors
@@ -31,9 +32,9 @@ impl Tx<'_> {
     /// # Errors
     /// Those of [`Tx::want`].
     pub fn want_row(&mut self, row: &Account, want: &Want, now: Timestamp) -> Result<Wanted, StoreError> {
-        let is_braked = row.reason.as_ref().is_some_and(|reason| reason.code == BRAKE);
+        let is_judged_anew = row.reason.as_ref().is_some_and(is_judged_anew);
         let natural_key = row.natural_key.clone();
-        let there = RowThere { wanted: row.wanted, state: row.state, is_braked, natural_key };
+        let there = RowThere { wanted: row.wanted, state: row.state, is_judged_anew, natural_key };
         self.raise(&row.tenant, row.resource, &row.target, &there, want, now)
     }
 
@@ -152,8 +153,8 @@ impl Tx<'_> {
                 Some(wanted) => {
                     let state = row.word(2)?;
                     let reason: Option<Reason> = if state == AccountState::Held { row.optional_json(4)? } else { None };
-                    let is_braked = reason.is_some_and(|reason| reason.code == BRAKE);
-                    Some(RowThere { wanted, state, is_braked, natural_key: row.optional_text(3)? })
+                    let is_judged_anew = reason.as_ref().is_some_and(is_judged_anew);
+                    Some(RowThere { wanted, state, is_judged_anew, natural_key: row.optional_text(3)? })
                 }
                 None => None,
             };
@@ -167,15 +168,21 @@ impl Tx<'_> {
 struct RowThere {
     wanted: i64,
     state: AccountState,
-    /// Whether it is the brake that holds it.
-    is_braked: bool,
+    /// Whether what holds it is judged anew with each cause.
+    is_judged_anew: bool,
     natural_key: Option<String>,
 }
 
+/// The brake decides again about what is wanted now, which may be that nothing ends; and where only plans are made, one is
+/// made of what is wanted now.
+fn is_judged_anew(held: &Reason) -> bool {
+    held.code == BRAKE || held.code == PLANNED
+}
+
 impl RowThere {
-    /// Whether the row keeps its state. The brake decides again about what is wanted now, which may be that nothing ends.
+    /// Whether the row keeps its state.
     fn stays(&self, want: &Want) -> bool {
-        let is_held = self.state == AccountState::Held && !self.is_braked;
+        let is_held = self.state == AccountState::Held && !self.is_judged_anew;
         self.state == AccountState::HandedOver || (is_held && !want.release)
     }
 }

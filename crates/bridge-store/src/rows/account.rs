@@ -70,6 +70,9 @@ pub struct Reason {
     pub retry_helps: bool,
 }
 
+/// The code of an account that is held because its target is only planned for (`mode = "plan"`).
+pub const PLANNED: &str = "mode-plan";
+
 /// Who works on an account, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {

@@ -109,6 +109,53 @@ async fn a_parked_account_is_listed_with_its_reason_and_goes_on_once_it_is_retri
 }
 
 #[tokio::test]
+async fn a_list_shows_as_many_as_it_is_asked_for() {
+    let bridge = Bridge::start().await;
+    let many = 1_100;
+    let now = bridge.running.bridge.clock.now();
+    for number in 0..many {
+        let user = okta_user(&format!("user{number}"));
+        let new = bridge_store::NewResource {
+            tenant: "default".to_owned(),
+            resource_type: "User".to_owned(),
+            id: format!("user-{number}"),
+            document: serde_json::from_value(user).unwrap(),
+            values: Vec::new(),
+            active: true,
+            connection: "test".to_owned(),
+            now,
+        };
+        let write = bridge.running.bridge.store.write(move |tx| {
+            let resource = tx.insert_resource(&new)?;
+            for target in ["pbx", "glance"] {
+                let want = bridge_store::Want { state: AccountState::Task, ..bridge_store::Want::due(now) };
+                tx.want(resource.key, target, &want, now)?;
+            }
+            // What is not linked is no link: a page of links has fewer entries than it has accounts.
+            tx.link(resource.key, "glance", Some(&new.id), now)?;
+            tx.want(
+                resource.key,
+                "glance",
+                &bridge_store::Want { state: AccountState::Task, ..bridge_store::Want::due(now) },
+                now,
+            )?;
+            Ok::<_, bridge_store::StoreError>(())
+        });
+        write.await.unwrap();
+    }
+    for (list, name, all) in [("account", "accounts", 2 * many), ("task", "tasks", 2 * many), ("link", "links", many)] {
+        for (limit, expected) in [(1_050, 1_050), (5_000, all)] {
+            let page = run(&bridge, &format!("{list} list --limit {limit} --json")).await.document();
+            assert_eq!(page[name].as_array().unwrap().len(), expected, "{list} {limit}");
+            assert_eq!(page["next"].is_null(), limit == 5_000, "{list} {limit}");
+        }
+    }
+    let table = run(&bridge, "task list --limit 5000").await.done();
+    assert_eq!((table.lines().count(), table.contains("--limit")), (1 + 2 * many, false));
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn an_account_under_review_becomes_ours_once_it_is_released() {
     let bridge = Bridge::start().await;
     bridge.pbx().seed(json!({

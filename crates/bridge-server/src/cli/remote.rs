@@ -13,6 +13,9 @@ use super::{Exit, Output, table};
 use crate::api::DEFAULT_TENANT;
 use crate::config::{self, Config};
 
+/// Entries of a list, if the command does not say how many.
+const USUAL: usize = 100;
+
 /// Where the running bridge is.
 #[derive(Debug, Args)]
 pub(super) struct Remote {
@@ -48,7 +51,7 @@ pub(super) struct Which {
     /// Only at this target.
     #[arg(long)]
     target: Option<String>,
-    /// At most so many.
+    /// At most so many; 100 if nothing is said.
     #[arg(long)]
     limit: Option<usize>,
 }
@@ -150,7 +153,7 @@ pub(super) enum Request {
         /// Only about the user or group with this SCIM id.
         #[arg(long)]
         resource: Option<String>,
-        /// At most so many.
+        /// At most so many; 100 if nothing is said.
         #[arg(long)]
         limit: Option<usize>,
     },
@@ -229,7 +232,7 @@ impl Account {
             Self::List { remote, which, state } => {
                 let mut query = which.query();
                 query.extend(state.map(|state| ("state", state)));
-                let answer = remote.ask(Method::GET, &["accounts"], &query, None).await?;
+                let answer = remote.list("accounts", query, "after", which.limit).await?;
                 remote.show(&answer, "accounts", &["tenant", "resource", "target", "state", "remoteId", "reason"])
             }
             Self::Retry { remote, name } => remote.act("accounts", &name, "retry").await,
@@ -246,7 +249,7 @@ impl Task {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         match self {
             Self::List { remote, which } => {
-                let answer = remote.ask(Method::GET, &["tasks"], &which.query(), None).await?;
+                let answer = remote.list("tasks", which.query(), "after", which.limit).await?;
                 remote.show(&answer, "tasks", &["tenant", "resource", "target", "updated", "reason"])
             }
             Self::Done { remote, name } => remote.act("tasks", &name, "done").await,
@@ -260,8 +263,7 @@ impl Request {
             Self::List { remote, tenant, resource, limit } => {
                 let mut query = vec![("tenant", tenant)];
                 query.extend(resource.map(|id| ("resource", id)));
-                query.extend(limit.map(|limit| ("limit", limit.to_string())));
-                let answer = remote.ask(Method::GET, &["requests"], &query, None).await?;
+                let answer = remote.list("requests", query, "before", limit).await?;
                 remote.show(
                     &answer,
                     "requests",
@@ -283,7 +285,7 @@ impl Link {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         match self {
             Self::List { remote, which } => {
-                let answer = remote.ask(Method::GET, &["links"], &which.query(), None).await?;
+                let answer = remote.list("links", which.query(), "after", which.limit).await?;
                 remote.show(&answer, "links", &["tenant", "resource", "target", "remoteId", "state"])
             }
             Self::Set { remote, name, remote_id } => {
@@ -327,9 +329,8 @@ impl Store {
 }
 
 impl Which {
-    fn query(self) -> Vec<(&'static str, String)> {
-        let limit = self.limit.map(|limit| limit.to_string());
-        let pairs = [("tenant", self.tenant), ("target", self.target), ("limit", limit)];
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let pairs = [("tenant", self.tenant.clone()), ("target", self.target.clone())];
         pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 }
@@ -375,6 +376,34 @@ impl Remote {
             bail!("{}", answer["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned));
         }
         Ok(answer)
+    }
+
+    /// Asks for a list, page after page until there are `limit` entries or no more; `from` is what the place of a page is
+    /// called in a query. The answer has the form of one page.
+    async fn list(
+        &self,
+        name: &str,
+        query: Vec<(&str, String)>,
+        from: &str,
+        limit: Option<usize>,
+    ) -> anyhow::Result<Value> {
+        let limit = limit.unwrap_or(USUAL);
+        let (mut items, mut next) = (Vec::new(), Value::Null);
+        loop {
+            let mut page = query.clone();
+            page.push(("limit", limit.saturating_sub(items.len()).to_string()));
+            page.extend(
+                (!next.is_null()).then(|| (from, next.as_str().map_or_else(|| next.to_string(), str::to_owned))),
+            );
+            let mut answer = self.ask(Method::GET, &[name], &page, None).await?;
+            next = answer["next"].take();
+            if let Value::Array(found) = answer[name].take() {
+                items.extend(found);
+            }
+            if next.is_null() || items.len() >= limit {
+                return Ok(json!({ name: items, "next": next }));
+            }
+        }
     }
 
     async fn act(&self, list: &str, name: &Name, action: &str) -> anyhow::Result<Exit> {

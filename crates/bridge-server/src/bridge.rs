@@ -1,6 +1,6 @@
 //! The bridge that runs: the store, the clock, the tenants of the present configuration, and the lanes that work for them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bridge_store::{Account, AccountQuery, AccountState, Doubt, Reason, StoreError, Tx, Want};
@@ -161,20 +161,40 @@ impl Bridge {
 
     /// Takes another configuration. If it cannot be used, the present one stays.
     pub async fn reload(self: &Arc<Self>, config: Config) -> Result<(), StartError> {
+        let landscape = self.replace(config, |_| true).await?;
+        self.retry_parked(&landscape).await?;
+        self.release_waiting(&landscape).await?;
+        Ok(())
+    }
+
+    /// Takes the present configuration with other secrets for these targets (tenant, name). Nothing changes for the others.
+    pub async fn take_secrets(
+        self: &Arc<Self>,
+        config: Config,
+        targets: &BTreeSet<(String, String)>,
+    ) -> Result<(), StartError> {
+        let is_meant = |target: &Target| targets.contains(&(target.tenant.clone(), target.name.clone()));
+        self.replace(config, is_meant).await.map(drop)
+    }
+
+    /// Lets another configuration rule. What kept calls from those targets is over.
+    async fn replace(
+        self: &Arc<Self>,
+        config: Config,
+        recovers: impl Fn(&Target) -> bool,
+    ) -> Result<Arc<Landscape>, StartError> {
         let landscape = Landscape::build(config, &self.clock, |tenant, target| lane_of(&self.lanes, tenant, target))?;
         self.check_targets(&landscape, Moment::Reload).await?;
         let landscape = Arc::new(landscape);
         self.follow_modes(&landscape).await?;
         *self.landscape.write().unwrap_or_else(PoisonError::into_inner) = landscape.clone();
-        for target in landscape.targets() {
+        for target in landscape.targets().filter(|target| recovers(target)) {
             target.lane.change(worker::Condition::recovered);
         }
         // Requests that were under way may have stored what the old modes meant.
         self.follow_modes(&landscape).await?;
         self.run_lanes(&landscape);
-        self.retry_parked(&landscape).await?;
-        self.release_waiting(&landscape).await?;
-        Ok(())
+        Ok(landscape)
     }
 
     /// Stops the lanes and waits until what is in flight has ended.

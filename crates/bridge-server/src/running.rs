@@ -1,5 +1,6 @@
 //! A bridge with its two HTTP servers: what `serve`, `demo` and the end-to-end tests start.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use url::Url;
 use crate::bridge::{Bridge, StartError};
 use crate::clock::{Clock, later};
 use crate::config::{Config, scim_base};
-use crate::landscape::{Landscape, Target};
+use crate::landscape::Landscape;
 use crate::token::Token;
 use crate::worker::Condition;
 use crate::{admin, api, telemetry};
@@ -142,7 +143,7 @@ impl Drop for Running {
 }
 
 /// Replaces the configuration of a running bridge, one replacement after another: a person's new file, and secrets that were
-/// fetched again for the present one.
+/// fetched again for the present one, which concern only the targets that refused them.
 struct Reloader {
     bridge: Arc<Bridge>,
     scim_addr: SocketAddr,
@@ -166,8 +167,11 @@ impl Reloader {
     /// Takes the present configuration with fresh secrets, if a target that refuses its secret has another one now.
     async fn fetch_secrets(&self) {
         let _turn = self.turn.lock().await;
-        let Some(config) = changed_secrets(&self.bridge.landscape()) else { return };
-        match self.replace(config).await {
+        let (config, changed) = changed_secrets(&self.bridge.landscape());
+        if changed.is_empty() {
+            return;
+        }
+        match self.bridge.take_secrets(config, &changed).await {
             Ok(()) => info!("A target's secret has changed and was fetched again"),
             Err(error) => warn!("A target's secret has changed and cannot be used: {error}"),
         }
@@ -196,23 +200,20 @@ async fn watch_secrets(reloader: Arc<Reloader>) {
     }
 }
 
-/// The present configuration with fresh secrets, if a target that refuses its secret has another one now.
-fn changed_secrets(landscape: &Landscape) -> Option<Config> {
-    let refused: Vec<&Arc<Target>> =
-        landscape.targets().filter(|target| matches!(target.lane.condition(), Condition::Paused { .. })).collect();
-    if refused.is_empty() {
-        return None;
+/// The present configuration with fresh secrets for those targets that refuse theirs, and which of these have others now.
+fn changed_secrets(landscape: &Landscape) -> (Config, BTreeSet<(String, String)>) {
+    let mut config = landscape.config.clone();
+    let mut changed = BTreeSet::new();
+    for target in landscape.targets().filter(|target| matches!(target.lane.condition(), Condition::Paused { .. })) {
+        match config.refresh_secrets(&target.tenant, &target.name) {
+            Ok(true) => {
+                changed.insert((target.tenant.clone(), target.name.clone()));
+            }
+            Ok(false) => {}
+            Err(error) => warn!("The secrets of {} cannot be fetched again: {error}", target.name),
+        }
     }
-    let fresh = landscape
-        .config
-        .with_fresh_secrets()
-        .inspect_err(|error| warn!("Secrets cannot be fetched again: {error}"))
-        .ok()?;
-    let has_changed = refused.iter().any(|target| {
-        let settings = fresh.tenants.get(&target.tenant).and_then(|tenant| tenant.targets.get(&target.name));
-        settings.is_some_and(|settings| !settings.connection.has_same_secrets(&target.settings.connection))
-    });
-    has_changed.then_some(fresh)
+    (config, changed)
 }
 
 fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {

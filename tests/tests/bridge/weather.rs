@@ -131,6 +131,41 @@ async fn nobody_waits_for_a_target_that_refuses_our_credential_and_it_is_tried_a
 }
 
 #[tokio::test]
+async fn a_password_that_was_changed_where_it_is_kept_ends_one_pause_and_changes_nothing_else() {
+    for is_another_gone in [true, false] {
+        let clock = Clock::hand_set(Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
+        let setup = Setup { clock: clock.clone(), ..Setup::default().wait("0s") };
+        let bridge = Bridge::with(setup.crm("after = []")).await;
+        bridge.glance().fail_next(1, Fault::Refuse("no seat left".to_owned()), Some("NewUser"));
+        bridge.pbx().fail_next(1_000, Fault::Status(401, None), None);
+        bridge.crm().fail_next(1_000, Fault::Status(503, None), None);
+        let id = bridge.post("/Users", ann()).await.has_status(201).id();
+        bridge.until_state(&id, "glance", AccountState::Parked).await;
+        let target = |name: &str| bridge.running.bridge.tenant("default").unwrap().targets[name].clone();
+        let is_blocked = |name: &str| target(name).lane.condition().blocked().is_some();
+        let are_blocked = |_: &[bridge_store::Account]| {
+            clock.advance(Duration::from_secs(1));
+            is_blocked("pbx") && is_blocked("crm")
+        };
+        bridge.until(&id, "stopped before two targets", are_blocked).await;
+        if is_another_gone {
+            std::fs::remove_file(bridge.folder().join("glance_password")).unwrap();
+        }
+        std::fs::write(bridge.folder().join("pbx_api_key"), "nsd_another").unwrap();
+        let before = target("pbx");
+        let has_new_key = |_: &[bridge_store::Account]| {
+            clock.advance(Duration::from_secs(1));
+            !before.settings.connection.has_same_secrets(&target("pbx").settings.connection)
+        };
+        bridge.until(&id, "given the new key of the PBX", has_new_key).await;
+        assert!(is_blocked("crm"), "{:?}", target("crm").lane.condition());
+        let glance = bridge.account(&id, "glance").await;
+        assert_eq!((glance.state, glance.wanted), (AccountState::Parked, 1), "a person must look, as before");
+        bridge.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_sick_target_holds_up_no_other() {
     let bridge = Bridge::with(Setup::default().wait("0s")).await;
     bridge.glance().fail_next(1000, Fault::Status(500, None), None);

@@ -31,7 +31,7 @@ const BURST_SECONDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 const MOST_BULK_OPERATIONS: RangeInclusive<usize> = 2..=10_000;
 
 /// Reads `text`; relative paths start at `base`.
-pub(super) fn config(text: &str, base: &Path, secrets: Secrets) -> Result<Config, ConfigError> {
+pub(super) fn config(text: &str, base: &Path, secrets: Secrets<'_>) -> Result<Config, ConfigError> {
     read(text, base, secrets, |reader| reader.file().and_then(|file| reader.config(file)))
 }
 
@@ -49,7 +49,7 @@ pub(super) fn admin_token(text: &str, base: &Path) -> Result<Option<SecretString
 fn read<T>(
     text: &str,
     base: &Path,
-    secrets: Secrets,
+    secrets: Secrets<'_>,
     read: impl FnOnce(&mut Reader<'_>) -> Option<T>,
 ) -> Result<T, ConfigError> {
     let document =
@@ -76,7 +76,7 @@ pub(super) struct Reader<'text> {
     text: &'text str,
     document: &'text DeTable<'text>,
     base: &'text Path,
-    secrets: Secrets,
+    secrets: Secrets<'text>,
     problems: Vec<ConfigProblem>,
 }
 
@@ -89,7 +89,7 @@ impl<'text> Reader<'text> {
 
     /// Fetches a secret, or notes why it cannot be had.
     pub(super) fn secret(&mut self, path: &[&str], source: &SecretSource) -> Option<SecretString> {
-        if self.secrets == Secrets::Skip {
+        if !self.secrets.are_fetched_at(path) {
             return Some(SecretString::from(STAND_IN));
         }
         source.resolve(self.base).map_err(|message| self.problem(path, &message)).ok()
@@ -249,7 +249,8 @@ impl<'text> Reader<'text> {
     fn store(&mut self, store: file::Store) -> Option<StoreConfig> {
         let url = self.store_url(&store.url);
         let mut keys = Vec::new();
-        let sources = if self.secrets == Secrets::Fetch { store.keys.as_slice() } else { &[] };
+        let are_fetched = self.secrets.are_fetched_at(&["store", "keys"]);
+        let sources = if are_fetched { store.keys.as_slice() } else { &[] };
         for source in sources {
             if let Some(text) = self.secret(&["store", "keys"], source) {
                 match SecretKey::from_base64(secrecy::ExposeSecret::expose_secret(&text)) {

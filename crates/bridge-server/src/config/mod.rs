@@ -333,17 +333,23 @@ impl Config {
         build::config(text, base, Secrets::Fetch)
     }
 
-    /// The same configuration with every secret fetched again, for a credential that was changed where it is kept. What else
-    /// has changed in the file meanwhile stays unread.
+    /// Fetches the secrets of one target again, for a credential that was changed where it is kept. No other secret is asked
+    /// for, and what else has changed in the file meanwhile stays unread. Returns whether they are others now.
     ///
     /// # Errors
-    /// A secret cannot be had.
-    pub fn with_fresh_secrets(&self) -> Result<Self, ConfigError> {
-        let base = self.origin.base.as_path();
-        build::config(&self.origin.text, base, Secrets::Fetch)
+    /// A secret of this target cannot be had.
+    pub fn refresh_secrets(&mut self, tenant: &str, target: &str) -> Result<bool, ConfigError> {
+        let path = ["tenants", tenant, "targets", target];
+        let mut fresh = build::config(&self.origin.text, &self.origin.base, Secrets::Below(&path))?;
+        let fresh = fresh.tenants.get_mut(tenant).and_then(|tenant| tenant.targets.remove(target));
+        let present = self.tenants.get_mut(tenant).and_then(|tenant| tenant.targets.get_mut(target));
+        let (Some(fresh), Some(present)) = (fresh, present) else { return Ok(false) };
+        let have_changed = !fresh.connection.has_same_secrets(&present.connection);
+        present.connection = fresh.connection;
+        Ok(have_changed)
     }
 
-    fn load_with(path: &Path, secrets: Secrets) -> Result<Self, ConfigError> {
+    fn load_with(path: &Path, secrets: Secrets<'_>) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::unreadable(path, &source))?;
         let mut config = build::config(&text, folder_of(path), secrets).map_err(|error| error.in_file(path))?;
         config.origin.path = Some(path.to_owned());

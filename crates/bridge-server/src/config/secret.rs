@@ -17,13 +17,26 @@ use serde::{
 const HOW: &str =
     "write { env = \"NAME\" } for an environment variable or { file = \"path\" } for a file that holds it";
 
-/// Whether secrets are fetched at all.
+/// Which secrets are fetched; a word stands in for each of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Secrets {
-    /// Each is fetched; one that cannot be had is a problem.
+pub(super) enum Secrets<'a> {
+    /// Each; one that cannot be had is a problem.
     Fetch,
-    /// None is fetched; a word stands in for each.
+    /// Those of the table with this path.
+    Below(&'a [&'a str]),
+    /// None.
     Skip,
+}
+
+impl Secrets<'_> {
+    /// Whether the one with this path is fetched.
+    pub(super) fn are_fetched_at(self, path: &[&str]) -> bool {
+        match self {
+            Self::Fetch => true,
+            Self::Below(table) => path.starts_with(table),
+            Self::Skip => false,
+        }
+    }
 }
 
 /// What stands in for a secret that is not fetched.

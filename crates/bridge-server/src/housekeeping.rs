@@ -1,11 +1,12 @@
-//! What has to happen without anybody asking: old journal entries go, a create that was rejected long ago is given up
+//! What has to happen without anybody asking: old entries of the journal and the audit trail go, and users who were deleted long
+//! ago (`deleted_days`); a create that was rejected long ago is given up
 //! (DESIGN, section 6: after 30 days `on_delete` applies), an attribute that is newly indexed gets its index; and what is to be
 //! done when the wall clock is set, while the bridge runs or while it does not (section 7, "Leases").
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge_store::{Rebase, ResourceState, Store, StoreError, Want};
+use bridge_store::{Rebase, ResourceState, Store, StoreError, Tx, Want};
 use jiff::Timestamp;
 use tracing::{error, info, warn};
 
@@ -133,10 +134,57 @@ async fn rebase(store: &Store, jump: Jump) -> Result<(), StoreError> {
 /// Those of the store.
 pub async fn tidy(bridge: &Bridge, now: Timestamp) -> Result<(), StoreError> {
     give_up_rejected(bridge, now).await?;
-    let days = bridge.landscape().config.store.journal_days;
-    let before = earlier(now, Duration::from_secs(u64::from(days) * 24 * 60 * 60));
+    let before = earlier(now, days(bridge.landscape().config.store.journal_days));
     while bridge.store.write(move |tx| tx.prune(before)).await?.more {}
+    forget_departed(bridge, now).await?;
+    prune_audit(bridge, now).await?;
     index(bridge).await
+}
+
+/// Removes who was deleted long ago, with all that is known of them, unless a target still has an account of theirs.
+async fn forget_departed(bridge: &Bridge, now: Timestamp) -> Result<(), StoreError> {
+    let before = earlier(now, days(bridge.landscape().config.store.deleted_days));
+    let (mut last, mut forgotten) = (None, 0);
+    loop {
+        let page = bridge.store.scan(move |db| db.departed(before, last, SLICE)).await?;
+        let Some(end) = page.last() else { break };
+        last = Some(*end);
+        let finished: Vec<i64> = page.iter().filter(|found| found.is_finished).map(|found| found.key).collect();
+        if finished.is_empty() {
+            continue;
+        }
+        let forget = move |tx: &mut Tx<'_>| {
+            finished.iter().try_fold(0, |count, key| tx.forget(*key).map(|is_gone| count + usize::from(is_gone)))
+        };
+        let gone: Result<usize, StoreError> = bridge.store.write(forget).await;
+        forgotten += gone?;
+    }
+    if forgotten > 0 {
+        info!(resources = forgotten, "Users who were deleted long ago are forgotten");
+    }
+    Ok(())
+}
+
+async fn prune_audit(bridge: &Bridge, now: Timestamp) -> Result<(), StoreError> {
+    let landscape = bridge.landscape();
+    let before = earlier(now, days(landscape.config.store.audit_days));
+    for tenant in landscape.tenants() {
+        let name = tenant.name.clone();
+        while bridge
+            .store
+            .write({
+                let name = name.clone();
+                move |tx| tx.prune_audit(&name, before)
+            })
+            .await?
+            > 0
+        {}
+    }
+    Ok(())
+}
+
+fn days(count: u32) -> Duration {
+    Duration::from_hours(u64::from(count) * 24)
 }
 
 /// Goes through the resources of before, where the configuration names a further attribute to index.

@@ -269,6 +269,8 @@ impl<'text> Reader<'text> {
             keys,
             keys_are_given: !store.keys.is_empty(),
             journal_days: store.journal_days.get(),
+            deleted_days: store.deleted_days.get(),
+            audit_days: store.audit_days.get(),
             index: store.index,
         })
     }

@@ -94,6 +94,10 @@ pub(super) struct Store {
     pub(super) keys: Vec<SecretSource>,
     /// Days that the journal of requests and calls is kept.
     pub(super) journal_days: NonZeroU32,
+    /// Days that a deleted user is remembered for whoever comes back; longer if an account, or something to be done, is left.
+    pub(super) deleted_days: NonZeroU32,
+    /// Days that the audit trail is kept.
+    pub(super) audit_days: NonZeroU32,
     /// Attributes indexed for filters beside userName, externalId, displayName, emails.value and employeeNumber.
     pub(super) index: Vec<String>,
 }
@@ -104,6 +108,8 @@ impl Default for Store {
             url: "sqlite:bridge.db".to_owned(),
             keys: Vec::new(),
             journal_days: NonZeroU32::MIN.saturating_add(29),
+            deleted_days: NonZeroU32::MIN.saturating_add(89),
+            audit_days: NonZeroU32::MIN.saturating_add(364),
             index: Vec::new(),
         }
     }

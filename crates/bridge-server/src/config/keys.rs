@@ -116,6 +116,8 @@ mod tests {
             keys: Vec::new(),
             keys_are_given: false,
             journal_days: 30,
+            deleted_days: 90,
+            audit_days: 365,
             index: Vec::new(),
         }
     }

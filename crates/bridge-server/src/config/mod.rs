@@ -106,6 +106,10 @@ pub struct StoreConfig {
     pub keys_are_given: bool,
     /// Days that journal entries are kept.
     pub journal_days: u32,
+    /// Days that a deleted user is remembered.
+    pub deleted_days: u32,
+    /// Days that the audit trail is kept.
+    pub audit_days: u32,
     /// Attributes indexed beside the usual ones, as SCIM paths.
     pub index: Vec<String>,
 }

@@ -58,7 +58,8 @@ fn an_empty_file_is_a_bridge_without_tenants_on_loopback() {
     assert_eq!(config.server.wait, Duration::from_secs(4));
     assert_eq!(config.server.max_body, 1 << 20);
     assert_eq!((config.server.bulk_max_operations, config.server.bulk_max_payload), (1000, 1 << 20));
-    assert_eq!(config.store.journal_days, 30);
+    let store = &config.store;
+    assert_eq!((store.journal_days, store.deleted_days, store.audit_days), (30, 90, 365));
     assert!(config.tenants.is_empty());
 }
 
@@ -132,7 +133,7 @@ fn unknown_keys_are_refused_with_their_place_and_what_was_meant() {
     refused("[sever]\n", "1:2: sever: unknown key; did you mean `server`?");
     refused(
         "[store]\n  frobnicate = 1\n",
-        "2:3: store.frobnicate: unknown key; there are index, journal_days, keys, url",
+        "2:3: store.frobnicate: unknown key; there are audit_days, deleted_days, index, journal_days, keys, url",
     );
     refused(
         &format!("{GLANCE}adress_suffix = \".glance.net\"\n"),

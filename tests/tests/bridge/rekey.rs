@@ -1,10 +1,13 @@
 //! `on_rekey = "recreate"`: a key that cannot be renamed changes, and a new account takes the old one's place.
 
+use bridge_server::clock::Clock;
 use bridge_simulators::{Fault, Simulator};
 use bridge_store::{Account, AccountState, Doubt};
 use bridge_tests::samples::ann;
 use bridge_tests::{Bridge, Setup, account_where, calls_of};
 use serde_json::{Value, json};
+
+use super::secrets::webhook;
 
 const EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:bridgeTelephony:2.0:User:extension";
 const RECREATE: &str = "settle_lag = \"0s\"\non_rekey = \"recreate\"";
@@ -45,6 +48,12 @@ fn is_settled_at(account: &Account, target: &str, remote_id: &str) -> bool {
     account.target == target
         && account.state == AccountState::Settled
         && account.remote_id.as_deref() == Some(remote_id)
+}
+
+/// Whether a write to the PBX has to show before it goes on.
+fn is_settling(accounts: &[Account]) -> bool {
+    let pbx = accounts.iter().find(|account| account.target == "pbx");
+    pbx.and_then(|account| account.reason.as_ref()).is_some_and(|reason| reason.code == "settling")
 }
 
 async fn until_moved(bridge: &Bridge, id: &str, extension: &str) {
@@ -114,7 +123,6 @@ async fn whatever_reply_is_lost_there_is_one_pbx_user_at_the_end() {
 
 #[tokio::test]
 async fn a_slow_pbx_is_given_its_settle_lag_before_the_login_is_used_again() {
-    use bridge_server::clock::Clock;
     let clock = Clock::hand_set(jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
     let setup = Setup { clock: clock.clone(), ..Setup::default().wait("0s") };
     let bridge = Bridge::with(setup.pbx("settle_lag = \"10s\"\non_rekey = \"recreate\"")).await;
@@ -122,12 +130,7 @@ async fn a_slow_pbx_is_given_its_settle_lag_before_the_login_is_used_again() {
     bridge.until_at_rest(&id).await;
     clock.advance(std::time::Duration::from_secs(60));
     move_to(&bridge, &id, "1500").await;
-    let settling = |accounts: &[Account]| {
-        let reason =
-            accounts.iter().find(|account| account.target == "pbx").and_then(|account| account.reason.as_ref());
-        reason.is_some_and(|reason| reason.code == "settling")
-    };
-    bridge.until(&id, "settling", settling).await;
+    bridge.until(&id, "settling", is_settling).await;
     assert_eq!(user(&bridge.pbx().accounts(), "1000")["login-username"], "1000@acme.example");
     assert_eq!(calls_of(bridge.pbx(), "POST users").len(), 1);
     assert_eq!(bridge.account(&id, "pbx").await.remote_id.as_deref(), Some("1000"));
@@ -179,6 +182,32 @@ async fn a_new_account_that_is_refused_gives_the_old_one_its_login_back() {
     bridge.delete(&format!("/Users/{id}")).await.has_status(204);
     bridge.until(&id, "gone", |_| extensions(bridge.pbx()).is_empty()).await;
     bridge.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_pbx_said_of_a_new_account_is_in_no_alert_however_late_the_row_is_parked() {
+    let clock = Clock::hand_set(jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
+    let (address, alerts) = webhook();
+    let more = format!("[alerts]\nwebhook = \"{address}\"");
+    let setup = Setup { clock: clock.clone(), more, ..Setup::default().wait("0s") };
+    let bridge = Bridge::with(setup.pbx("settle_lag = \"10s\"\non_rekey = \"recreate\"")).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    clock.advance(std::time::Duration::from_secs(60));
+    move_to(&bridge, &id, "1500").await;
+    bridge.until(&id, "settling", is_settling).await;
+    bridge.pbx().fail_next(1, Fault::Refuse("Bob Planted has the seat".to_owned()), Some("POST users"));
+    // The old account gets its login back one delivery later.
+    bridge.pbx().fail_next(1, Fault::Status(429, Some(1)), Some("PUT users"));
+    let parked = |accounts: &[Account]| {
+        clock.advance(std::time::Duration::from_millis(100));
+        accounts.iter().any(|account| account.target == "pbx" && account.state == AccountState::Parked)
+    };
+    bridge.until(&id, "parked", parked).await;
+    assert!(bridge.account(&id, "pbx").await.reason.unwrap().text.contains("Bob Planted"));
+    bridge.stop().await;
+    let alert = alerts.try_iter().find(|alert| alert["kind"] == "parked").unwrap();
+    assert!(!alert.to_string().contains("Planted"), "{alert}");
 }
 
 #[tokio::test]

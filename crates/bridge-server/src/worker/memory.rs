@@ -82,6 +82,9 @@ pub struct NotReplaced {
     pub wanted: i64,
     /// Why.
     pub reason: Reason,
+    /// Whether that repeats what the target said, which may name anybody: no alert does.
+    #[serde(default)]
+    pub quotes_target: bool,
 }
 
 /// An account before we changed anything about it.

@@ -122,14 +122,17 @@ impl Work<'_> {
         if !self.is_without_new_account() {
             return false;
         }
-        self.memory.not_replaced = Some(NotReplaced { wanted: self.row.wanted, reason: reason.clone() });
+        let (wanted, reason) = (self.row.wanted, reason.clone());
+        self.memory.not_replaced = Some(NotReplaced { wanted, reason, quotes_target: self.quotes_target });
         self.take_back();
         true
     }
 
     /// Why the account has the old key still, if a new one was refused.
-    pub(super) fn refused_replacement(&self) -> Option<Reason> {
-        self.memory.not_replaced.as_ref().map(|refused| refused.reason.clone())
+    pub(super) fn refused_replacement(&mut self) -> Option<Reason> {
+        let refused = self.memory.not_replaced.as_ref()?;
+        self.quotes_target |= refused.quotes_target;
+        Some(refused.reason.clone())
     }
 
     /// The new account has come to rest: now the old one goes.

@@ -3,6 +3,7 @@
 mod sign_in;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -240,9 +241,8 @@ impl Netsapiens {
     }
 
     async fn release_numbers(&self, call: &Call) -> Result<(), TargetError> {
-        let Some(listed) = self.get_if_there(&call.path).await? else { return Ok(()) };
         let extension = call.effect.remote_id.as_deref().unwrap_or_default();
-        for number in wire::numbers_of(&listed, extension) {
+        for number in self.numbers_of(&call.path, extension).await? {
             let mut body = call.body().unwrap_or_default();
             body.insert("phonenumber".to_owned(), json!(number));
             let reply = self.ask(Method::Put, &call.path, Some(&Value::Object(body)), true).await?;
@@ -268,6 +268,25 @@ impl Netsapiens {
     async fn read_user(&self, extension: &str) -> Result<Option<Observed>, TargetError> {
         let path = wire::users_path(&self.config, &[extension]);
         let Some(body) = self.get_if_there(&path).await? else { return Ok(None) };
+    /// The numbers that lead to this extension, from all pages of the list: one that is left behind calls whoever gets the
+    /// extension next. They are read to the end before the first is released, so that no page moves meanwhile.
+    async fn numbers_of(&self, path: &str, extension: &str) -> Result<Vec<String>, TargetError> {
+        let mut seen = BTreeSet::new();
+        let mut numbers = Vec::new();
+        for start in (0..).step_by(PAGE) {
+            let Some(listed) = self.get_if_there(&format!("{path}?start={start}&limit={PAGE}")).await? else { break };
+            let is_new = wire::numbers(&listed).into_iter().filter(|number| seen.insert(number.clone())).count() > 0;
+            numbers.extend(wire::numbers_of(&listed, extension));
+            // A page of nothing new is the end too: a server may know no pages here.
+            if !is_new || listed.as_array().is_none_or(|rows| rows.len() < PAGE) {
+                break;
+            }
+        }
+        numbers.sort();
+        numbers.dedup();
+        Ok(numbers)
+    }
+
         let Some(mut user) = wire::user(&self.config, &body) else {
             return Err(TargetError::Garbled { reason: "the answer is not a user".to_owned() });
         };

@@ -552,3 +552,9 @@ pub(super) fn devices(listed: &Value) -> Vec<String> {
 #[cfg(test)]
 #[path = "wire_tests.rs"]
 mod tests;
+/// All listed numbers.
+pub(super) fn numbers(listed: &Value) -> Vec<String> {
+    let numbers = listed.as_array().into_iter().flatten();
+    numbers.filter_map(|number| number.get("phonenumber").and_then(text)).collect()
+}
+

@@ -299,6 +299,27 @@ impl Wall {
                 stream.write_all(reply.as_bytes()).unwrap();
             }
         });
+#[tokio::test]
+async fn a_number_behind_the_first_page_leads_nowhere_either_once_its_user_is_gone() {
+    let subject = Subject::netsapiens().await;
+    let made = subject.created().await;
+    for number in 0..205 {
+        let user = if number % 101 == 100 { "1042" } else { "1043" };
+        let number = json!({
+            "phonenumber": format!("18585550{number:03}"), "dial-rule-application": "to-user",
+            "dial-rule-translation-destination-user": user, "dial-rule-translation-destination-host": "acme.example"
+        });
+        outside(&subject, reqwest::Method::POST, "phonenumbers", number).await;
+    }
+    subject.converge(Presence::Absent, &made, None).await;
+    let numbers = outside(&subject, reqwest::Method::GET, "phonenumbers?limit=1000", Value::Null).await;
+    let leading_to = |user| {
+        let numbers = numbers.as_array().unwrap().iter();
+        numbers.filter(|number| number["dial-rule-translation-destination-user"] == user).count()
+    };
+    assert_eq!((leading_to("1042"), leading_to("1043"), leading_to("[*]")), (0, 203, 2));
+}
+
         Self { port, answers }
     }
 }

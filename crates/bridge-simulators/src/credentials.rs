@@ -38,6 +38,8 @@ pub mod netsapiens {
     pub const BASIC_USER_API_KEY: &str = "nsu_FakeBasicUserKey0000000000000000000000000000000055555555";
     /// A key of [`DOMAIN`] limited to the model `device`: users are out of its reach.
     pub const DEVICES_ONLY_API_KEY: &str = "nsd_FakeDevicesOnlyKey00000000000000000000000000000066666666";
+    /// A key of [`DOMAIN`] limited to the model `subscriber`: devices and phone numbers are out of its reach.
+    pub const USERS_ONLY_API_KEY: &str = "nsd_FakeUsersOnlyKey0000000000000000000000000000000077777777";
     /// `client_id` for `POST /tokens`.
     pub const CLIENT_ID: &str = "scim-bridge";
     /// `client_secret` for `POST /tokens`.

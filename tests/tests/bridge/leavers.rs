@@ -295,3 +295,24 @@ async fn a_person_is_called_for_each_leaver_whom_a_person_must_lock_out_although
     let tasks: Vec<Value> = alerts.try_iter().filter(|alert| alert["kind"] == "task").collect();
     assert_eq!(tasks.iter().map(|alert| &alert["code"]).collect::<Vec<_>>(), ["cannot-suspend"; 2], "{tasks:#?}");
 }
+
+#[tokio::test]
+async fn a_leaver_whose_phones_our_key_may_not_touch_is_locked_out_told_and_holds_up_nobody() {
+    let (address, alerts) = webhook();
+    let more = format!("[alerts]\nwebhook = \"{address}\"");
+    let bridge = Bridge::with(Setup { more, ..Setup::default() }).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    bridge.pbx().fail_next(1000, Fault::Refuse("403 Permission Denied".into()), Some("GET users/{user}/devices"));
+    bridge.delete(&format!("/Users/{id}")).await.has_status(204);
+    let parked = bridge.until_state(&id, "pbx", AccountState::Parked).await;
+    assert!(parked.reason.as_ref().is_some_and(|reason| reason.text.contains("Permission Denied")), "{parked:#?}");
+    assert_eq!(bridge.pbx().accounts()[0]["user-scope"], "No Portal");
+    let second = bridge.post("/Users", okta_user("bob")).await.has_status(201).id();
+    assert_eq!(bridge.account(&second, "pbx").await.state, AccountState::Settled);
+    // What waits for the webhook is posted before the end.
+    bridge.stop().await;
+    let told: Vec<Value> = alerts.try_iter().filter(|alert| alert["target"] == "pbx").collect();
+    let kinds: Vec<&Value> = told.iter().map(|alert| &alert["kind"]).collect();
+    assert_eq!(kinds, [&json!("parked")], "{told:#?}");
+}

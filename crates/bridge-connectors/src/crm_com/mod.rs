@@ -212,10 +212,11 @@ impl Connector for CrmCom {
             Credential::Password { username, .. } => Some(username.clone()),
             Credential::WebApiKey(_) => sign_in::user_of(&token),
         };
-        if let Some(name) = &own_name
-            && self.show(USERNAME, name).await?.is_none()
-        {
-            return Err(TargetError::Unauthorized { reason: "the API user cannot see itself".to_owned() });
+        if let Some(name) = &own_name {
+            let shown = self.ask_for(USERNAME, name).await?;
+            if shown.map_err(|failure| self.error(&failure, &[]))?.is_none() {
+                return Err(TargetError::Unauthorized { reason: "the API user cannot see itself".to_owned() });
+            }
         }
         if self.create_is_absent.load(Ordering::Relaxed) {
             self.look_for_create().await?;
@@ -233,17 +234,30 @@ impl CrmCom {
     async fn carry_out(&self, call: &Call) -> Result<Effect, TargetError> {
         let Some(fields) = call.body() else { return Err(crate::plan::secret_missing(call)) };
         match self.ask(&Question { path: &call.path, fields: Some(fields), writes: true }).await? {
-            Answer::Absent => {
-                self.create_is_absent.fetch_or(call.creates, Ordering::Relaxed);
+            Answer::Absent if call.creates => {
+                self.create_is_absent.store(true, Ordering::Relaxed);
                 Err(wire::method_absent(&call.path))
             }
+            // No probe asks for a method of the installation's own.
+            Answer::Absent => Err(self.judged(wire::method_absent(&call.path), "http-404").await),
             Answer::Ok(data) if call.creates => self.created(call, &data).await,
             Answer::Ok(_) => Ok(call.effect.clone()),
             Answer::Failure(failure) => {
                 let mut known = call.known();
                 known.extend(self.known());
-                Err(wire::error_of(call, &failure, &known))
+                let code = clean(&failure.code, &known);
+                Err(self.judged(wire::error_of(call, &failure, &known), &code).await)
             }
+        }
+    }
+
+    /// An error that speaks of our sign-in or our rights. The codes are not published and their patterns are wide (section
+    /// 10): if the sign-in is well, it is a matter of this account alone.
+    async fn judged(&self, error: TargetError, code: &str) -> TargetError {
+        let TargetError::Unauthorized { reason } = error else { return error };
+        match self.probe().await {
+            Ok(_) => TargetError::Refused { code: code.to_owned(), field: None, reason, retry_helps: false },
+            Err(error) => error,
         }
     }
 
@@ -265,15 +279,26 @@ impl CrmCom {
         Ok(effect)
     }
 
-    /// Reads one user; an error code and `OK` without data both mean that it is not there (section 13).
+    /// Reads one user, if it is there.
     async fn show(&self, by: &str, value: &str) -> Result<Option<Observed>, TargetError> {
-        match self.read(&wire::show_path(by, value)).await? {
+        match self.ask_for(by, value).await? {
+            Ok(user) => Ok(user),
+            Err(failure) => {
+                let code = clean(&failure.code, &self.known());
+                Err(self.judged(self.error(&failure, &[Known::field(by, value)]), &code).await)
+            }
+        }
+    }
+
+    /// `users/show`; an error code and `OK` without data both mean that the user is not there (section 13).
+    async fn ask_for(&self, by: &str, value: &str) -> Result<Result<Option<Observed>, Failure>, TargetError> {
+        Ok(match self.read(&wire::show_path(by, value)).await? {
             Ok(Value::Null) => Ok(None),
             Ok(Value::Object(data)) if data.is_empty() => Ok(None),
-            Ok(data) => wire::user(&data).map(Some).ok_or_else(|| not_a("a user with an id")),
+            Ok(data) => Ok(Some(wire::user(&data).ok_or_else(|| not_a("a user with an id"))?)),
             Err(failure) if failure.class == ErrorClass::NotFound => Ok(None),
-            Err(failure) => Err(self.error(&failure, &[Known::field(by, value)])),
-        }
+            Err(failure) => Err(failure),
+        })
     }
 
     /// Reads the configured list for our marker, else for our e-mail address (section 9).
@@ -396,6 +421,34 @@ fn after_create(error: TargetError) -> TargetError {
         TargetError::Throttled { retry_after } => {
             TargetError::Unavailable { reason: "throttled after the create".to_owned(), retry_after, doubt: true }
         }
-        other => other,
+        TargetError::Refused { reason, .. } | TargetError::Conflict { reason, .. } => {
+            TargetError::Unavailable { reason, retry_after: None, doubt: true }
+        }
+        other @ (TargetError::Missing | TargetError::Unauthorized { .. } | TargetError::Garbled { .. }) => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_that_was_made_is_looked_for_again_whatever_reading_it_back_is_answered() {
+        let refused = |reason: &str| TargetError::Refused {
+            code: "x".to_owned(),
+            field: None,
+            reason: reason.to_owned(),
+            retry_helps: false,
+        };
+        let errors = [
+            refused("Not in this unit"),
+            TargetError::Conflict { field: None, reason: "twice".to_owned() },
+            TargetError::Throttled { retry_after: None },
+            TargetError::Unavailable { reason: "HTTP 503".to_owned(), retry_after: None, doubt: false },
+        ];
+        for error in errors {
+            let after = after_create(error);
+            assert!(matches!(&after, TargetError::Unavailable { doubt: true, .. }), "{after:?}");
+        }
     }
 }

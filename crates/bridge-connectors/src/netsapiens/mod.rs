@@ -187,7 +187,13 @@ impl Netsapiens {
             wire::REMOVE_DEVICES => self.remove_devices(call).await?,
             wire::RELEASE_NUMBERS => self.release_numbers(call).await?,
             wire::DELETE => self.delete(&call.path).await?,
-            _ => return self.write(call).await,
+            _ => {
+                return match (self.write(call).await, &call.if_refused) {
+                    // Nobody is locked out who is gone already.
+                    (Err(TargetError::Missing), Some(effect)) => Ok(effect.clone()),
+                    (result, _) => result,
+                };
+            }
         }
         Ok(call.effect.clone())
     }
@@ -206,7 +212,7 @@ impl Netsapiens {
             reply = self.ask(call.method, &call.path, Some(&Value::Object(body)), true).await?;
         }
         if !reply.is_success() {
-            return Err(self.refusal(&reply, &call).await);
+            return Err(self.refusal(&reply, Some(&call)).await);
         }
         let answered = wire::json(&reply)?;
         let mut effect = call.effect;
@@ -218,11 +224,13 @@ impl Netsapiens {
         Ok(effect)
     }
 
-    /// What a refused write means. A 403 of the platform is the account's fault only if the credential is well.
-    async fn refusal(&self, reply: &Reply, call: &Call) -> TargetError {
-        let mut known = call.known();
+    /// What a refusal about one account means, of a write or of a read. A 403 of the platform is a matter of this account
+    /// alone (a user above the key's scope, devices that the key may not touch) if the credential is well; if it is not, it
+    /// is the target's.
+    async fn refusal(&self, reply: &Reply, call: Option<&Call>) -> TargetError {
+        let mut known = call.map(Call::known).unwrap_or_default();
         known.extend(self.known());
-        let is_update = call.operation == wire::UPDATE;
+        let is_update = call.is_some_and(|call| call.operation == wire::UPDATE);
         match wire::error(reply, is_update, &known) {
             TargetError::Unauthorized { reason } if reply.status == 403 => match self.probe().await {
                 Ok(_) => TargetError::Refused { code: "http-403".to_owned(), field: None, reason, retry_helps: false },
@@ -247,27 +255,12 @@ impl Netsapiens {
             body.insert("phonenumber".to_owned(), json!(number));
             let reply = self.ask(Method::Put, &call.path, Some(&Value::Object(body)), true).await?;
             if !reply.is_success() {
-                return Err(self.refusal(&reply, call).await);
+                return Err(self.refusal(&reply, Some(call)).await);
             }
         }
         Ok(())
     }
 
-    /// Deletes what is at this path; what is not there counts as deleted.
-    async fn delete(&self, path: &str) -> Result<(), TargetError> {
-        let reply = self.ask(Method::Delete, path, None, true).await?;
-        if reply.is_success() {
-            return wire::json(&reply).map(|_| ());
-        }
-        match wire::error(&reply, false, &self.known()) {
-            TargetError::Missing => Ok(()),
-            error => Err(error),
-        }
-    }
-
-    async fn read_user(&self, extension: &str) -> Result<Option<Observed>, TargetError> {
-        let path = wire::users_path(&self.config, &[extension]);
-        let Some(body) = self.get_if_there(&path).await? else { return Ok(None) };
     /// The numbers that lead to this extension, from all pages of the list: one that is left behind calls whoever gets the
     /// extension next. They are read to the end before the first is released, so that no page moves meanwhile.
     async fn numbers_of(&self, path: &str, extension: &str) -> Result<Vec<String>, TargetError> {
@@ -287,6 +280,21 @@ impl Netsapiens {
         Ok(numbers)
     }
 
+    /// Deletes what is at this path; what is not there counts as deleted.
+    async fn delete(&self, path: &str) -> Result<(), TargetError> {
+        let reply = self.ask(Method::Delete, path, None, true).await?;
+        if reply.is_success() {
+            return wire::json(&reply).map(|_| ());
+        }
+        match self.refusal(&reply, None).await {
+            TargetError::Missing => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    async fn read_user(&self, extension: &str) -> Result<Option<Observed>, TargetError> {
+        let path = wire::users_path(&self.config, &[extension]);
+        let Some(body) = self.get_if_there(&path).await? else { return Ok(None) };
         let Some(mut user) = wire::user(&self.config, &body) else {
             return Err(TargetError::Garbled { reason: "the answer is not a user".to_owned() });
         };
@@ -387,16 +395,25 @@ impl Netsapiens {
         Ok(clean(&version, &self.known()))
     }
 
+    /// Reads what is there for every credential that is well.
     async fn get(&self, path: &str) -> Result<Value, TargetError> {
-        self.get_if_there(path).await?.ok_or_else(|| TargetError::Garbled { reason: "HTTP 404 for a list".to_owned() })
+        let reply = self.ask(Method::Get, path, None, false).await?;
+        if reply.is_success() {
+            return wire::json(&reply);
+        }
+        Err(match wire::error(&reply, false, &self.known()) {
+            TargetError::Missing => TargetError::Garbled { reason: "HTTP 404 for a list".to_owned() },
+            error => error,
+        })
     }
 
+    /// Reads what belongs to one account.
     async fn get_if_there(&self, path: &str) -> Result<Option<Value>, TargetError> {
         let reply = self.ask(Method::Get, path, None, false).await?;
         if reply.is_success() {
             return wire::json(&reply).map(Some);
         }
-        match wire::error(&reply, false, &self.known()) {
+        match self.refusal(&reply, None).await {
             TargetError::Missing => Ok(None),
             error => Err(error),
         }

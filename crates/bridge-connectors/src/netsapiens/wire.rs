@@ -114,7 +114,7 @@ pub(super) fn plan(config: &Config, release: Release, wanted: &Wanted<'_>, obser
             Some(extension) => match presence {
                 Presence::Active => update(config, wanted, account, observed, &extension),
                 Presence::Suspended => suspend(config, wanted, observed, &extension),
-                Presence::Absent => remove(config, &extension),
+                Presence::Absent => remove(config, wanted, observed, &extension),
             },
         },
     };
@@ -260,6 +260,16 @@ fn empty_field(value: &FieldValue) -> bool {
 }
 
 fn suspend(config: &Config, wanted: &Wanted<'_>, observed: &Observed, extension: &str) -> Plan {
+    let mut plan = lock_out(config, wanted, observed, extension);
+    let has_devices = !plan.calls.is_empty() || observed.fields.get(DEVICES).and_then(Value::as_u64) != Some(0);
+    if config.delete_devices_on_suspend && has_devices {
+        plan.calls.push(remove_devices(config, extension));
+    }
+    plan
+}
+
+/// The call after which the user can no longer do anything, if the user still can.
+fn lock_out(config: &Config, wanted: &Wanted<'_>, observed: &Observed, extension: &str) -> Plan {
     let mut plan = Plan::default();
     let mut changes = BTreeMap::new();
     for (name, denied) in suspension(config) {
@@ -281,10 +291,6 @@ fn suspend(config: &Config, wanted: &Wanted<'_>, observed: &Observed, extension:
         }
         let sources = [names, Some(observed.fields.clone())];
         plan.calls.push(put(config, extension, changes, &sources, &observed.fields));
-    }
-    let has_devices = !plan.calls.is_empty() || observed.fields.get(DEVICES).and_then(Value::as_u64) != Some(0);
-    if config.delete_devices_on_suspend && has_devices {
-        plan.calls.push(remove_devices(config, extension));
     }
     plan
 }
@@ -316,8 +322,11 @@ fn same(name: &str, one: &Value, other: &Value) -> bool {
     schema().field(name).is_some_and(|field| same_field(field, one, other))
 }
 
-/// Devices and numbers are not known to go with the user: first them, then the user (section 7).
-fn remove(config: &Config, extension: &str) -> Plan {
+/// Devices and numbers are not known to go with the user: first them, then the user (section 7). Before all, the user is
+/// locked out: whatever of the rest our key may not do, nobody signs in any more. If that is refused, the rest goes on.
+fn remove(config: &Config, wanted: &Wanted<'_>, observed: &Observed, extension: &str) -> Plan {
+    let mut plan = lock_out(config, wanted, observed, extension);
+    plan.calls.iter_mut().for_each(|call| call.if_refused = Some(Effect::default()));
     let of_user = Effect { remote_id: Some(extension.to_owned()), ..Effect::default() };
     let gone = Effect { existence: Some(Existence::Absent), ..Effect::default() };
     let numbers = Call {
@@ -330,7 +339,8 @@ fn remove(config: &Config, extension: &str) -> Plan {
         ..bare(RELEASE_NUMBERS, Method::Put, numbers_path(config), of_user)
     };
     let delete = bare(DELETE, Method::Delete, users_path(config, &[extension]), gone);
-    Plan { calls: vec![remove_devices(config, extension), numbers, delete], ..Plan::default() }
+    plan.calls.extend([remove_devices(config, extension), numbers, delete]);
+    plan
 }
 
 /// One call of a plan, several on the wire: the devices are listed while sending, and each is deleted.
@@ -544,6 +554,12 @@ pub(super) fn numbers_of(listed: &Value, extension: &str) -> Vec<String> {
     numbers.filter_map(|number| number.get("phonenumber").and_then(text)).collect()
 }
 
+/// All listed numbers.
+pub(super) fn numbers(listed: &Value) -> Vec<String> {
+    let numbers = listed.as_array().into_iter().flatten();
+    numbers.filter_map(|number| number.get("phonenumber").and_then(text)).collect()
+}
+
 /// The ids of listed devices.
 pub(super) fn devices(listed: &Value) -> Vec<String> {
     listed.as_array().into_iter().flatten().filter_map(|device| device.get("device").and_then(text)).collect()
@@ -552,9 +568,3 @@ pub(super) fn devices(listed: &Value) -> Vec<String> {
 #[cfg(test)]
 #[path = "wire_tests.rs"]
 mod tests;
-/// All listed numbers.
-pub(super) fn numbers(listed: &Value) -> Vec<String> {
-    let numbers = listed.as_array().into_iter().flatten();
-    numbers.filter_map(|number| number.get("phonenumber").and_then(text)).collect()
-}
-

@@ -307,21 +307,25 @@ fn a_user_without_portal_by_choice_stays_as_it_is() {
 }
 
 #[test]
-fn devices_and_numbers_go_before_the_user() {
-    check(
-        Absent,
-        &dana(),
-        present("1042", Some(true), &seen()),
-        &[
-            "DELETE domains/acme.example/users/1042/devices null",
-            r#"PUT domains/acme.example/phonenumbers {"dial-rule-application":"available-number","dial-rule-translation-destination-user":"[*]"}"#,
-            "DELETE domains/acme.example/users/1042 null",
-        ],
-    );
+fn a_user_is_locked_out_and_loses_devices_and_numbers_before_it_goes() {
+    let gone = [
+        "DELETE domains/acme.example/users/1042/devices null",
+        r#"PUT domains/acme.example/phonenumbers {"dial-rule-application":"available-number","dial-rule-translation-destination-user":"[*]"}"#,
+        "DELETE domains/acme.example/users/1042 null",
+    ];
+    check(Absent, &dana(), present("1042", Some(false), &locked()), &gone);
+    let planned = Case::new(Absent, &dana(), present("1042", Some(true), &seen())).planned();
+    let lines_of = lines(&planned);
+    assert_eq!(lines_of[1..4], gone);
+    assert!(lines_of[0].starts_with("PUT domains/acme.example/users/1042 "), "{lines_of:?}");
+    assert!(lines_of[0].contains(r#""user-scope":"No Portal""#), "{lines_of:?}");
+    // Who may not be changed can still be removed, and comes back as before if that does not happen.
+    assert_eq!(planned.calls[0].if_refused, Some(Effect::default()));
+    assert_eq!(planned.keep.unwrap()["user-scope"], "Basic User");
     let wanted =
         Wanted { presence: Absent, account: None, keys: &keys(Some("10/42")), kept: None, secrets_changed: false };
     let planned = lines(&plan(&config(), V45, &wanted, &Observed::default()));
-    assert_eq!(planned[2], "DELETE domains/acme.example/users/10%2F42 null");
+    assert_eq!(planned[3], "DELETE domains/acme.example/users/10%2F42 null");
 }
 
 #[test]

@@ -226,3 +226,29 @@ async fn a_list_needs_a_filter() {
     let subject = crm(crm_com::Config { list_by: None, ..as_sold() }, CrmComOptions::default()).await;
     assert_eq!(subject.connector.list(None).await.unwrap_err().code(), "list-not-configured");
 }
+
+#[tokio::test]
+async fn an_error_of_rights_about_one_user_is_refused_as_long_as_the_sign_in_is_good() {
+    let mut subject = Subject::crm_com().await;
+    let denied = Fault::Refuse("COM.CRM.EXCEPTION.USERS.UNITNOTALLOWEDEXCEPTION Not in this unit".into());
+    subject.simulator.fail_next(1, denied.clone(), Some(subject.create));
+    let created = subject.send(&subject.create_call()).await.map(|_| ());
+    let made = subject.created().await;
+    subject.simulator.fail_next(1, denied.clone(), Some(subject.read));
+    let read = subject.connector.observe(&subject.keys()).await.map(|_| ());
+    let (field, value) = subject.change.clone();
+    subject.set(field, value);
+    let update = subject.plan(Presence::Active, &made, None).calls.remove(0);
+    subject.simulator.fail_next(1, denied, Some(subject.update));
+    let updated = subject.send(&update).await.map(|_| ());
+    for answer in [created, read, updated] {
+        let Err(TargetError::Refused { code, reason, .. }) = &answer else { panic!("{answer:?}") };
+        assert_eq!(
+            (code.as_str(), reason.as_str()),
+            ("COM.CRM.EXCEPTION.USERS.UNITNOTALLOWEDEXCEPTION", "Not in this unit")
+        );
+    }
+    subject.simulator.fail_next(1, Fault::Status(404, None), Some(subject.update));
+    let answer = subject.send(&update).await.map(|_| ());
+    assert!(matches!(&answer, Err(TargetError::Refused { code, .. }) if code == "http-404"), "{answer:?}");
+}

@@ -234,6 +234,34 @@ async fn a_locked_domain_refuses_the_account() {
 }
 
 #[tokio::test]
+async fn a_key_that_may_not_touch_devices_is_refused_the_removal_and_still_locks_the_leaver_out() {
+    let subject = pbx(with_key(credentials::netsapiens::USERS_ONLY_API_KEY), NetsapiensOptions::default()).await;
+    let made = subject.created().await;
+    let calls = subject.plan(Presence::Absent, &made, None).calls;
+    subject.send(&calls[0]).await.unwrap();
+    for call in &calls[1..3] {
+        let error = subject.send(call).await.unwrap_err();
+        assert!(matches!(&error, TargetError::Refused { code, .. } if code == "http-403"), "{error:?}");
+    }
+    assert_eq!(subject.observe().await.active, Some(false));
+}
+
+#[tokio::test]
+async fn a_403_about_one_user_is_refused_whatever_is_asked_as_long_as_the_key_is_good() {
+    let subject = Subject::netsapiens().await;
+    let made = subject.created().await;
+    let denied = Fault::Refuse("403 Permission Denied".into());
+    let delete = subject.plan(Presence::Absent, &made, None).calls.pop().unwrap();
+    subject.simulator.fail_next(1, denied.clone(), Some("DELETE users/{user}"));
+    let deleted = subject.send(&delete).await.map(|_| ());
+    subject.simulator.fail_next(1, denied, Some(subject.read));
+    let read = subject.connector.observe(&subject.keys()).await.map(|_| ());
+    for answer in [deleted, read] {
+        assert!(matches!(&answer, Err(TargetError::Refused { code, .. }) if code == "http-403"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_field_is_named() {
     let mut subject = Subject::netsapiens().await;
     subject.set("dial-policy", json!("Moon Calls"));
@@ -260,6 +288,27 @@ async fn devices_and_numbers_go_before_the_user() {
     assert_eq!(operations.iter().filter(|name| name.starts_with("DELETE") && name.contains("devices")).count(), 2);
     let numbers = outside(&subject, reqwest::Method::GET, "phonenumbers", Value::Null).await;
     assert_eq!(numbers[0]["dial-rule-application"], json!("available-number"), "{numbers}");
+}
+
+#[tokio::test]
+async fn a_number_behind_the_first_page_leads_nowhere_either_once_its_user_is_gone() {
+    let subject = Subject::netsapiens().await;
+    let made = subject.created().await;
+    for number in 0..205 {
+        let user = if number % 101 == 100 { "1042" } else { "1043" };
+        let number = json!({
+            "phonenumber": format!("18585550{number:03}"), "dial-rule-application": "to-user",
+            "dial-rule-translation-destination-user": user, "dial-rule-translation-destination-host": "acme.example"
+        });
+        outside(&subject, reqwest::Method::POST, "phonenumbers", number).await;
+    }
+    subject.converge(Presence::Absent, &made, None).await;
+    let numbers = outside(&subject, reqwest::Method::GET, "phonenumbers?limit=1000", Value::Null).await;
+    let leading_to = |user| {
+        let numbers = numbers.as_array().unwrap().iter();
+        numbers.filter(|number| number["dial-rule-translation-destination-user"] == user).count()
+    };
+    assert_eq!((leading_to("1042"), leading_to("1043"), leading_to("[*]")), (0, 203, 2));
 }
 
 #[tokio::test]
@@ -299,27 +348,6 @@ impl Wall {
                 stream.write_all(reply.as_bytes()).unwrap();
             }
         });
-#[tokio::test]
-async fn a_number_behind_the_first_page_leads_nowhere_either_once_its_user_is_gone() {
-    let subject = Subject::netsapiens().await;
-    let made = subject.created().await;
-    for number in 0..205 {
-        let user = if number % 101 == 100 { "1042" } else { "1043" };
-        let number = json!({
-            "phonenumber": format!("18585550{number:03}"), "dial-rule-application": "to-user",
-            "dial-rule-translation-destination-user": user, "dial-rule-translation-destination-host": "acme.example"
-        });
-        outside(&subject, reqwest::Method::POST, "phonenumbers", number).await;
-    }
-    subject.converge(Presence::Absent, &made, None).await;
-    let numbers = outside(&subject, reqwest::Method::GET, "phonenumbers?limit=1000", Value::Null).await;
-    let leading_to = |user| {
-        let numbers = numbers.as_array().unwrap().iter();
-        numbers.filter(|number| number["dial-rule-translation-destination-user"] == user).count()
-    };
-    assert_eq!((leading_to("1042"), leading_to("1043"), leading_to("[*]")), (0, 203, 2));
-}
-
         Self { port, answers }
     }
 }

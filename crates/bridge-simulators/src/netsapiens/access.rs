@@ -79,13 +79,14 @@ const fn key(key: &'static str, description: &'static str, reach: Reach) -> Key 
     Key { key, description, reach, read_only: false, only_model: None }
 }
 
-static KEYS: [Key; 6] = [
+static KEYS: [Key; 7] = [
     key(credentials::API_KEY, "provisioning", Reach::OfficeManager),
     Key { read_only: true, ..key(credentials::READ_ONLY_API_KEY, "reports", Reach::OfficeManager) },
     key(credentials::RESELLER_API_KEY, "reseller", Reach::Reseller),
     key(credentials::SUPER_USER_API_KEY, "system", Reach::SuperUser),
     key(credentials::BASIC_USER_API_KEY, "one person", Reach::BasicUser),
     Key { only_model: Some("device"), ..key(credentials::DEVICES_ONLY_API_KEY, "phones", Reach::OfficeManager) },
+    Key { only_model: Some("subscriber"), ..key(credentials::USERS_ONLY_API_KEY, "people", Reach::OfficeManager) },
 ];
 
 /// The tokens that were issued.

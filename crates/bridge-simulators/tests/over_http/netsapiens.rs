@@ -209,6 +209,8 @@ async fn each_key_reaches_what_its_kind_allows() {
         "User 1042 does not exist in domain acme.example",
     )
     .await;
+    check(credentials::USERS_ONLY_API_KEY, &read, 200, "").await;
+    check(credentials::USERS_ONLY_API_KEY, &format!("GET {USERS}/1042/devices"), 403, "Permission Denied").await;
     check(credentials::API_KEY, &write, 200, "").await;
     let elsewhere = "Domain not found or access denied";
     check(credentials::API_KEY, "GET domains/other.example/users", 403, elsewhere).await;

@@ -366,7 +366,8 @@ pub(super) enum Answer {
     Absent,
 }
 
-/// What the failure of a call means. A wrong password in a change of password is the person's, not ours.
+/// What the failure of a call means. A wrong password in a change of password is the person's, not ours; and what a create
+/// does not find is not the account (a unit, a group): to repeat it does not help.
 pub(super) fn error_of(call: &Call, failure: &Failure, known: &[Known]) -> TargetError {
     match error(failure, known) {
         TargetError::Unauthorized { reason }
@@ -379,6 +380,12 @@ pub(super) fn error_of(call: &Call, failure: &Failure, known: &[Known]) -> Targe
                 retry_helps: false,
             }
         }
+        TargetError::Missing if call.creates => TargetError::Refused {
+            code: clean(&failure.code, known),
+            field: named_field(&failure.code, &failure.message).map(str::to_owned),
+            reason: clean(failure.said(), known),
+            retry_helps: false,
+        },
         error => error,
     }
 }
@@ -389,6 +396,13 @@ pub(super) struct Failure {
     pub(super) code: String,
     pub(super) message: String,
     pub(super) class: ErrorClass,
+}
+
+impl Failure {
+    /// What it says of itself: the message, else the code.
+    fn said(&self) -> &str {
+        if self.message.is_empty() { &self.code } else { &self.message }
+    }
 }
 
 /// Reads the envelope, whatever the HTTP status: business errors arrive with 200, and may with another (section 13).
@@ -433,8 +447,7 @@ pub(super) fn error(failure: &Failure, known: &[Known]) -> TargetError {
         ErrorClass::Password => Some(PASSWORD.to_owned()),
         _ => named_field(code, message).map(str::to_owned),
     };
-    let said = if message.is_empty() { code } else { message };
-    let reason = clean(said, known);
+    let reason = clean(failure.said(), known);
     let is_email = field.as_deref() == Some(EMAIL);
     match class {
         ErrorClass::Token | ErrorClass::Credentials | ErrorClass::Rights => TargetError::Unauthorized { reason },

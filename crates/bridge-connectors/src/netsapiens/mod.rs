@@ -236,6 +236,13 @@ impl Netsapiens {
                 Ok(_) => TargetError::Refused { code: "http-403".to_owned(), field: None, reason, retry_helps: false },
                 Err(error) => error,
             },
+            // What a create does not find is not the account (a site): to repeat it does not help.
+            TargetError::Missing if call.is_some_and(|call| call.creates) => TargetError::Refused {
+                code: "http-404".to_owned(),
+                field: None,
+                reason: clean(&wire::message(reply).unwrap_or_default(), &known),
+                retry_helps: false,
+            },
             error => error,
         }
     }

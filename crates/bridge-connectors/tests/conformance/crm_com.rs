@@ -252,3 +252,13 @@ async fn an_error_of_rights_about_one_user_is_refused_as_long_as_the_sign_in_is_
     let answer = subject.send(&update).await.map(|_| ());
     assert!(matches!(&answer, Err(TargetError::Refused { code, .. }) if code == "http-404"), "{answer:?}");
 }
+
+#[tokio::test]
+async fn a_create_that_does_not_find_a_unit_is_refused_and_not_repeated() {
+    let subject = Subject::crm_com().await;
+    let missing = Fault::Refuse("COM.CRM.EXCEPTION.USERS.UNITNOTFOUNDEXCEPTION No such unit".into());
+    subject.simulator.fail_next(1, missing, Some(subject.create));
+    let answer = subject.send(&subject.create_call()).await.map(|_| ());
+    let Err(TargetError::Refused { code, reason, .. }) = &answer else { panic!("{answer:?}") };
+    assert_eq!((code.as_str(), reason.as_str()), ("COM.CRM.EXCEPTION.USERS.UNITNOTFOUNDEXCEPTION", "No such unit"));
+}

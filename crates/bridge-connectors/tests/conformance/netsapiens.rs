@@ -262,6 +262,15 @@ async fn a_403_about_one_user_is_refused_whatever_is_asked_as_long_as_the_key_is
 }
 
 #[tokio::test]
+async fn a_create_that_does_not_find_a_site_is_refused_and_not_repeated() {
+    let subject = Subject::netsapiens().await;
+    let missing = Fault::Refuse("404 Site Nowhere does not exist in domain acme.example".into());
+    subject.simulator.fail_next(1, missing, Some(subject.create));
+    let answer = subject.send(&subject.create_call()).await.map(|_| ());
+    assert!(matches!(&answer, Err(TargetError::Refused { code, .. }) if code == "http-404"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_refused_field_is_named() {
     let mut subject = Subject::netsapiens().await;
     subject.set("dial-policy", json!("Moon Calls"));

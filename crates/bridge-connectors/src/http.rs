@@ -4,20 +4,17 @@
 //! came does, if the call writes. What a status or a body means is each target's own business.
 
 use std::error::Error as _;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 use crate::error::{ConfigError, TargetError, shorten};
-use crate::{Clock, CommonConfig, Method};
+use crate::{Clock, CommonConfig, Manners, Method};
 
 /// A reply longer than this is not read.
 const LONGEST_REPLY: usize = 16 * 1024 * 1024;
@@ -37,8 +34,7 @@ pub(crate) struct Http {
     client: reqwest::Client,
     base: Url,
     timeout: Duration,
-    turns: Semaphore,
-    rate: Option<DefaultDirectRateLimiter>,
+    manners: Manners,
     clock: Clock,
 }
 
@@ -110,14 +106,7 @@ impl Http {
             .user_agent(concat!("scim-bridge/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| ConfigError(format!("no HTTP client: {}", deepest(&error))))?;
-        Ok(Self {
-            client,
-            base,
-            timeout: config.timeout,
-            turns: Semaphore::new(config.max_in_flight.max(1)),
-            rate: NonZeroU32::new(config.rate_per_second).map(|rate| RateLimiter::direct(Quota::per_second(rate))),
-            clock,
-        })
+        Ok(Self { client, base, timeout: config.timeout, manners: config.manners.clone(), clock })
     }
 
     pub(crate) fn base(&self) -> &Url {
@@ -152,8 +141,8 @@ impl Http {
     /// Waits for its turn, sends, and reads the whole reply.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Reply, TargetError> {
         let turn = async {
-            let permit = self.turns.acquire().await;
-            if let Some(rate) = &self.rate {
+            let permit = self.manners.turns.acquire().await;
+            if let Some(rate) = &self.manners.rate {
                 rate.until_ready().await;
             }
             permit
@@ -326,7 +315,7 @@ mod tests {
 
     fn http(timeout: Duration, rate_per_second: u32, base_url: &str) -> Http {
         let base_url = Url::parse(base_url).unwrap();
-        let common = CommonConfig { base_url, timeout, max_in_flight: 1, rate_per_second };
+        let common = CommonConfig { base_url, timeout, manners: Manners::new(1, rate_per_second) };
         Http::new(&common, false, std::sync::Arc::new(|| Timestamp::UNIX_EPOCH)).unwrap()
     }
 
@@ -338,7 +327,7 @@ mod tests {
     async fn a_call_that_gets_no_turn_was_not_sent() {
         // Nobody listens there: a call that is sent fails otherwise.
         let http = http(Duration::from_millis(20), 0, "http://127.0.0.1:9/");
-        let turn = http.turns.acquire().await.unwrap();
+        let turn = http.manners.turns.acquire().await.unwrap();
         assert_eq!(http.send(get("x")).await.map(|_| ()), Err(TargetError::Throttled { retry_after: None }));
         drop(turn);
         let error = http.send(get("x")).await.unwrap_err();
@@ -348,8 +337,27 @@ mod tests {
     #[tokio::test]
     async fn a_call_above_the_rate_waits_and_is_not_sent() {
         let http = http(Duration::from_millis(20), 1, "http://127.0.0.1:9/");
-        assert!(http.rate.as_ref().unwrap().check().is_ok());
+        assert!(http.manners.rate.as_ref().unwrap().check().is_ok());
         assert_eq!(http.send(get("x")).await.map(|_| ()), Err(TargetError::Throttled { retry_after: None }));
+    }
+
+    #[tokio::test]
+    async fn two_connectors_of_one_target_share_its_turns_and_its_rate() {
+        let manners = Manners::new(1, 1);
+        let of = |manners: Manners| {
+            let base_url = Url::parse("http://127.0.0.1:9/").unwrap();
+            let common = CommonConfig { base_url, timeout: Duration::from_millis(20), manners };
+            Http::new(&common, false, std::sync::Arc::new(|| Timestamp::UNIX_EPOCH)).unwrap()
+        };
+        let (before, after) = (of(manners.clone()), of(manners.or_new(1, 1)));
+        let turn = before.manners.turns.acquire().await.unwrap();
+        assert_eq!(after.send(get("x")).await.map(|_| ()), Err(TargetError::Throttled { retry_after: None }));
+        drop(turn);
+        assert!(before.manners.rate.as_ref().unwrap().check().is_ok());
+        assert_eq!(after.send(get("x")).await.map(|_| ()), Err(TargetError::Throttled { retry_after: None }));
+        let changed = of(manners.or_new(1, 0));
+        let error = changed.send(get("x")).await.unwrap_err();
+        assert!(matches!(error, TargetError::Unavailable { doubt: false, .. }), "{error:?}");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 mod difference;
 mod error;
 mod http;
+mod manners;
 mod mask;
 mod observed;
 mod plan;
@@ -28,6 +29,7 @@ use jiff::Timestamp;
 use url::Url;
 
 pub use error::{ConfigError, TargetError};
+pub use manners::Manners;
 pub use observed::{Effect, Evidence, Existence, Observed};
 pub use plan::{Call, CallValue, Encoding, MASK, MaskedCall, Method, Plan, Rekey, Task};
 pub use wanted::{AccountKeys, Presence, Wanted};
@@ -118,10 +120,8 @@ pub struct CommonConfig {
     pub base_url: Url,
     /// Longest wait for one HTTP reply.
     pub timeout: Duration,
-    /// HTTP calls under way at the same time; at least one.
-    pub max_in_flight: usize,
-    /// HTTP calls begun per second; 0 is unlimited.
-    pub rate_per_second: u32,
+    /// How many HTTP calls it takes.
+    pub manners: Manners,
 }
 
 impl CommonConfig {
@@ -132,6 +132,6 @@ impl CommonConfig {
             TargetKind::Glance => 1,
             TargetKind::Netsapiens | TargetKind::CrmCom => 2,
         };
-        Self { base_url, timeout: Duration::from_secs(30), max_in_flight, rate_per_second: 5 }
+        Self { base_url, timeout: Duration::from_secs(30), manners: Manners::new(max_in_flight, 5) }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge_connectors::{CommonConfig, Connector, crm_com, glance, netsapiens};
+use bridge_connectors::{CommonConfig, Connector, Manners, crm_com, glance, netsapiens};
 use bridge_mapping::{MappingError, Rules, RulesConfig, TargetKind, extension_schema};
 use bridge_store::Range as PoolRange;
 use scim_model::{Catalog, ResourceType};
@@ -177,13 +177,14 @@ impl Tenant {
         let mut targets = BTreeMap::new();
         for (target, rules) in rules {
             let settings = active[&target].clone();
-            let connector = connect(&settings, clock).map_err(|error| LandscapeError::Connector {
+            let lane = lane_of(name, &target);
+            let manners = lane.manners(settings.max_in_flight, settings.rate_per_second);
+            let connector = connect(&settings, manners, clock).map_err(|error| LandscapeError::Connector {
                 tenant: name.to_owned(),
                 target: target.clone(),
                 error,
             })?;
             let after = waves.get(&target).cloned().unwrap_or_default();
-            let lane = lane_of(name, &target);
             let built =
                 Target { tenant: name.to_owned(), name: target.clone(), settings, rules, connector, after, lane };
             targets.insert(target, Arc::new(built));
@@ -282,13 +283,12 @@ fn rules_config(target: &TargetConfig, tenant: &TenantConfig) -> RulesConfig {
     }
 }
 
-fn connect(target: &TargetConfig, clock: &Clock) -> Result<Arc<dyn Connector>, bridge_connectors::ConfigError> {
-    let common = CommonConfig {
-        base_url: target.base_url.clone(),
-        timeout: target.timeout,
-        max_in_flight: target.max_in_flight,
-        rate_per_second: target.rate_per_second,
-    };
+fn connect(
+    target: &TargetConfig,
+    manners: Manners,
+    clock: &Clock,
+) -> Result<Arc<dyn Connector>, bridge_connectors::ConfigError> {
+    let common = CommonConfig { base_url: target.base_url.clone(), timeout: target.timeout, manners };
     let clock = clock.clone();
     let now = Arc::new(move || clock.now());
     Ok(match &target.connection {

@@ -1,5 +1,6 @@
 //! A simulator without its socket: the vendor, the clock, the faults and the calls log.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,17 @@ pub(crate) struct Core {
     state: Mutex<State>,
     clock: Clock,
     latency: Duration,
+    under_way: AtomicUsize,
+    most_at_once: AtomicUsize,
+}
+
+/// A call that has arrived and is not answered yet.
+pub(crate) struct UnderWay<'a>(&'a Core);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 struct State {
@@ -38,7 +50,19 @@ struct State {
 impl Core {
     pub(crate) fn new(vendor: Box<dyn Vendor>, clock: Clock, latency: Duration, calls_kept: usize) -> Self {
         let state = State { vendor, faults: Faults::default(), log: CallLog::new(calls_kept) };
-        Self { state: Mutex::new(state), clock, latency }
+        let (under_way, most_at_once) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { state: Mutex::new(state), clock, latency, under_way, most_at_once }
+    }
+
+    /// Counts a call as under way until the guard is dropped.
+    pub(crate) fn enter(&self) -> UnderWay<'_> {
+        let now = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_at_once.fetch_max(now, Ordering::Relaxed);
+        UnderWay(self)
+    }
+
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.most_at_once.load(Ordering::Relaxed)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -82,6 +82,7 @@ fn bind(address: SocketAddr, core: Arc<Core>) -> io::Result<(SocketAddr, actix_w
 
 /// Any call outside `/_sim`.
 async fn call(request: HttpRequest, body: Bytes, core: Data<Core>) -> HttpResponse {
+    let _under_way = core.enter();
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let arrived = Request {
         method: request.method().as_str().to_owned(),

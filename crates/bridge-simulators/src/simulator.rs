@@ -68,6 +68,12 @@ impl Simulator {
         self.core.calls()
     }
 
+    /// The most calls of the API that were under way at the same time.
+    #[must_use]
+    pub fn most_at_once(&self) -> usize {
+        self.core.most_at_once()
+    }
+
     /// Shows `fault` on the next `calls` calls, or on the next ones of `operation` (written as in the control call).
     ///
     /// An operation that this API does not have is reported in the log and hits nothing.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bridge_server::clock::Clock;
+use bridge_server::config::Config;
 use bridge_simulators::{Fault, Options, Simulator};
 use bridge_store::{AccountState, AssignmentState};
 use bridge_tests::samples::{ann, okta_user};
@@ -371,5 +372,20 @@ async fn a_leaver_is_suspended_under_the_old_name_where_the_pbx_takes_the_new_on
     assert_eq!((&pbx["user-scope"], &pbx["name-last-name"]), (&json!("No Portal"), &json!("Roe")), "at once");
     let_pass(&bridge, &clock, &id, 40).await;
     assert_eq!(bridge.account(&id, "pbx").await.state, AccountState::Settled);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_target_that_takes_one_call_at_a_time_gets_one_at_a_time_over_a_reload_too() {
+    let bridge = Bridge::with(Setup::default().wait("0s").glance("max_in_flight = 1")).await;
+    bridge.glance().fail_next(1, Fault::Slow(Duration::from_secs(1)), Some("NewUser"));
+    let first = bridge.post("/Users", okta_user("ann")).await.has_status(201).id();
+    bridge.until(&first, "being made", |_| !calls_of(bridge.glance(), "NewUser").is_empty()).await;
+    bridge.running.reload(Config::parse(&bridge.file(), bridge.folder()).unwrap()).await.unwrap();
+    let second = bridge.post("/Users", okta_user("bob")).await.has_status(201).id();
+    for id in [&first, &second] {
+        bridge.until_state(id, "glance", AccountState::Settled).await;
+    }
+    assert_eq!(bridge.glance().most_at_once(), 1, "{:#?}", bridge.glance().calls());
     bridge.stop().await;
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bridge_connectors::{
-    AccountKeys, Clock, CommonConfig, Connector, Existence, Observed, Presence, TargetError, netsapiens,
+    AccountKeys, Clock, CommonConfig, Connector, Existence, Manners, Observed, Presence, TargetError, netsapiens,
 };
 use bridge_mapping::TargetKind;
 use bridge_simulators::{Fault, NetsapiensOptions, PbxVersion, credentials};
@@ -368,7 +368,8 @@ async fn a_block_of_our_address_is_waited_out_once() {
     let shared = Arc::clone(&hands);
     let clock: Clock = Arc::new(move || Timestamp::from_second(shared.load(Ordering::Relaxed)).unwrap());
     let base_url = Url::parse(&format!("http://127.0.0.1:{}/ns-api/v2", wall.port)).unwrap();
-    let common = CommonConfig { rate_per_second: 0, ..CommonConfig::for_kind(TargetKind::Netsapiens, base_url) };
+    let common =
+        CommonConfig { manners: Manners::new(2, 0), ..CommonConfig::for_kind(TargetKind::Netsapiens, base_url) };
     let connector = netsapiens::connect(&common, netsapiens_config(), clock).unwrap();
     let keys = AccountKeys { remote_id: Some("1042".into()), ..AccountKeys::default() };
     let answered = async |answer: &'static str| {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bridge_connectors::{
-    AccountKeys, Call, Clock, CommonConfig, Connector, Effect, Observed, Plan, Presence, TargetError, Wanted, crm_com,
-    glance, netsapiens,
+    AccountKeys, Call, Clock, CommonConfig, Connector, Effect, Manners, Observed, Plan, Presence, TargetError, Wanted,
+    crm_com, glance, netsapiens,
 };
 use bridge_mapping::{Account, AccountSchema, FieldValue, TargetKind};
 use bridge_simulators::{
@@ -61,7 +61,7 @@ fn clock() -> (Clock, Arc<AtomicI64>) {
 
 pub(crate) fn common(simulator: &Simulator, timeout: Duration) -> CommonConfig {
     let base_url = Url::parse(&simulator.api_url()).unwrap();
-    CommonConfig { base_url, timeout, max_in_flight: 4, rate_per_second: 0 }
+    CommonConfig { base_url, timeout, manners: Manners::new(4, 0) }
 }
 
 /// Far longer than any reply takes.

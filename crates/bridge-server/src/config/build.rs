@@ -419,12 +419,12 @@ impl<'text> Reader<'text> {
         let connection = connection::read(self, &path, connection);
         let base_url = base_url?;
         let connection = connection?;
-        let manners = CommonConfig::for_kind(kind, base_url);
+        let usual = CommonConfig::for_kind(kind, base_url);
         let mut settings = connection.settings;
         settings.extend(common.settings);
         Some(TargetConfig {
             kind,
-            base_url: manners.base_url,
+            base_url: usual.base_url,
             required: common.required,
             mode: common.mode,
             adopt: common.adopt,
@@ -433,9 +433,9 @@ impl<'text> Reader<'text> {
             on_unscoped: common.on_unscoped,
             on_rekey: common.on_rekey,
             after: common.after,
-            timeout: common.timeout.map_or(manners.timeout, |timeout| timeout.0),
-            max_in_flight: common.max_in_flight.map_or(manners.max_in_flight, usize::from),
-            rate_per_second: common.rate_per_second.unwrap_or(manners.rate_per_second),
+            timeout: common.timeout.map_or(usual.timeout, |timeout| timeout.0),
+            max_in_flight: common.max_in_flight.map_or(usual.manners.max_in_flight(), usize::from),
+            rate_per_second: common.rate_per_second.unwrap_or(usual.manners.rate_per_second()),
             settle_lag: common.settle_lag.map_or_else(|| defaults::settle_lag(kind), |lag| lag.0),
             group_wait: common.group_wait.0,
             brake: BrakeConfig {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use bridge_connectors::Manners;
 use tokio::sync::Notify;
 
 use super::condition::Condition;
@@ -14,6 +15,8 @@ pub struct Lane {
     bell: Notify,
     condition: Mutex<Condition>,
     in_flight: AtomicUsize,
+    /// The turns of whoever calls the target, before and after a reload.
+    manners: Mutex<Option<Manners>>,
     /// Moving average of how long one account takes, in microseconds.
     pace: AtomicU64,
 }
@@ -37,6 +40,16 @@ impl Lane {
     /// Changes the condition.
     pub fn change<T>(&self, change: impl FnOnce(&mut Condition) -> T) -> T {
         change(&mut self.condition.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The turns of the target: those that there were before, if they are to be as many as they were.
+    pub fn manners(&self, max_in_flight: usize, rate_per_second: u32) -> Manners {
+        let mut manners = self.manners.lock().unwrap_or_else(PoisonError::into_inner);
+        let turns = match &*manners {
+            Some(before) => before.or_new(max_in_flight, rate_per_second),
+            None => Manners::new(max_in_flight, rate_per_second),
+        };
+        manners.insert(turns).clone()
     }
 
     /// Counts an account that is being worked on, until the guard is dropped.

@@ -257,7 +257,7 @@ pub async fn targets(bridge: &Bridge) -> Result<Vec<TargetStatus>, StoreError> {
             target: target.name.clone(),
             kind: target.settings.kind.to_string(),
             mode: format!("{:?}", target.settings.mode).to_lowercase(),
-            condition: target.lane.condition().blocked().unwrap_or_else(|| "ok".to_owned()),
+            condition: target.lane.condition().blocked(now).unwrap_or_else(|| "ok".to_owned()),
             queue,
             in_flight: target.lane.in_flight(),
         });

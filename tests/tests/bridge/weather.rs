@@ -100,6 +100,37 @@ async fn a_throttled_call_waits_as_long_as_the_target_asks() {
 }
 
 #[tokio::test]
+async fn a_target_that_asks_for_patience_is_left_alone_by_all_accounts_leavers_too() {
+    let clock = Clock::hand_set(Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
+    let setup = Setup { clock: clock.clone(), ..Setup::default() }.wait("0s");
+    let bridge = Bridge::with(setup.pbx("settle_lag = \"0s\"\nmax_in_flight = 1")).await;
+    let leaver = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&leaver).await;
+    let before = bridge.pbx().calls().len();
+    bridge.pbx().fail_next(1, Fault::Status(429, Some(300)), None);
+    let mut ids = vec![leaver.clone()];
+    for name in ["bob", "eve", "tim", "zoe"] {
+        let id = bridge.post("/Users", okta_user(name)).await.has_status(201).id();
+        bridge.until_state(&id, "glance", AccountState::Settled).await;
+        ids.push(id);
+    }
+    let off = json!([{"op": "replace", "value": {"active": false}}]);
+    bridge.patch(&format!("/Users/{leaver}"), off).await.has_status(200);
+    bridge.until_state(&leaver, "glance", AccountState::Settled).await;
+    let status = bridge_server::operations::targets(&bridge.running.bridge).await.unwrap();
+    let pbx = status.iter().find(|target| target.target == "pbx").unwrap();
+    assert!(pbx.condition.contains("no more calls"), "{}", pbx.condition);
+    assert_eq!(bridge.pbx().calls().len() - before, 1, "{:#?}", bridge.pbx().calls());
+    clock.advance(Duration::from_secs(380));
+    for id in &ids {
+        bridge.until_state(id, "pbx", AccountState::Settled).await;
+    }
+    let pbx = bridge.pbx().accounts();
+    assert_eq!((pbx.len(), &pbx[0]["user-scope"]), (5, &json!("No Portal")), "{pbx:#?}");
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn nobody_waits_for_a_target_that_refuses_our_credential_and_it_is_tried_again_by_itself() {
     let clock = Clock::hand_set(Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
     let (address, alerts) = webhook();
@@ -143,7 +174,7 @@ async fn a_password_that_was_changed_where_it_is_kept_ends_one_pause_and_changes
         let id = bridge.post("/Users", ann()).await.has_status(201).id();
         bridge.until_state(&id, "glance", AccountState::Parked).await;
         let target = |name: &str| bridge.running.bridge.tenant("default").unwrap().targets[name].clone();
-        let is_blocked = |name: &str| target(name).lane.condition().blocked().is_some();
+        let is_blocked = |name: &str| target(name).lane.condition().probe_at().is_some();
         let are_blocked = |_: &[bridge_store::Account]| {
             clock.advance(Duration::from_secs(1));
             is_blocked("pbx") && is_blocked("crm")

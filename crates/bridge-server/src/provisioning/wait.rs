@@ -80,7 +80,8 @@ fn is_open(row: &Row) -> bool {
 /// such a one.
 fn is_worth_waiting(bridge: &Bridge, tenant: &Tenant, row: &Row, rows: &[Row], patience: Duration) -> bool {
     let Some(target) = tenant.targets.get(&row.target) else { return false };
-    if target.lane.condition().blocked().is_some() || !target.sends() {
+    let latest = crate::clock::later(bridge.clock.now(), patience);
+    if !target.lane.condition().takes_calls_by(latest) || !target.sends() {
         return false;
     }
     if row.state == AccountState::Waiting {
@@ -88,7 +89,7 @@ fn is_worth_waiting(bridge: &Bridge, tenant: &Tenant, row: &Row, rows: &[Row], p
         return open_before.into_iter().any(|other| is_worth_waiting(bridge, tenant, other, rows, patience));
     }
     // A retry that is further away than the patience will not come in time.
-    if row.lease.is_none() && row.due_at > crate::clock::later(bridge.clock.now(), patience) {
+    if row.lease.is_none() && row.due_at > latest {
         return false;
     }
     true

@@ -11,7 +11,7 @@ const FIRST: Duration = Duration::from_secs(1);
 /// No pause grows past this.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// A target that asks for more patience than this is asked again anyway.
-const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
+pub(super) const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 
 /// The moment of the next attempt after `attempts` failed ones (at least one).
 ///

@@ -91,6 +91,9 @@ async fn turn(bridge: &Arc<Bridge>, tenant: &Arc<Tenant>, target: &Arc<Target>, 
     if let Some(probe_at) = target.lane.condition().probe_at() {
         return Next::Probe(probe_at);
     }
+    if let Some(until) = target.lane.condition().rests_until(bridge.clock.now()) {
+        return Next::Rest(until);
+    }
     let free = target.settings.accounts_at_once().saturating_sub(working.len());
     if target.settings.mode == Mode::Hold || free == 0 {
         return Next::Rest(latest);
@@ -228,6 +231,13 @@ impl Bridge {
             self.ring_about(target, AlertKind::TargetPaused, "target-unavailable", reason.to_owned());
             self.waiters.all_moved();
         }
+    }
+
+    /// A target asked for patience: nobody calls it for so long, leavers neither, for it would not take them.
+    pub(crate) fn target_throttled(&self, target: &Target, asked: Option<Duration>) {
+        let now = self.clock.now();
+        target.lane.change(|condition| condition.throttled(asked, now));
+        self.waiters.all_moved();
     }
 
     /// A target refused our credential.

@@ -549,7 +549,7 @@ impl<'a> Work<'a> {
             TargetError::Unavailable { .. } | TargetError::Garbled { .. } | TargetError::Throttled { .. } => {
                 let at = backoff::next_attempt(attempts, error.retry_after(), now, rand::random());
                 if matches!(error, TargetError::Throttled { .. }) {
-                    self.answered();
+                    self.bridge.target_throttled(self.target, error.retry_after());
                 } else {
                     self.bridge.target_failed(self.target, &reason.text);
                 }
@@ -585,7 +585,8 @@ impl<'a> Work<'a> {
 
     /// The target answered, whatever it said.
     pub(super) fn answered(&self) {
-        self.target.lane.change(super::condition::Condition::answered);
+        let now = self.bridge.clock.now();
+        self.target.lane.change(|condition| condition.answered(now));
     }
 }
 

@@ -346,6 +346,51 @@ async fn a_lost_reply_of_a_pbx_whose_reads_lag_ends_in_one_account_under_its_fir
 }
 
 #[tokio::test]
+async fn a_create_that_the_pbx_carries_out_after_we_gave_up_ends_in_our_own_account() {
+    let start = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000);
+    let clock = Clock::hand_set(start);
+    let mut simulators = Options { now: Some(start), ..Options::default() };
+    simulators.netsapiens.replication_lag = Duration::from_secs(35);
+    let setup = Setup { clock: clock.clone(), simulators, ..Setup::default().wait("0s") };
+    let bridge = Bridge::with(setup.pbx("settle_lag = \"10s\"\ntimeout = \"2s\"\nsynchronous = false")).await;
+    bridge.pbx().fail_next(1, Fault::TimeoutAfterApply, Some("POST users"));
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until(&id, "being made", |_| calls_of(bridge.pbx(), "POST users").len() == 1).await;
+    // The reply is given up after half a minute; the user shows five seconds later.
+    bridge.pbx().advance(Duration::from_secs(30));
+    clock.advance(Duration::from_secs(30));
+    until_lost(&bridge, &id).await;
+    let_pass(&bridge, &clock, &id, 40).await;
+    let account = bridge.account(&id, "pbx").await;
+    let state = (account.state, account.remote_id.as_deref());
+    assert_eq!(state, (AccountState::Settled, Some("1000")), "{account:#?} {:#?}", bridge.pbx().calls());
+    assert_one_under_1000(&bridge).await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_create_that_shows_only_when_the_next_one_meets_it_is_known_to_be_ours() {
+    let (bridge, clock) = with_lagging_pbx("synchronous = false").await;
+    bridge.pbx().fail_next(1, Fault::DropAfterApply, Some("POST users"));
+    bridge.pbx().fail_next(1, Fault::Slow(Duration::from_secs(2)), Some("POST users"));
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    until_lost(&bridge, &id).await;
+    // For us the first create must have shown by now; the PBX shows it only while the second one is under way.
+    clock.advance(Duration::from_secs(15));
+    bridge.until(&id, "made again", |_| calls_of(bridge.pbx(), "POST users").len() == 2).await;
+    bridge.pbx().advance(Duration::from_secs(8));
+    let at_rest = |accounts: &[bridge_store::Account]| {
+        accounts.iter().any(|account| account.target == "pbx" && account.applied == account.wanted)
+    };
+    bridge.until(&id, "at rest", at_rest).await;
+    let account = bridge.account(&id, "pbx").await;
+    let state = (account.state, account.remote_id.as_deref());
+    assert_eq!(state, (AccountState::Settled, Some("1000")), "{account:#?}");
+    assert_one_under_1000(&bridge).await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_pbx_whose_reads_lag_ends_as_the_user_does_whatever_its_reads_say_meanwhile() {
     let active = |active: bool| json!([{"op": "replace", "value": {"active": active}}]);
     let named = |name: &str| json!([{"op": "replace", "value": {"name": {"familyName": name}}}]);

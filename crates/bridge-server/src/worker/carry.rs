@@ -18,14 +18,14 @@ impl Work<'_> {
             }
         }
         let started = self.bridge.clock.now();
-        let written_before = self.last_write_at.replace(started);
         let reply = self.target.connector.send(&filled).await;
         let masked = serde_json::to_value(filled.masked(self.target.connector.base_url()))
             .map_err(|error| StoreError::Internal(format!("a call for the journal: {error}")))?;
         self.note(&call.operation, &masked, started, reply.as_ref().err());
-        if matches!(reply, Err(TargetError::Conflict { .. } | TargetError::Refused { .. })) {
-            // A definite no changed nothing: there is no write to wait for.
-            self.last_write_at = written_before;
+        // A definite no changed nothing: there is no write to wait for. Whatever else was done was done by now at the earliest
+        // as far as we know, for a target may carry out what we have stopped waiting for.
+        if !matches!(reply, Err(TargetError::Conflict { .. } | TargetError::Refused { .. })) {
+            self.last_write_at = Some(self.bridge.clock.now());
         }
         Ok(reply)
     }

@@ -13,6 +13,7 @@ mod lane;
 mod look;
 pub mod memory;
 pub mod pool;
+mod prepare;
 mod replace;
 pub mod secrets;
 pub mod settle;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bridge_connectors::{Call, CallValue, Effect, Observed, Plan, Presence, TargetError, Wanted};
+use bridge_connectors::{Call, Effect, Observed, Plan, Presence, TargetError, Wanted};
 use bridge_mapping::{Account, GroupRef, Mapping, SecretSource, Subject};
 use bridge_store::{Account as Row, AccountState, CallEntry, Change, Doubt, Reason, Resource, StoreError};
 use jiff::Timestamp;
@@ -23,8 +23,6 @@ use crate::landscape::{Target, Tenant};
 const ROUNDS: usize = 32;
 /// So many pool values in a row may turn out to be somebody else's in one delivery.
 pub(super) const FOREIGN: usize = 20;
-/// A lease is renewed when less than this would be left of it after a call.
-const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// How long a claim lasts.
 pub(super) const LEASE: Duration = Duration::from_secs(120);
 
@@ -45,10 +43,12 @@ pub(super) struct Work<'a> {
     pub(super) last_write_at: Option<Timestamp>,
     pub(super) calls: Vec<CallEntry>,
     pub(super) adopted_value: Option<(String, String)>,
-    lease_until: Timestamp,
+    pub(super) lease_until: Timestamp,
     pub(super) has_looked: bool,
     pub(super) search: bool,
     pub(super) was_missing: bool,
+    /// A create was sent before this one, and what became of it was not seen.
+    pub(super) repeats_create: bool,
     pub(super) foreign: usize,
     /// A suspension repeats what the account is wanted to say, not what was read of it: see [`Work::must_repeat_wanted`].
     repeats_wanted: bool,
@@ -121,6 +121,7 @@ impl<'a> Work<'a> {
             has_looked: false,
             search: row.doubt == Doubt::Create,
             was_missing: false,
+            repeats_create: false,
             foreign: 0,
             repeats_wanted: false,
             repeats_read: false,
@@ -261,88 +262,6 @@ impl<'a> Work<'a> {
         self.done(presence, account.as_ref(), &plan, has_calls).await
     }
 
-    /// Stores what must not be lost before the first call: saved values and generated secrets. False: the lease is lost.
-    async fn prepare(&mut self, plan: &Plan, presence: Presence) -> Result<bool, StoreError> {
-        if presence == Presence::Active && plan.calls.is_empty() {
-            return Ok(true);
-        }
-        let mut must_store = false;
-        if let Some(keep) = &plan.keep
-            && self.memory.suspension.is_none()
-        {
-            self.memory.suspension = Some(keep.clone());
-            must_store = true;
-        }
-        must_store |= self.make_secrets(plan);
-        must_store |= self.note_creation(plan);
-        if must_store { self.store_preparation().await } else { Ok(true) }
-    }
-
-    /// Sees to the secrets that a plan needs. True: they are to be stored before they are sent.
-    pub(super) fn make_secrets(&mut self, plan: &Plan) -> bool {
-        let mut must_store = false;
-        for (field, source) in plan.calls.iter().flat_map(Call::needs_secrets) {
-            let attribute = self.source_of(&field);
-            must_store |= self.secrets.ensure(&field, source, attribute.as_deref(), self.target.rules.schema());
-        }
-        must_store
-    }
-
-    /// The lease is gone, or a newer secret came in: begin again with what is there.
-    pub(super) fn changed_meanwhile(&self) -> Step {
-        let (at, reason) = (self.bridge.clock.now(), plain_reason("changed", "the account changed meanwhile"));
-        Step::from(End::Again { at, state: AccountState::Due, reason, counts: false })
-    }
-
-    /// Where an account cannot carry our marker, the keys of its create are the only proof that it is ours.
-    fn note_creation(&mut self, plan: &Plan) -> bool {
-        if self.target.connector.traits().has_marker {
-            return false;
-        }
-        let Some(create) = plan.calls.iter().find(|call| call.creates) else { return false };
-        let text = |(name, value): &(String, CallValue)| match value {
-            CallValue::Plain(Value::String(text)) => Some((name.clone(), text.clone())),
-            CallValue::Plain(_) | CallValue::Secret(..) | CallValue::Filled(_) => None,
-        };
-        self.memory.creating = Some(create.fields.iter().filter_map(text).collect());
-        true
-    }
-
-    pub(super) async fn store_preparation(&mut self) -> Result<bool, StoreError> {
-        let Some(lease) = self.row.lease else { return Ok(false) };
-        let kept = self.memory.column()?;
-        let secret = self.secrets.seal(&self.bridge.sealer, &self.row)?;
-        let claimed = std::mem::replace(&mut self.row.secret, secret.clone());
-        let (resource, target, now) = (self.row.resource, self.row.target.clone(), self.bridge.clock.now());
-        self.bridge
-            .store
-            .write(move |tx| {
-                tx.prepare(resource, &target, lease.token, claimed.as_deref(), secret.as_deref(), kept.as_ref(), now)
-            })
-            .await
-    }
-
-    /// A call is sent only if it ends before the lease does. False: the lease is lost.
-    pub(super) async fn keep_lease(&mut self) -> Result<bool, StoreError> {
-        let limit = self.target.connector.traits().call_limit + LEASE_MARGIN;
-        if later(self.bridge.clock.now(), limit) < self.lease_until {
-            return Ok(true);
-        }
-        self.renew_lease(LEASE.max(limit * 2)).await
-    }
-
-    /// Holds the account for so long from now on. False: the lease is lost.
-    pub(super) async fn renew_lease(&mut self, time: Duration) -> Result<bool, StoreError> {
-        let Some(lease) = self.row.lease else { return Ok(false) };
-        let until = later(self.bridge.clock.now(), time);
-        let (resource, target) = (self.row.resource, self.row.target.clone());
-        let is_ours = self.bridge.store.write(move |tx| tx.renew(resource, &target, lease.token, until)).await?;
-        if is_ours {
-            self.lease_until = until;
-        }
-        Ok(is_ours)
-    }
-
     /// Sends one call. `None` when it succeeded.
     async fn send(&mut self, call: &Call) -> Result<Option<Step>, StoreError> {
         if !self.keep_lease().await? {
@@ -374,6 +293,9 @@ impl<'a> Work<'a> {
             self.answered();
             return Ok(Some(Step::NextRound));
         }
+        if call.creates && matches!(error, TargetError::Conflict { .. } | TargetError::Refused { .. }) {
+            self.forget_creation();
+        }
         match &error {
             // A replica may lag behind: look before believing that the account is gone.
             TargetError::Missing if !self.was_missing => {
@@ -392,7 +314,7 @@ impl<'a> Work<'a> {
             TargetError::Conflict { .. } | TargetError::Refused { .. } if call.creates && !self.search => {
                 self.answered();
                 self.observed = Observed::default();
-                self.doubt = Doubt::Read;
+                self.doubt = if self.repeats_create { Doubt::Create } else { Doubt::Read };
                 self.search = true;
                 self.has_looked = false;
                 self.look_after_refusal(&error).await
@@ -579,7 +501,7 @@ impl<'a> Work<'a> {
     }
 
     /// The SCIM attribute that an account field comes from.
-    fn source_of(&self, field: &str) -> Option<String> {
+    pub(super) fn source_of(&self, field: &str) -> Option<String> {
         self.map().lineage.get(field).and_then(|lineage| lineage.source)
     }
 

@@ -305,6 +305,49 @@ async fn a_bridge_whose_disk_refuses_says_so_and_ends_and_every_user_that_got_a_
     simulators.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_of_before_does_not_become_ours_because_the_bridge_died_while_it_was_looked_at() {
+    let on_review = r#"adopt = "review""#;
+    for (target, operation) in [("pbx", "GET users/{user}"), ("crm", "users/show")] {
+        let setup = Setup::default().wait("0s").glance(r#"mode = "hold""#).crm(&format!("{on_review}\nafter = []"));
+        let Stage { simulators, folder, config, ports } = Stage::set_with(Duration::ZERO, setup).await;
+        simulators.netsapiens.seed(json!({
+            "user": "1000", "name-first-name": "Annie", "name-last-name": "Roe", "login-username": "ann@acme.example",
+            "email-address": "ann@acme.example", "user-scope": "Basic User"
+        }));
+        simulators.crm_com.seed(json!({
+            "username": "ann", "first_name": "Annie", "last_name": "Roe", "email": "ann@acme.example",
+            "password": "Old!passw0rd12"
+        }));
+        let simulator = if target == "pbx" { &simulators.netsapiens } else { &simulators.crm_com };
+        simulator.fail_next(1, Fault::Timeout, Some(operation));
+        let token = new_token(&config);
+        let process = Process::start(&config, ports).await;
+        let client = Client::of(&process, &token);
+        Answer::of(client.request(Method::POST, "/Users", Some(&ann()))).await.has_status(201);
+        until("being looked at", || !calls_of(simulator, operation).is_empty()).await;
+        process.kill();
+        let process = Process::start(&config, ports).await;
+        let store = bridge_store::Store::open(&bridge_store::Options::visit(folder.path().join("bridge.db"))).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let row = loop {
+            let rows = store.scan(|db| db.accounts_where(&bridge_store::AccountQuery::default())).await.unwrap();
+            let row = rows.into_iter().find(|row| row.target == target && row.applied == row.wanted);
+            match row {
+                Some(row) => break row,
+                None => assert!(Instant::now() < deadline, "{target} does not come to rest"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let reason = row.reason.map(|reason| reason.code);
+        assert_eq!((row.state, reason.as_deref()), (AccountState::Parked, Some("review")), "{target}");
+        process.kill();
+        let names = [("first_name", "Annie"), ("name-first-name", "Annie")];
+        assert!(simulator.accounts().iter().all(|account| names.iter().any(|(name, value)| account[*name] == *value)));
+        simulators.stop().await;
+    }
+}
+
 /// Waits until no account of this database has anything to be done, and returns them all.
 async fn all_at_rest(database: &Path) -> Vec<bridge_store::Account> {
     let store = bridge_store::Store::open(&bridge_store::Options::visit(database)).unwrap();

@@ -92,7 +92,7 @@ impl<'a> Work<'a> {
         tenant: &'a Tenant,
         target: &'a Target,
         loaded: super::Loaded,
-        row: Row,
+        mut row: Row,
     ) -> Result<Self, StoreError> {
         let observed = match &row.observed {
             None => Observed::default(),
@@ -100,6 +100,10 @@ impl<'a> Work<'a> {
                 .map_err(|error| StoreError::Corrupt(format!("what was observed of an account: {error}")))?,
         };
         let memory = Memory::read(row.kept.as_ref())?;
+        if row.doubt == Doubt::Create && memory.creating.is_none() {
+            // What was interrupted sent no create: its keys would be here.
+            row.doubt = Doubt::Read;
+        }
         let secrets = Secrets::open(&bridge.sealer, &row);
         let lease_until = row.lease.map_or(row.updated, |lease| lease.until);
         let mut work = Self {

@@ -66,6 +66,8 @@ pub struct GlanceOptions {
     /// What an empty field does in `UpdateUser.asp` (not documented): `false` leaves the value, `true` clears it.
     /// An empty `UserRole` always clears.
     pub empty_clears: bool,
+    /// Whether `ShowUsers.asp` tells who is suspended (its elements are not documented).
+    pub shows_suspended: bool,
 }
 
 impl Default for GlanceOptions {
@@ -76,6 +78,7 @@ impl Default for GlanceOptions {
             role_limit: 31,
             seats: None,
             empty_clears: false,
+            shows_suspended: true,
         }
     }
 }

@@ -316,3 +316,26 @@ async fn a_leaver_whose_phones_our_key_may_not_touch_is_locked_out_told_and_hold
     let kinds: Vec<&Value> = told.iter().map(|alert| &alert["kind"]).collect();
     assert_eq!(kinds, [&json!("parked")], "{told:#?}");
 }
+
+#[tokio::test]
+async fn a_leaver_whom_glance_does_not_show_as_suspended_is_suspended_once_and_no_proof_is_claimed() {
+    for lines in ["", r#"settle_lag = "10s""#] {
+        let clock = Clock::hand_set(jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
+        let mut setup = Setup { clock: clock.clone(), ..Setup::default() }.glance(lines);
+        setup.simulators.glance.shows_suspended = false;
+        let bridge = Bridge::with(setup).await;
+        let id = bridge.post("/Users", ann()).await.has_status(201).id();
+        bridge.until_at_rest(&id).await;
+        let off = json!([{"op": "replace", "value": {"active": false}}]);
+        bridge.patch(&format!("/Users/{id}"), off).await.has_status(200);
+        let is_sent = |_: &[bridge_store::Account]| !calls_of(bridge.glance(), "UpdateUser").is_empty();
+        bridge.until(&id, "suspended", is_sent).await;
+        clock.advance(std::time::Duration::from_secs(if lines.is_empty() { 0 } else { 11 }));
+        let account = bridge.until_state(&id, "glance", AccountState::Settled).await;
+        assert_eq!(account.reason.map(|reason| reason.code).as_deref(), Some("not-shown"), "{lines}");
+        assert_eq!(account.proof, None);
+        assert_eq!(bridge.glance().accounts()[0]["UserSuspended"], true);
+        assert_eq!(calls_of(bridge.glance(), "UpdateUser").len(), 1, "{lines}: {:#?}", bridge.glance().calls());
+        bridge.stop().await;
+    }
+}

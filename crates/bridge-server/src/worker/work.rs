@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bridge_connectors::{Call, Effect, Observed, Plan, Presence, TargetError, Wanted};
+use bridge_connectors::{Call, Effect, Existence, Observed, Plan, Presence, TargetError, Wanted};
 use bridge_mapping::{Account, GroupRef, Mapping, SecretSource, Subject};
 use bridge_store::{Account as Row, AccountState, CallEntry, Change, Doubt, Reason, Resource, StoreError};
 use jiff::Timestamp;
@@ -49,6 +49,8 @@ pub(super) struct Work<'a> {
     pub(super) was_missing: bool,
     /// A create was sent before this one, and what became of it was not seen.
     pub(super) repeats_create: bool,
+    /// A suspension or removal has been sent in this delivery.
+    pub(super) has_ended: bool,
     pub(super) foreign: usize,
     /// A suspension repeats what the account is wanted to say, not what was read of it: see [`Work::must_repeat_wanted`].
     repeats_wanted: bool,
@@ -126,6 +128,7 @@ impl<'a> Work<'a> {
             search: row.doubt == Doubt::Create,
             was_missing: false,
             repeats_create: false,
+            has_ended: false,
             foreign: 0,
             repeats_wanted: false,
             repeats_read: false,
@@ -242,6 +245,9 @@ impl<'a> Work<'a> {
         if self.target.settings.mode == Mode::Plan {
             return Ok(Step::from(self.only_planned(&plan)));
         }
+        if let Some(end) = self.without_proof(presence, &plan) {
+            return Ok(Step::from(end));
+        }
         if let Some(end) = self.brake(presence, &plan).await? {
             return Ok(Step::from(end));
         }
@@ -357,6 +363,7 @@ impl<'a> Work<'a> {
             proof = None;
         } else if has_calls {
             self.doubt = Doubt::Read;
+            self.has_ended = true;
             let lag = self.target.settings.settle_lag;
             if self.memory.unapplied.once_more() {
                 let text = "the target accepts the suspension or removal and does not carry it out; act there by hand";
@@ -393,6 +400,22 @@ impl<'a> Work<'a> {
         };
         let reason = reason.or_else(|| self.resting_reason());
         Ok(Step::from(End::Done { state, reason, natural_key, proof }))
+    }
+
+    /// A suspension that was accepted, and that the target does not show whether it holds (glance.md section 13): to send it
+    /// again and again would prove no more.
+    fn without_proof(&self, presence: Presence, plan: &Plan) -> Option<End> {
+        let was_sent = self.has_ended || self.row.reason.as_ref().is_some_and(|reason| reason.code == VERIFYING);
+        let is_shown = self.observed.existence != Existence::Present || self.observed.active.is_some();
+        let switches_only =
+            plan.tasks.is_empty() && plan.calls.iter().all(|call| call.effect.active == Some(false) && !call.creates);
+        if presence != Presence::Suspended || !was_sent || !self.has_looked || is_shown || !switches_only {
+            return None;
+        }
+        let text = "suspended; the target took it and does not show it, so there is no proof";
+        let reason = Some(plain_reason("not-shown", text));
+        let (state, natural_key) = (self.resting_state(), self.freed_key());
+        Some(End::Done { state, reason, natural_key, proof: None })
     }
 
     /// Where a row rests whose account is right: settled, or out of scope if that is why the account went.

@@ -172,8 +172,10 @@ impl Glance {
             document.text(3, "userlast", &user.last);
             document.text(3, "useremail", &user.email);
             document.text(3, "userrole", user.role.as_deref().unwrap_or_default());
-            document.text(3, "usersuspended", if user.suspended { "1" } else { "0" });
-            document.text(3, "useractive", if user.suspended { "0" } else { "1" });
+            if self.options.shows_suspended {
+                document.text(3, "usersuspended", if user.suspended { "1" } else { "0" });
+                document.text(3, "useractive", if user.suspended { "0" } else { "1" });
+            }
             document.line(2, "</user>");
         }
         document.line(1, "</users>");

@@ -395,6 +395,7 @@ async fn installation_options_change_the_rules() {
             roles: vec!["r".repeat(70)],
             seats: Some(1),
             empty_clears: true,
+            shows_suspended: false,
         },
         ..options()
     };
@@ -405,5 +406,8 @@ async fn installation_options_change_the_rules() {
     assert_eq!(glance.accounts()[0]["UserFirst"], "");
     let second = post(&glance, "NewUser.asp", &[("PartnerUserID", "2"), ("UserAddress", "b.partner.example")]).await;
     assert_eq!(reason(&second), Some("The group has no free seat"));
+    let shown = post(&glance, "ShowUsers.asp", &[("PageCount", "1")]).await;
+    assert!(shown.contains("useraddress") && !shown.contains("suspended") && !shown.contains("useractive"), "{shown}");
+    assert_eq!(glance.most_at_once(), 1);
     glance.stop().await;
 }

@@ -144,15 +144,16 @@ impl Condition {
         is_new
     }
 
-    /// After a probe of a blocked target failed: sets the next one.
-    pub fn probe_failed(&mut self, now: Timestamp) {
+    /// After a probe of a blocked target failed: sets the next one, not before the target wants to be asked again.
+    pub fn probe_failed(&mut self, asked: Option<Duration>, now: Timestamp) {
+        let asked = asked.unwrap_or_default().min(LONGEST_ASKED);
         match self {
             Self::Works | Self::Fails { .. } | Self::Resting { .. } => {}
-            Self::Paused { probe_at, .. } => *probe_at = later(now, PROBE_EVERY),
+            Self::Paused { probe_at, .. } => *probe_at = later(now, PROBE_EVERY.max(asked)),
             Self::Broken { probe_at, probes, .. } => {
                 *probes = probes.saturating_add(1);
                 let pause = FIRST_PROBE.saturating_mul(1_u32.checked_shl(*probes).unwrap_or(u32::MAX));
-                *probe_at = later(now, pause.min(PROBE_EVERY));
+                *probe_at = later(now, pause.min(PROBE_EVERY).max(asked));
             }
         }
     }
@@ -202,13 +203,26 @@ mod tests {
         let mut condition = Condition::Broken { reason: "down".to_owned(), probe_at: NOW, probes: 0 };
         let pauses: Vec<i64> = (0..5)
             .map(|_| {
-                condition.probe_failed(NOW);
+                condition.probe_failed(None, NOW);
                 condition.probe_at().unwrap().as_second()
             })
             .collect();
         assert_eq!(pauses, [10, 20, 40, 60, 60]);
         condition.recovered();
         assert_eq!(condition, Condition::Works);
+    }
+
+    #[test]
+    fn a_probe_that_is_asked_for_patience_is_repeated_no_sooner() {
+        let mut paused = Condition::Works;
+        paused.refused_credential("HTTP 403 for every call", NOW);
+        let broken = Condition::Broken { reason: "down".to_owned(), probe_at: NOW, probes: 0 };
+        for mut condition in [paused, broken] {
+            for (asked, next) in [(300, 300), (1_000_000, 3_600)] {
+                condition.probe_failed(Some(Duration::from_secs(asked)), NOW);
+                assert_eq!(condition.probe_at(), Some(later(NOW, Duration::from_secs(next))), "{condition:?}");
+            }
+        }
     }
 
     #[test]

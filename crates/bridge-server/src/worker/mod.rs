@@ -217,7 +217,7 @@ async fn probe(bridge: &Bridge, target: &Target, probe_at: Timestamp) {
         }
         Err(error) => {
             let now = bridge.clock.now();
-            target.lane.change(|condition| condition.probe_failed(now));
+            target.lane.change(|condition| condition.probe_failed(error.retry_after(), now));
             warn!(%error, "{} does not answer yet", target.name);
         }
     }

@@ -34,7 +34,7 @@ async fn a_strict_connection_is_forgiven_nothing_that_the_rfcs_do_not_allow() {
     let bridge = Bridge::with(Setup { more: strict, ..Setup::default() }).await;
     let refused = bridge.post("/Users", entra_user("eve")).await.has_status(400);
     assert_eq!(refused.scim_type(), "invalidValue");
-    refused.names(&["active", "strict", "text for boolean"]);
+    refused.names(&["active", "strict", "true or false"]);
     assert_eq!(bridge.get("/Users").await.body["totalResults"], 0);
     let id = bridge.post("/Users", ann()).await.has_status(201).id();
     let capital = json!([{"op": "Replace", "path": "title", "value": "Agent"}]);

@@ -6,6 +6,7 @@ mod adoption;
 mod clock;
 mod commands;
 mod connections;
+mod crash;
 mod forgetting;
 mod groups;
 mod leavers;

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use crate::alerts::Alerts;
 use crate::auth::KnownTokens;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Mode, StoreUrl};
+use crate::config::{Config, ConfigError, Mode, StoreConfig, StoreUrl};
 use crate::connections::{self, Connections};
 use crate::housekeeping;
 use crate::landscape::{Landscape, LandscapeError, Target, Tenant, is_same_place, names_place_within};
@@ -111,6 +111,11 @@ impl Bridge {
         let options =
             bridge_store::Options { indexed: config.store.index.clone(), ..bridge_store::Options::serve(path.clone()) };
         let store = bridge_store::Store::open(&options)?;
+        if let Some(path) = config.store.missing_key_file()
+            && store.scan(|db| db.holds_secrets()).await?
+        {
+            return Err(StoreConfig::lost_key(&path).into());
+        }
         if let Some(path) = config.store.ensure_keys()? {
             info!("Made the key file {}: keep it with the database, it seals stored secrets", path.display());
         }

@@ -146,6 +146,12 @@ impl Db<'_> {
         })
     }
 
+    /// Whether any account holds a sealed secret. A scan.
+    pub fn holds_secrets(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM account WHERE secret IS NOT NULL LIMIT 1";
+        Ok(self.session().query_one(sql, &parameters![], |row| row.is_true(0))?.is_some())
+    }
+
     /// When there is next something to claim at a target: the earliest due time, or end of a lease. May lie in the past.
     pub fn next_due(&self, tenant: &str, target: &str) -> Result<Option<Timestamp>, StoreError> {
         let due = "SELECT due_at FROM account WHERE tenant = ?1 AND target = ?2 AND state = 'due' AND urgent = ?3 \

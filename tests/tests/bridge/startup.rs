@@ -4,11 +4,11 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bridge_simulators::{Options, Simulators};
+use bridge_simulators::{Fault, Options, Simulators};
 use bridge_tests::samples::okta_user;
-use bridge_tests::{Answer, Setup, account_where, write_secrets};
+use bridge_tests::{Answer, Setup, account_where, calls_of, write_secrets};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
@@ -284,5 +284,33 @@ async fn sighup_takes_a_good_file_and_refuses_a_bad_one() {
     assert_eq!(first_name("cid").await, "Someone");
     let (status, log) = serve.end();
     assert!(status.success(), "{status}\n{log}");
+    stage.simulators.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_without_the_key_that_sealed_its_passwords_is_not_served() {
+    let stage = Stage::set().await;
+    let token = stage.token();
+    stage.write(&Setup::default().wait("0s"));
+    stage.simulators.crm_com.fail_next(1000, Fault::Status(503, None), Some("users/create"));
+    let (serve, [scim, _]) = stage.serve("info");
+    let ann = Client::new().post(format!("{scim}/Users")).bearer_auth(&token).body(okta_user("ann").to_string());
+    Answer::of(ann.header("Content-Type", "application/scim+json")).await.has_status(201);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while calls_of(&stage.simulators.crm_com, "users/create").is_empty() {
+        assert!(Instant::now() < deadline, "{:#?}", stage.simulators.crm_com.calls());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    serve.end();
+    let key = stage.folder.path().join("bridge.db.key");
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let mut refused = Process::start(&["serve", "--config", stage.file.to_str().unwrap()], "info");
+    let said = refused.err.hear("bridge.db.key");
+    assert!(["error: ", "is missing", "put it back"].iter().all(|words| said.contains(words)), "{said}");
+    assert_eq!(refused.child.wait().unwrap().code(), Some(1));
+    assert!(!key.exists(), "no other key takes its place");
+    std::fs::write(&key, kept).unwrap();
+    stage.serve("info").0.end();
     stage.simulators.stop().await;
 }

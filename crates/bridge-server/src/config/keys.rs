@@ -77,6 +77,23 @@ impl StoreConfig {
 }
 
 impl StoreConfig {
+    /// The key file that [`StoreConfig::ensure_keys`] would make now.
+    pub(crate) fn missing_key_file(&self) -> Option<PathBuf> {
+        let StoreUrl::Sqlite(database) = &self.url;
+        let path = key_file(database);
+        (self.keys.is_empty() && !path.exists()).then_some(path)
+    }
+
+    /// Why a database with sealed secrets gets no new key: it opens none of them.
+    pub(crate) fn lost_key(path: &Path) -> ConfigError {
+        ConfigError::about_file(
+            path,
+            "is missing, and the database beside it holds passwords that it sealed: put it back from where the database \
+             came from, or name its key in store.keys. If it is lost, write any other 32 bytes in base64 there: accounts \
+             with such a password then stop and say so",
+        )
+    }
+
     /// Whether another file names other keys than those that are in use here. One that names none means the key file, which
     /// only a start reads.
     pub(crate) fn has_other_keys(&self, other: &Self) -> bool {

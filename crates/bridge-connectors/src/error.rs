@@ -96,7 +96,7 @@ impl TargetError {
 impl fmt::Display for TargetError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            Self::Unavailable { reason, .. } => format!("The target cannot be reached: {reason}"),
+            Self::Unavailable { reason, .. } => format!("The target is not available: {reason}"),
             Self::Throttled { retry_after: Some(wait) } => {
                 format!("The target takes no more calls for {} s", wait.as_secs())
             }

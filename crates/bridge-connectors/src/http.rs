@@ -249,6 +249,9 @@ fn deepest(error: &reqwest::Error) -> String {
         text = inner.to_string();
         cause = inner.source();
     }
+    if text.contains("InvalidContentType") {
+        text = "what listens there speaks no TLS; base_url needs another port, or http".to_owned();
+    }
     shorten(&text, 80)
 }
 

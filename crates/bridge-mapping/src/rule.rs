@@ -299,6 +299,11 @@ impl Compiler<'_> {
         if self.field.secret {
             return Err(Mistake::whole("a secret must not stand in the configuration's rules; use { generate = … }"));
         }
+        if groups.is_empty() {
+            return Err(Mistake::whole(
+                "names no group: write { groups = { \"Group name\" = …, \"*\" = … } }, or [] for no value",
+            ));
+        }
         let mut table = GroupTable { entries: Vec::new(), otherwise: None, waits: false };
         for (name, value) in groups {
             if table.otherwise.is_some() {

@@ -168,6 +168,28 @@ impl Rules {
         &self.compiled.named.groups
     }
 
+    /// The fields without which there is no account, and for which whoever is in none of the named groups waits without end:
+    /// only creation can set them, and no `"*"` or other source gives them a value. Each with its groups.
+    pub fn endless_waits(&self) -> Vec<(&str, Vec<String>)> {
+        let is_certain = |source: &Source| match source {
+            Source::Groups(table) => table.otherwise.is_some(),
+            Source::Constant(_) | Source::Id | Source::Generate => true,
+            Source::Path(_) | Source::Template(_) | Source::Pool(_) | Source::Secret(_) => false,
+        };
+        let mut found = Vec::new();
+        for FieldRules { field, rule, .. } in self.compiled.fields.iter().filter(|rules| rules.field.required) {
+            let Some(rule) = rule else { continue };
+            let table = rule.sources.iter().find_map(|source| match source {
+                Source::Groups(table) if table.waits => Some(table),
+                _ => None,
+            });
+            if let Some(table) = table.filter(|_| !rule.sources.iter().any(is_certain)) {
+                found.push((field.name.as_str(), table.names()));
+            }
+        }
+        found
+    }
+
     /// Whether a rule takes the user's SCIM password.
     pub fn uses_password(&self) -> bool {
         self.compiled.named.uses_password
@@ -274,7 +296,10 @@ fn configured<'a>(
     for (key, value) in &config.map {
         let at = || format!("map.{key}");
         let Some(field) = schema.field(key) else {
-            let alike = schema.fields.iter().find(|field| field.name.eq_ignore_ascii_case(key));
+            let distance =
+                |field: &Arc<FieldSchema>| strsim::damerau_levenshtein(&field.name.to_lowercase(), &key.to_lowercase());
+            let alike = schema.fields.iter().min_by_key(|field| distance(field));
+            let alike = alike.filter(|field| distance(field) <= (key.len() / 3).max(1));
             let hint = alike.map_or_else(String::new, |field| format!("; did you mean {}?", field.name));
             return Err(MappingError::at(at(), format!("{} has no field of this name{hint}", config.kind)));
         };

@@ -75,7 +75,8 @@ fn bind(address: SocketAddr, core: Arc<Core>) -> io::Result<(SocketAddr, actix_w
         .keep_alive(Duration::from_secs(150))
         // A client that leaves ends its call.
         .h1_allow_half_closed(false)
-        .bind(address)?;
+        .bind(address)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
     let bound = server.addrs().first().copied().ok_or_else(|| io::Error::other("no address was bound"))?;
     Ok((bound, server.run()))
 }

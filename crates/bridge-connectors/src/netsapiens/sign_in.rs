@@ -97,6 +97,6 @@ mod tests {
         check(200, "<html>", Err("The target's reply could not be read: not JSON (HTTP 200)"));
         check(403, r#"{"message": "no hunter2"}"#, Err("The target does not accept our sign-in: no ***"));
         check(401, "", Err("The target does not accept our sign-in: HTTP 401 for a token"));
-        check(503, "", Err("The target cannot be reached: HTTP 503"));
+        check(503, "", Err("The target is not available: HTTP 503"));
     }
 }

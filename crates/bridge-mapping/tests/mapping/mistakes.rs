@@ -124,6 +124,11 @@ fn a_rule_of_no_known_form_says_what_forms_there_are() {
 fn a_constant_that_breaks_a_limit_breaks_it_for_everybody() {
     check("{ value = 'A role of more than thirty-one characters' }", "", "UserRole must have at most 31 characters");
     check(
+        "{ groups = { } }",
+        "",
+        "names no group: write { groups = { \"Group name\" = …, \"*\" = … } }, or [] for no value",
+    );
+    check(
         "{ groups = { Hosts = 'A role of more than thirty-one characters' } }",
         "",
         "the value of \"Hosts\": UserRole must have at most 31 characters",
@@ -144,6 +149,10 @@ fn a_field_the_target_does_not_have_is_an_error() {
     assert_eq!(
         message(Glance, "userrole = 'title'"),
         "map.userrole: glance has no field of this name; did you mean UserRole?"
+    );
+    assert_eq!(
+        message(Glance, "UserRolle = 'title'"),
+        "map.UserRolle: glance has no field of this name; did you mean UserRole?"
     );
     assert_eq!(message(Glance, "OKURL = 'title'"), "map.OKURL: glance has no field of this name");
     assert_eq!(

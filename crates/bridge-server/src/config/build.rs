@@ -127,6 +127,14 @@ impl<'text> Reader<'text> {
             kind: TargetKind,
         }
         let Kind { kind } = self.value(path, target)?;
+        let names: Vec<&str> = path.split('.').chain(["scope", "groups"]).collect();
+        let scope = self.as_table(path, target).and_then(|table| entry(table, "scope")).map(Spanned::get_ref);
+        if let Some(DeValue::Table(scope)) = scope
+            && let Some(DeValue::Array(groups)) = entry(scope, "groups").map(Spanned::get_ref)
+            && groups.is_empty()
+        {
+            self.problem(&names, "is empty; name the groups, or leave the key out: then everybody has an account here");
+        }
         let common = self.value(path, target);
         let connection = match kind {
             TargetKind::Glance => self.value(path, target).map(file::Connection::Glance),
@@ -136,11 +144,31 @@ impl<'text> Reader<'text> {
         Some(file::Target { common: common?, connection: connection? })
     }
 
-    /// Reads `value` as a `T`.
+    /// Reads `value` as a `T`. Of a table every wrong entry is noted: it is set aside, and the rest read again.
     fn value<T: DeserializeOwned>(&mut self, path: &str, value: &Spanned<DeValue<'text>>) -> Option<T> {
-        T::deserialize(ValueDeserializer::from(value.clone()))
-            .map_err(|error| self.problems.push(problem_of(self.text, path, &error)))
-            .ok()
+        let mut rest = value.clone();
+        let mut aside: Vec<String> = Vec::new();
+        loop {
+            let error = match T::deserialize(ValueDeserializer::from(rest.clone())) {
+                Ok(read) => return aside.is_empty().then_some(read),
+                Err(error) => error,
+            };
+            if aside.iter().any(|name| error.message() == format!("missing field `{name}`")) {
+                return None;
+            }
+            let (DeValue::Table(table), Some(span)) = (rest.get_mut(), error.span()) else {
+                self.problems.push(problem_of(self.text, path, &error));
+                return None;
+            };
+            // What is missing is told of the table, which begins where its first entry may.
+            let is_missing = error.message().starts_with("missing field");
+            let inner = if is_missing { Vec::new() } else { locate::path_at(table, span.start) };
+            let key: Vec<&str> = std::iter::once(path).chain(inner.iter().map(String::as_str)).collect();
+            self.problems.push(problem_of(self.text, &key.join("."), &error));
+            let Some(name) = inner.into_iter().next() else { return None };
+            table.remove(name.as_str());
+            aside.push(name);
+        }
     }
 
     /// Reads the entry `name` of the table at `path`: outer `None` is a problem, inner `None` an absent entry.
@@ -216,6 +244,9 @@ impl<'text> Reader<'text> {
         }
         if server.bulk_max_payload.0 < 1024 {
             self.problem(&["server", "bulk_max_payload"], "is at least 1KiB");
+        }
+        if server.listen == server.admin_listen && server.listen.port() != 0 {
+            self.problem(&["server", "admin_listen"], "is the address of listen; give the admin server another port");
         }
         let public_url_is_given = server.public_url.is_some();
         if server.listen.ip().is_unspecified() && !public_url_is_given {

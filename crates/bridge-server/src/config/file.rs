@@ -17,7 +17,7 @@ use url::Url;
 use super::{
     Adopt, Deprovision, Mode, Profile, Rekey,
     secret::{self, SecretSource},
-    values::{Period, RangeText, Share, Size},
+    values::{self, Period, RangeText, Share, Size},
 };
 
 /// Configuration of a SCIM provisioning bridge.
@@ -42,12 +42,15 @@ pub(super) struct File {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Server {
     /// Address of the SCIM server. Port 0 takes a free one. TLS ends at a proxy in front.
+    #[serde(deserialize_with = "values::listen")]
     #[schemars(with = "String")]
     pub(super) listen: SocketAddr,
     /// Address of health, metrics and the admin API. Beyond loopback `admin_token` is required.
+    #[serde(deserialize_with = "values::listen")]
     #[schemars(with = "String")]
     pub(super) admin_listen: SocketAddr,
     /// How identity providers reach `listen`; start of every `meta.location`. Default: the address itself.
+    #[serde(deserialize_with = "values::some_url")]
     #[schemars(with = "Option<String>")]
     pub(super) public_url: Option<Url>,
     /// How long a SCIM request waits for its own accounts; "0s" answers at commit. At most 50 s, because identity providers give up after 60 s.
@@ -120,6 +123,7 @@ impl Default for Store {
 #[serde(deny_unknown_fields)]
 pub(super) struct Alerts {
     /// Receives each alert as a POST of JSON.
+    #[serde(deserialize_with = "values::url")]
     #[schemars(with = "String")]
     pub(super) webhook: Url,
     /// Sent along as `Authorization: Bearer …`.
@@ -216,6 +220,7 @@ pub(super) struct Target {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Common {
     /// Root of the API. https, unless it is loopback. Glance has a default.
+    #[serde(default, deserialize_with = "values::some_url")]
     #[schemars(with = "Option<String>")]
     pub(super) base_url: Option<Url>,
     /// Whether a write that this target would refuse is refused as a whole.
@@ -350,7 +355,7 @@ struct BoundsShape {
 struct ScopeShape {
     /// A SCIM filter on the user, such as `userType eq "Employee"`.
     filter: Option<String>,
-    /// Display names of groups; membership of one is enough. Empty: no condition.
+    /// Display names of groups; membership of one is enough. Without the key: no condition.
     #[schemars(default)]
     groups: Vec<String>,
 }

@@ -22,6 +22,20 @@ pub(super) fn span(table: &DeTable<'_>, path: &[&str]) -> Option<Range<usize>> {
     }
 }
 
+/// The path of the innermost key of `table` whose value holds the byte `offset`; empty where none does.
+pub(super) fn path_at(table: &DeTable<'_>, offset: usize) -> Vec<String> {
+    for (key, value) in table {
+        let inner = match value.get_ref() {
+            DeValue::Table(inner) => path_at(inner, offset),
+            _ => Vec::new(),
+        };
+        if !inner.is_empty() || value.span().contains(&offset) {
+            return std::iter::once(key.get_ref().to_string()).chain(inner).collect();
+        }
+    }
+    Vec::new()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -165,22 +165,28 @@ fn every_unknown_key_is_reported_at_once() {
 fn values_are_refused_with_their_place() {
     refused(
         "[server]\nwait = 4\n",
-        "2:8: server: invalid type: integer `4`, expected a duration as text, such as \"4s\", \"250ms\", \"15m\" or \"30d\"",
+        "2:8: server.wait: invalid type: integer `4`, expected a duration as text, such as \"4s\", \"250ms\", \"15m\" or \"30d\"",
     );
     refused(
         "[server]\nwait = \"soon\"\n",
-        "2:8: server: \"soon\" is not a duration; write \"4s\", \"250ms\", \"15m\", \"2h\" or \"30d\"",
+        "2:8: server.wait: \"soon\" is not a duration; write \"4s\", \"250ms\", \"15m\", \"2h\" or \"30d\"",
     );
     refused("[server]\nwait = \"55s\"\n", "2:1: server.wait: is at most 50s; identity providers give up after 60 s");
-    refused("[server]\nlisten = \"localhost\"\n", "2:10: server: invalid socket address syntax");
+    refused(
+        "[server]\nlisten = \"localhost\"\n",
+        "2:10: server.listen: \"localhost\" is not an IP address with a port; write \"127.0.0.1:8080\" or \"0.0.0.0:8080\"",
+    );
     refused("[server]\nmax_body = \"12\"\n", "2:1: server.max_body: is at least 1KiB");
     refused("[server]\nbulk_max_payload = \"12\"\n", "2:1: server.bulk_max_payload: is at least 1KiB");
     for count in ["0", "1", "10001"] {
         let problem = "2:1: server.bulk_max_operations: is at least 2 and at most 10000";
         refused(&format!("[server]\nbulk_max_operations = {count}\n"), problem);
     }
-    refused("[server]\nworkers = 0\n", "2:11: server: invalid value: integer `0`, expected a nonzero usize");
-    refused("[store]\njournal_days = 0\n", "2:16: store: invalid value: integer `0`, expected a nonzero u32");
+    refused("[server]\nworkers = 0\n", "2:11: server.workers: invalid value: integer `0`, expected a nonzero usize");
+    refused(
+        "[store]\njournal_days = 0\n",
+        "2:16: store.journal_days: invalid value: integer `0`, expected a nonzero u32",
+    );
     refused(
         "[store]\nurl = \"postgres://db/bridge\"\n",
         "2:1: store.url: PostgreSQL is not built into this release; write \"sqlite:bridge.db\"",
@@ -191,17 +197,63 @@ fn values_are_refused_with_their_place() {
 }
 
 #[test]
+fn every_wrong_value_of_a_table_is_reported_at_once_with_its_key() {
+    refused(
+        "[server]\nlisten = \"localhost:7180\"\npublic_url = \"scim.acme.example\"\nwait = \"4\"\n",
+        "2:10: server.listen: \"localhost:7180\" is not an IP address with a port; write \"127.0.0.1:8080\" or \"0.0.0.0:8080\"\n\
+         3:14: server.public_url: is not a whole address (relative URL without a base); write \"https://scim.example.com\", scheme first\n\
+         4:8: server.wait: \"4\" is not a duration; write \"4s\", \"250ms\", \"15m\", \"2h\" or \"30d\"",
+    );
+    refused(
+        "[alerts]\nwebhook = \"hooks.example\"\n",
+        "2:11: alerts.webhook: is not a whole address (relative URL without a base); write \"https://scim.example.com\", scheme first",
+    );
+    refused(
+        &format!("{PBX}mode = \"hodl\"\nrequired = \"yes\"\nadopt = \"perhaps\"\n"),
+        "7:8: tenants.acme.targets.pbx.mode: unknown variant `hodl`, expected one of `send`, `hold`, `plan`\n\
+         8:12: tenants.acme.targets.pbx.required: invalid type: string \"yes\", expected a boolean\n\
+         9:9: tenants.acme.targets.pbx.adopt: unknown variant `perhaps`, expected one of `review`, `match`, `never`",
+    );
+    refused(
+        "[tenants.acme.pools.extension]\nconfirmed_by = 7\ncool_off = \"long\"\n",
+        "1:1: tenants.acme.pools.extension: missing field `ranges`\n\
+         2:16: tenants.acme.pools.extension.confirmed_by: invalid type: integer `7`, expected a string\n\
+         3:12: tenants.acme.pools.extension.cool_off: \"long\" is not a duration; write \"4s\", \"250ms\", \"15m\", \"2h\" or \"30d\"",
+    );
+}
+
+#[test]
+fn two_servers_do_not_listen_at_one_address() {
+    refused(
+        "[server]\nlisten = \"127.0.0.1:8081\"\n",
+        "1:2: server.admin_listen: is the address of listen; give the admin server another port",
+    );
+    assert!(parse("[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n").is_ok());
+}
+
+#[test]
+fn a_scope_without_groups_is_no_list_of_none() {
+    refused(
+        &format!("{PBX}scope = {{ groups = [] }}\n"),
+        "7:11: tenants.acme.targets.pbx.scope.groups: is empty; name the groups, or leave the key out: then everybody has an account here",
+    );
+}
+
+#[test]
 fn secrets_are_never_written_in_the_file() {
     let how = "write { env = \"NAME\" } for an environment variable or { file = \"path\" } for a file that holds it";
     refused(
         "[server]\nadmin_token = \"hunter2\"\n",
-        &format!("2:15: server: a secret is not written in this file; {how}"),
+        &format!("2:15: server.admin_token: a secret is not written in this file; {how}"),
     );
-    refused("[server]\nadmin_token = 7\n", &format!("2:15: server: a secret is not written in this file; {how}"));
-    refused("[server]\nadmin_token = {}\n", &format!("2:15: server: a secret has a source; {how}"));
+    refused(
+        "[server]\nadmin_token = 7\n",
+        &format!("2:15: server.admin_token: a secret is not written in this file; {how}"),
+    );
+    refused("[server]\nadmin_token = {}\n", &format!("2:15: server.admin_token: a secret has a source; {how}"));
     refused(
         "[server]\nadmin_token = { env = \"A\", file = \"b\" }\n",
-        &format!("2:15: server: a secret has one source; {how}"),
+        &format!("2:15: server.admin_token: a secret has one source; {how}"),
     );
     refused(
         "[server]\nadmin_token = { env = \"NO_SUCH_VARIABLE_HERE\" }\n",
@@ -305,7 +357,7 @@ fn pools_hold_ranges_that_a_target_confirms() {
     );
     refused(
         &pool("ranges = [\"1999-1000\"]"),
-        "8:10: tenants.acme.pools.extension: \"1999-1000\" runs backwards; write the smaller number first",
+        "8:10: tenants.acme.pools.extension.ranges: \"1999-1000\" runs backwards; write the smaller number first",
     );
     refused(
         &pool("ranges = [\"1-9\"]\nconfirmed_by = \"pxb\""),
@@ -393,7 +445,7 @@ fn a_target_is_asked_for_nothing_it_cannot_do() {
     );
     refused(
         &PBX.replace("netsapiens", "netsapien"),
-        "3:8: tenants.acme.targets.pbx: unknown variant `netsapien`, expected one of `glance`, `netsapiens`, `crm_com`",
+        "3:8: tenants.acme.targets.pbx.kind: unknown variant `netsapien`, expected one of `glance`, `netsapiens`, `crm_com`",
     );
     refused(&PBX.replace("kind = \"netsapiens\"", ""), "2:1: tenants.acme.targets.pbx: missing field `kind`");
     refused(
@@ -421,7 +473,10 @@ fn a_brake_is_on_unless_it_is_told_otherwise() {
         |keys: &str, expected: &str| refused(&format!("{PBX}[tenants.acme.targets.pbx.brake]\n{keys}\n"), expected);
     refuse("window = \"0s\"", "8:1: tenants.acme.targets.pbx.brake.window: is more than zero");
     refuse("cuont = 1", "8:1: tenants.acme.targets.pbx.brake.cuont: unknown key; did you mean `count`?");
-    refuse("share = \"half\"", "8:9: tenants.acme.targets.pbx: \"half\" is not a share; write \"1%\" to \"100%\"");
+    refuse(
+        "share = \"half\"",
+        "8:9: tenants.acme.targets.pbx.brake.share: \"half\" is not a share; write \"1%\" to \"100%\"",
+    );
 }
 
 #[test]

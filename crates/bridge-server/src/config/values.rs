@@ -1,6 +1,6 @@
 //! Values of the file that are written as text: durations, sizes, ranges. Each is read once, here; its error gets its place from the reader.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt, net::SocketAddr, time::Duration};
 
 use jiff::{Span, SpanRelativeTo};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -9,7 +9,32 @@ use serde::{
     de::{Error, Visitor},
 };
 
+use url::Url;
+
 use super::Range;
+
+/// Reads the address of a server, which is never quoted: it may hold a credential.
+pub(super) fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Url::parse(&text).map_err(|error| {
+        D::Error::custom(format!("is not a whole address ({error}); write \"https://scim.example.com\", scheme first"))
+    })
+}
+
+/// As [`url`], for a key that can be left out.
+pub(super) fn some_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    url(deserializer).map(Some)
+}
+
+/// Reads an address to listen at.
+pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "{text:?} is not an IP address with a port; write \"127.0.0.1:8080\" or \"0.0.0.0:8080\""
+        ))
+    })
+}
 
 /// `"4s"`, `"250ms"`, `"15m"`, `"1h30m"`, `"30d"`; a day is 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

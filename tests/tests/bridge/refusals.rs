@@ -380,3 +380,16 @@ async fn an_update_that_was_answered_is_not_undone_by_the_refusal_of_a_later_one
     assert_eq!(user["name"]["familyName"], "Rowe", "the second was answered {}", answer.status);
     bridge.stop().await;
 }
+
+#[tokio::test]
+async fn who_has_the_key_that_somebody_else_wants_is_named_with_a_way_out() {
+    let bridge = Bridge::with(Setup::default().glance("scope = { filter = 'title pr' }")).await;
+    let first = bridge.post("/Users", okta_user("ann")).await.has_status(201).id();
+    let mut namesake = okta_user("ann");
+    namesake["userName"] = json!("ann@other.example");
+    namesake["externalId"] = json!("somebody-else");
+    namesake["emails"] = json!([{"value": "ann@other.example", "type": "work", "primary": true}]);
+    let refused = bridge.post("/Users", namesake).await.has_status(409);
+    refused.names(&["crm", "userName", &first, "username_from"]);
+    bridge.stop().await;
+}

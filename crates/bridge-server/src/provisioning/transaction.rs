@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bridge_mapping::Scope;
+use bridge_mapping::{Scope, TargetKind};
 use bridge_store::{
     Account as Row, AccountState, AuditEntry, Doubt, RequestEntry, Resource, ResourceState, StoreError, Taken, Tx, Want,
 };
@@ -300,10 +300,15 @@ impl Consequences {
             Failure::Refused(refusal.into())
         };
         if holder.state == ResourceState::Live {
+            let is_shortened = target.settings.kind == TargetKind::CrmCom
+                && target.settings.settings.get("username_from").is_none_or(|from| from != "whole");
+            let advice =
+                if is_shortened { "; username_from = \"whole\" in the configuration keeps them apart" } else { "" };
+            let cause = format!("user {} of this bridge has the same value{advice}", holder.id);
             return if target.settings.required && self.refuses {
-                Err(held("another user of this bridge has the same value"))
+                Err(held(&cause))
             } else {
-                self.park_without_key(tx, resource, target, want, "another user of this bridge has the same value")
+                self.park_without_key(tx, resource, target, want, &cause)
             };
         }
         // A namesake must not inherit somebody's voice mail: only the same person takes over at once.

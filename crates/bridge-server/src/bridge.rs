@@ -282,17 +282,7 @@ impl Bridge {
             if known.accounts == 0 {
                 continue;
             }
-            let problem = match places.get(&key) {
-                None => {
-                    "it holds accounts and is not in the configuration: put it back, with `retired = true` if nothing \
-                         is to be done there any more, or name its successor with `renamed_from`"
-                        .to_owned()
-                }
-                Some(now) => format!(
-                    "it holds accounts at `{place}` and now points to `{now}`: give the new place a name of its own, or \
-                     set the old one back"
-                ),
-            };
+            let problem = misfit(places.get(&key), &place);
             return Err(StartError::Target { tenant, target, problem });
         }
         self.store
@@ -401,6 +391,21 @@ impl Bridge {
             let write = write.clone();
             self.store.write(move |tx| rows.iter().try_for_each(|row| write(tx, row))).await?;
         }
+    }
+}
+
+/// Why a target that holds accounts at one place does not fit the configuration, which has it at another or not at all.
+pub(crate) fn misfit(now: Option<&String>, place: &str) -> String {
+    match now {
+        None => {
+            "it holds accounts and is not in the configuration: put it back, with `retired = true` if nothing is to be \
+                 done there any more, or name its successor with `renamed_from`"
+                .to_owned()
+        }
+        Some(now) => format!(
+            "it holds accounts at `{place}` and now points to `{now}`: give the new place a name of its own, or set the \
+             old one back"
+        ),
     }
 }
 

@@ -93,6 +93,16 @@ pub enum LandscapeError {
         /// What is wrong.
         error: scim_model::SchemaError,
     },
+    /// A pool is confirmed by a target that has no field for its values.
+    #[error("tenants.{tenant}.pools.{pool}.confirmed_by: {}", no_use(target, pool))]
+    Pool {
+        /// The tenant.
+        tenant: String,
+        /// The pool.
+        pool: String,
+        /// The target.
+        target: String,
+    },
     /// A connector cannot be built from its configuration.
     #[error("tenants.{tenant}.targets.{target}: {error}")]
     Connector {
@@ -111,6 +121,13 @@ pub enum LandscapeError {
         /// The targets of the circle.
         targets: Vec<String>,
     },
+}
+
+/// Why a target confirms nothing of a pool, and what to do.
+pub(crate) fn no_use(target: &str, pool: &str) -> String {
+    format!(
+        "no rule of {target} uses assigned.{pool}, so it knows nothing of its values; name the target that has a field for them"
+    )
 }
 
 impl Landscape {
@@ -172,6 +189,13 @@ impl Tenant {
             error: scim_model::SchemaError::Unfit { schema: "User".to_owned(), reason: "it is not there".to_owned() },
         })?;
         let pools = pools(config);
+        for (pool, Pool { confirmed_by, .. }) in &pools {
+            let confirming = confirmed_by.as_ref().and_then(|target| rules.get_key_value(target));
+            if let Some((target, _)) = confirming.filter(|(_, rules)| !rules.pools().contains(pool)) {
+                let (tenant, pool, target) = (name.to_owned(), pool.clone(), target.clone());
+                return Err(LandscapeError::Pool { tenant, pool, target });
+            }
+        }
         let waves = waves::predecessors(&active, &config.pools, &rules)
             .map_err(|targets| LandscapeError::Circle { tenant: name.to_owned(), targets })?;
         let mut targets = BTreeMap::new();

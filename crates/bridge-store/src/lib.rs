@@ -120,6 +120,21 @@ impl Store {
         Self::open_with(options, |_| Ok(()))
     }
 
+    /// Reads the database at `path`, if there is one, and changes nothing in it: it is not even brought up to date.
+    ///
+    /// # Errors
+    /// Those of `closure`, and [`StoreError`] if the file cannot be read.
+    pub fn peek<T>(
+        path: &Path,
+        closure: impl FnOnce(&Db<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let connection = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        closure(&Db::new(Session::new(&connection, None), Arc::default())).map(Some)
+    }
+
     /// Opens the database; `prepare` may change the writer's connection, so that tests can inject faults.
     fn open_with(
         options: &Options,

@@ -177,6 +177,8 @@ async fn check_online_tells_a_good_credential_from_a_bad_one() {
     assert_eq!(bad.code, Some(1), "{bad:?}");
     let row = |said: &Said| said.out.lines().find(|line| line.starts_with("pbx")).unwrap().to_owned();
     assert!(row(&good).contains("NetSapiens") && row(&bad).contains("does not accept our sign-in"), "{bad:?}");
+    let headline = bad.out.lines().next().unwrap();
+    assert!(headline.ends_with("the file is good, 1 of its targets not: pbx"), "{headline}");
     let bad = stage.run(&["check", "--online", "--json"]);
     let report: Value = serde_json::from_str(&bad.out).unwrap();
     assert_eq!((bad.code, &report["ok"]), (Some(1), &json!(false)), "{report:#}");
@@ -185,6 +187,10 @@ async fn check_online_tells_a_good_credential_from_a_bad_one() {
         assert_eq!(online(&report, target)["ok"], true, "{report:#}");
     }
     assert_eq!(stage.run(&["check"]).code, Some(0), "nobody is asked without --online");
+    let text = std::fs::read_to_string(&stage.file).unwrap();
+    std::fs::write(&stage.file, text.replace("base_url = \"http:", "base_url = \"https:")).unwrap();
+    let plain = stage.run(&["check", "--online"]);
+    assert!(row(&plain).contains("speaks no TLS"), "{plain:?}");
     stage.simulators.stop().await;
 }
 

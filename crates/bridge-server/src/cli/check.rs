@@ -1,15 +1,19 @@
 //! `check`: is the configuration good? With `--online`, are the targets where it says, and do they know us?
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bridge_mapping::TargetKind;
+use bridge_store::{Credential, Store, StoreError, TargetPlace};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Exit, Output, table};
+use crate::bridge::misfit;
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigError, ConfigProblem, ConnectorConfig, Deprovision};
-use crate::landscape::{Landscape, LandscapeError, Target, Tenant};
+use crate::config::{self, Config, ConfigError, ConfigProblem, ConnectorConfig, Deprovision, StoreUrl};
+use crate::landscape::{Landscape, LandscapeError, Target, Tenant, is_same_place, no_use};
 
 /// Is the configuration good?
 #[derive(Debug, Args)]
@@ -44,6 +48,16 @@ impl Check {
                 return Ok(Exit::Failed);
             }
         };
+        let known = Known::of(&landscape.config);
+        if let Ok(known) = &known
+            && let misfits = known.misfits(&landscape)
+            && !misfits.is_empty()
+        {
+            let error = ConfigError::new(misfits).in_file(&path);
+            out.json(&json!({ "ok": false, "file": path, "problems": problems(&error) }))?;
+            out.line(&error)?;
+            return Ok(Exit::Failed);
+        }
         let mut probes = Vec::new();
         if self.online {
             for target in landscape.targets() {
@@ -51,7 +65,11 @@ impl Check {
             }
         }
         let is_ok = probes.iter().all(|probe| probe.error.is_none());
-        let warnings = warnings(&landscape);
+        let mut warnings = warnings(&landscape);
+        match known {
+            Ok(known) => warnings.extend(known.warnings(&landscape)),
+            Err(error) => warnings.push(format!("store.url: whether this fits the database is not known: {error}")),
+        }
         out.json(&json!({ "ok": is_ok, "file": path, "warnings": warnings, "tenants": tenants(&landscape, &probes) }))?;
         for line in lines(&path, &landscape, &probes) {
             out.line(line)?;
@@ -83,6 +101,11 @@ pub(super) fn compile(config: Config) -> Result<Landscape, ConfigError> {
                 let problem = at(&config, &tenant, &target, &error.key, message);
                 (tenant, target, problem)
             }
+            Err(LandscapeError::Pool { tenant, pool, target }) => {
+                let path = ["tenants", &tenant, "pools", &pool, "confirmed_by"];
+                let (position, key, message) = (config.position(&path), path.join("."), no_use(&target, &pool));
+                (tenant, target, ConfigProblem { position, key, message })
+            }
             Err(LandscapeError::Connector { tenant, target, error }) => {
                 let problem = at(&config, &tenant, &target, "", error.to_string());
                 (tenant, target, problem)
@@ -110,7 +133,105 @@ fn at(config: &Config, tenant: &str, target: &str, key: &str, message: String) -
 
 /// What is allowed and probably not meant.
 fn warnings(landscape: &Landscape) -> Vec<String> {
-    landscape.targets().filter_map(|target| phones_still_work(target)).collect()
+    let mut warnings = Vec::new();
+    if landscape.tenants().next().is_none() {
+        warnings.push("there is no tenant, so nobody can connect; add a table [tenants.NAME]".to_owned());
+    }
+    for tenant in landscape.tenants().filter(|tenant| tenant.targets.is_empty()) {
+        let name = &tenant.name;
+        warnings.push(format!(
+            "tenants.{name}: there is no target, so no account is made; add a table [tenants.{name}.targets.NAME]"
+        ));
+    }
+    for target in landscape.targets() {
+        warnings.extend(phones_still_work(target));
+        warnings.extend(nobody_gets_an_extension(target));
+        warnings.extend(some_wait_without_end(target));
+    }
+    warnings
+}
+
+/// Without a pool the extension of a PBX user comes from the identity provider alone, and who has none has no account.
+fn nobody_gets_an_extension(target: &Target) -> Option<String> {
+    let is_without = target.settings.kind == TargetKind::Netsapiens
+        && target.rules.pools().is_empty()
+        && !target.settings.map.contains_key("user");
+    is_without.then(|| {
+        format!(
+            "tenants.{}.targets.{}: users without the attribute extension of bridgeTelephony have no account here, and nobody \
+             is told; add [tenants.{}.pools.extension] to hand extensions out, or a rule for map.user",
+            target.tenant, target.name, target.tenant
+        )
+    })
+}
+
+/// A group table without `"*"` on a field without which there is no account.
+fn some_wait_without_end(target: &Target) -> Vec<String> {
+    let warning = |(field, groups): (&str, Vec<String>)| {
+        format!(
+            "tenants.{}.targets.{}.map.{field}: who is in none of the groups ({}) waits for an account without end; add \
+             \"*\" to the table, or let `scope` say who has no account here",
+            target.tenant,
+            target.name,
+            groups.join(", ")
+        )
+    };
+    target.rules.endless_waits().into_iter().map(warning).collect()
+}
+
+/// What the database of a configuration knows.
+#[derive(Default)]
+struct Known {
+    places: Vec<TargetPlace>,
+    credentials: Option<Vec<Credential>>,
+}
+
+impl Known {
+    /// Reads it, if there is one, and changes nothing.
+    fn of(config: &Config) -> Result<Self, StoreError> {
+        let StoreUrl::Sqlite(path) = &config.store.url;
+        let known =
+            Store::peek(path, |db| Ok(Self { places: db.target_places()?, credentials: Some(db.credentials(None)?) }))?;
+        Ok(known.unwrap_or_default())
+    }
+
+    /// The targets that hold accounts and are gone from the file, or elsewhere: a start or a reload would refuse it.
+    fn misfits(&self, landscape: &Landscape) -> Vec<ConfigProblem> {
+        let mut problems = Vec::new();
+        for TargetPlace { tenant, target, fingerprint, .. } in self.places.iter().filter(|known| known.accounts > 0) {
+            let is_retired = landscape.config.tenants.get(tenant).and_then(|tenant| tenant.targets.get(target));
+            let targets = || landscape.targets().filter(|now| now.tenant == *tenant);
+            let now = targets().find(|now| now.name == *target).map(|now| now.fingerprint());
+            let is_renamed = targets().any(|now| now.settings.renamed_from.as_ref() == Some(target));
+            let fits = now.as_ref().is_some_and(|now| is_same_place(now, fingerprint));
+            if fits || is_renamed || is_retired.is_some_and(|target| target.retired) {
+                continue;
+            }
+            let path = ["tenants", tenant, "targets", target];
+            let (position, key) = (landscape.config.position(&path), path.join("."));
+            problems.push(ConfigProblem { position, key, message: misfit(now.as_ref(), fingerprint) });
+        }
+        problems
+    }
+
+    /// Tables of connections that no token has: a name that was mistyped, most likely.
+    fn warnings(&self, landscape: &Landscape) -> Vec<String> {
+        let Some(credentials) = &self.credentials else { return Vec::new() };
+        let mut warnings = Vec::new();
+        for (tenant, config) in &landscape.config.tenants {
+            let of_tenant =
+                credentials.iter().filter(|credential| credential.tenant == *tenant && credential.subject.is_none());
+            let names: BTreeSet<&str> = of_tenant.map(|credential| credential.connection.as_str()).collect();
+            for name in config.profiles.keys().filter(|name| !names.contains(name.as_str())) {
+                let there =
+                    if names.is_empty() { "none".to_owned() } else { Vec::from_iter(names.iter().copied()).join(", ") };
+                warnings.push(format!(
+                    "tenants.{tenant}.connections.{name}: no token has this connection; those of the tokens are: {there}"
+                ));
+            }
+        }
+        warnings
+    }
 }
 
 /// A user of a PBX who is suspended without a dial policy that denies calls keeps phones that ring and dial: only the portal
@@ -193,7 +314,14 @@ fn size(pool: &config::PoolConfig) -> u64 {
 }
 
 fn lines(path: &Path, landscape: &Landscape, probes: &[Probe]) -> Vec<String> {
-    let mut lines = vec![format!("{}: good", path.display())];
+    let failed: Vec<&str> =
+        probes.iter().filter(|probe| probe.error.is_some()).map(|probe| probe.target.as_str()).collect();
+    let mut lines = vec![match failed.as_slice() {
+        [] => format!("{}: good", path.display()),
+        failed => {
+            format!("{}: the file is good, {} of its targets not: {}", path.display(), failed.len(), failed.join(", "))
+        }
+    }];
     for tenant in landscape.tenants() {
         lines.push(String::new());
         lines.push(format!("tenant {}: {}", tenant.name, tenant.base_url));
@@ -298,6 +426,39 @@ mode = "hold"
         check("delete_devices_on_suspend = true", 0);
         check("delete_devices_on_suspend = false", 1);
         check("on_deactivate = \"delete\"\non_unscoped = \"delete\"\non_delete = \"delete\"", 0);
+    }
+
+    #[test]
+    fn what_leaves_users_without_an_account_is_warned_of() {
+        let good = FILE.replace("mode = \"hold\"", "suspend_dial_policy = \"Deny All\"");
+        let warned = |text: &str| warnings(&compile(parse(text)).unwrap());
+        assert_eq!(warned(&good), [] as [&str; 0]);
+        let check = |text: &str, words: &[&str]| {
+            let warnings = warned(text);
+            assert!(
+                warnings.len() == 1 && words.iter().all(|word| warnings[0].contains(word)),
+                "{words:?}: {warnings:?}"
+            );
+        };
+        check("", &["no tenant"]);
+        check("[tenants.acme]\n", &["tenants.acme: there is no target"]);
+        let (before, rest) = good.split_once("[tenants.acme.pools.extension]").unwrap();
+        let (_, after) = rest.split_once("confirmed_by = \"pbx\"").unwrap();
+        let without_pool = format!("{before}{after}");
+        check(&without_pool, &["tenants.acme.targets.pbx: ", "pools.extension"]);
+        assert_eq!(warned(&format!("{without_pool}map.user = \"employeeNumber\"\n")), [] as [&str; 0]);
+        let crm = "[tenants.acme.targets.crm]\nkind = \"crm_com\"\nbase_url = \"http://127.0.0.1:9/\"\nweb_api_key = { file = \"secret\" }\n";
+        let table =
+            |entries: &str| format!("{good}\n{crm}map.user_template_identifier = {{ groups = {{ {entries} }} }}\n");
+        check(&table("Leads = \"Agent\""), &["targets.crm.map.", "Leads", "\"*\""]);
+        assert_eq!(warned(&table("Leads = \"Agent\", \"*\" = \"Other\"")), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_pool_is_confirmed_by_a_target_that_uses_it() {
+        let refused = refused(&FILE.replace("confirmed_by = \"pbx\"", "confirmed_by = \"glance\""));
+        let expected = "7:1: tenants.acme.pools.extension.confirmed_by: no rule of glance uses assigned.extension";
+        assert!(refused.starts_with(expected), "{refused}");
     }
 
     #[test]

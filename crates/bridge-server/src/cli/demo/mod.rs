@@ -22,7 +22,8 @@ pub(super) struct Demo {
     /// Push the sample users through, look at every account in the simulators, and exit: 0 if all are right.
     #[arg(long)]
     once: bool,
-    /// Print addresses and token as one line of JSON once all is up. Sample users are sent only with --once.
+    /// Print addresses and token as one line of JSON once all is up. Sample users are sent only with --once: a
+    /// second line then says what came of them.
     #[arg(long)]
     json: bool,
     /// Port of the SCIM server; 0 takes a free one.
@@ -104,9 +105,12 @@ async fn play(out: Output, stage: &Stage) -> anyhow::Result<Exit> {
         tracing::error!("{wrong}");
         is_right = false;
     }
-    for task in stage.tasks().await? {
+    let tasks = stage.tasks().await?;
+    for task in &tasks {
         out.line(format_args!("# task for a person: {task}"))?;
     }
+    let wrong: Vec<&String> = verdicts.iter().filter_map(|verdict| verdict.wrong.as_ref()).collect();
+    out.json_line(&json!({ "ok": is_right, "accounts": verdicts.len(), "wrong": wrong, "tasks": tasks }))?;
     Ok(if is_right { Exit::Done } else { Exit::Failed })
 }
 

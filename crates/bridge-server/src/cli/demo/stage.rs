@@ -93,7 +93,7 @@ impl Stage {
     pub(super) async fn tasks(&self) -> anyhow::Result<Vec<String>> {
         let tasks = self.accounts().await?.into_iter().filter(|account| account.account.state == AccountState::Task);
         Ok(tasks
-            .map(|NamedAccount { id, account }| {
+            .map(|NamedAccount { id, account, .. }| {
                 let text = account.reason.map(|reason| reason.text).unwrap_or_default();
                 format!("{} {id}: {text}", account.target)
             })

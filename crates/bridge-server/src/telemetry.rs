@@ -11,6 +11,29 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// Upper bounds of the buckets of durations, in seconds.
 const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// What is counted.
+const COUNTERS: [(&str, &str); 5] = [
+    ("scim_bridge_refused_logins_total", "SCIM requests without a good token, by reason"),
+    ("scim_bridge_alerts_total", "Alerts by kind, and what became of them"),
+    ("scim_bridge_quirks_total", "What each connection was forgiven"),
+    ("scim_bridge_throttled_requests_total", "Requests answered 429, by connection"),
+    (
+        "scim_bridge_refused_reloads_total",
+        "Configurations that were refused when they were read again; the old one stayed",
+    ),
+];
+
+/// What is measured when somebody asks.
+const GAUGES: [(&str, &str); 7] = [
+    ("scim_bridge_target_up", "1 while calls are made to the target, 0 while they have stopped"),
+    ("scim_bridge_target_queue", "Accounts due at the target by now"),
+    ("scim_bridge_target_in_flight", "Accounts that are being worked on"),
+    ("scim_bridge_accounts", "Accounts by target and state, counted once a minute"),
+    ("scim_bridge_pool_size", "Values that the pool has"),
+    ("scim_bridge_pool_used", "Values of the pool that nobody can get now, counted once a minute"),
+    ("scim_bridge_clock_set_seconds", "By how much the clock of the machine was set, while that is not believed"),
+];
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -51,9 +74,20 @@ pub fn metrics() -> Result<PrometheusHandle, MetricsError> {
 pub struct MetricsError(String);
 
 fn record() -> Result<PrometheusHandle, BuildError> {
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .install_recorder()
+        .install_recorder()?;
+    for (name, meaning) in COUNTERS {
+        metrics::describe_counter!(name, meaning);
+    }
+    for (name, meaning) in GAUGES {
+        metrics::describe_gauge!(name, meaning);
+    }
+    metrics::describe_histogram!(
+        "scim_bridge_request_seconds",
+        "How long SCIM requests took, by method and class of status"
+    );
+    Ok(handle)
 }
 
 #[cfg(test)]

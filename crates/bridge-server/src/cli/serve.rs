@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bridge_connectors::TargetError;
+use metrics::counter;
 use tracing::{error, info, warn};
 
 use super::Exit;
@@ -47,10 +48,16 @@ pub(super) async fn run(path: &Path) -> anyhow::Result<Exit> {
 /// Reads the file again; a bad one is refused and the old one stays.
 async fn reload(running: &Running, path: &Path) {
     match Config::load(path) {
-        Err(problems) => error!("The configuration is refused, the old one stays:\n{problems}"),
+        Err(problems) => {
+            counter!("scim_bridge_refused_reloads_total").increment(1);
+            error!("The configuration is refused, the old one stays:\n{problems}");
+        }
         Ok(config) => match running.reload(config).await {
             Ok(()) => info!("The configuration was read again"),
-            Err(problem) => error!("The configuration is refused, the old one stays: {problem}"),
+            Err(problem) => {
+                counter!("scim_bridge_refused_reloads_total").increment(1);
+                error!("The configuration is refused, the old one stays: {problem}");
+            }
         },
     }
 }

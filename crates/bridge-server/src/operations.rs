@@ -2,13 +2,16 @@
 //! (DESIGN, section 9). Each is one small write, and an entry of the audit trail.
 
 use bridge_store::{
-    Account, AccountQuery, AccountState, AuditEntry, CallEntry, RequestEntry, RequestQuery, Resource, StoreError, Tx,
-    Want,
+    Account, AccountQuery, AccountState, AuditEntry, CallEntry, Db, RequestEntry, RequestQuery, Resource,
+    ResourceState, StoreError, Tx, Want,
 };
 use jiff::Timestamp;
+use scim_filter::AttributePath;
+use scim_model::fold;
 use serde::Serialize;
 
 use crate::bridge::Bridge;
+use crate::clock::later;
 use crate::worker::settle::Dependents;
 
 /// Which account: of a tenant, by the SCIM id of its resource, at a target.
@@ -16,7 +19,7 @@ use crate::worker::settle::Dependents;
 pub struct AccountName {
     /// The tenant.
     pub tenant: String,
-    /// The SCIM id of the resource.
+    /// The SCIM id of the resource, or the userName of a user.
     pub resource: String,
     /// The target.
     pub target: String,
@@ -27,6 +30,8 @@ pub struct AccountName {
 pub struct NamedAccount {
     /// SCIM id of the resource.
     pub id: String,
+    /// Its userName, if it is a user.
+    pub user_name: Option<String>,
     /// The row.
     pub account: Account,
 }
@@ -62,6 +67,20 @@ pub struct TargetStatus {
     pub in_flight: usize,
 }
 
+/// How full a pool is.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolStatus {
+    /// The tenant.
+    pub tenant: String,
+    /// The pool.
+    pub pool: String,
+    /// How many values it has.
+    pub size: u64,
+    /// How many of them nobody can get now: held, resting, or taken by somebody else at the target.
+    pub used: u64,
+}
+
 /// Accounts by tenant, target, state.
 ///
 /// # Errors
@@ -74,8 +93,10 @@ pub async fn list_accounts(bridge: &Bridge, query: AccountQuery) -> Result<Vec<N
             rows.into_iter()
                 .map(|account| {
                     let resource = db.resource_by_key(account.resource)?;
+                    let user_name = resource.as_ref().and_then(|resource| resource.document.text("userName"));
+                    let user_name = user_name.map(str::to_owned);
                     let id = resource.map(|resource| resource.id).unwrap_or_default();
-                    Ok(NamedAccount { id, account })
+                    Ok(NamedAccount { id, user_name, account })
                 })
                 .collect()
         })
@@ -150,7 +171,7 @@ pub async fn release_held(bridge: &Bridge, tenant: &str, target: &str, actor: &s
 /// Lets those accounts go that the brake holds still.
 fn release_page(tx: &mut Tx<'_>, page: &[NamedAccount], actor: &str, now: Timestamp) -> Result<usize, StoreError> {
     let mut released = 0;
-    for NamedAccount { id, account } in page {
+    for NamedAccount { id, account, .. } in page {
         let Account { resource, target, tenant, .. } = account;
         let is_held = tx.account(*resource, target)?.is_some_and(|row| row.state == AccountState::Held);
         if is_held && tx.release_brake(*resource, target)? {
@@ -196,6 +217,38 @@ pub async fn task_done(bridge: &Bridge, name: &AccountName, actor: &str) -> Resu
         tx.look_again(account.resource, target, now).map(|_| ())
     })
     .await
+}
+
+/// What became of an account that was made due: its row once it has come to rest, or as it is after `server.wait`. Nobody
+/// waits for a target that makes no calls, nor for an attempt that is further away.
+///
+/// # Errors
+/// [`StoreError::NotFound`] if there is no such resource.
+pub async fn outcome(bridge: &Bridge, name: &AccountName) -> Result<Option<Account>, StoreError> {
+    let patience = bridge.landscape().config.server.wait;
+    let folded = folded_user_name(bridge, &name.tenant, &name.resource);
+    let found = bridge.store.read(|db| resource_named(db, &name.tenant, &name.resource, &folded)).await?;
+    let key = found.ok_or(StoreError::NotFound("resource"))?.key;
+    let tenant = bridge.tenant(&name.tenant);
+    let target = tenant.as_ref().and_then(|tenant| tenant.targets.get(&name.target));
+    // Whoever asks here is no client: what is refused meanwhile rings as if nobody waited.
+    let all = tenant.iter().flat_map(|tenant| tenant.targets.keys().cloned()).collect();
+    let waiting = bridge.waiters.wait_for(key, &all);
+    let deadline = tokio::time::Instant::now() + patience;
+    let mut is_late = false;
+    loop {
+        let moved = waiting.next_move();
+        let rows = bridge.store.read(|db| db.accounts_of(key)).await?;
+        let Some(row) = rows.into_iter().find(|row| row.target == name.target) else { return Ok(None) };
+        let is_at_rest = row.state.is_answer() && row.applied == row.wanted;
+        let now = bridge.clock.now();
+        let is_far = row.lease.is_none() && row.due_at > later(now, patience);
+        let works = target.is_some_and(|target| target.sends() && target.lane.condition().blocked(now).is_none());
+        if is_at_rest || is_far || !works || is_late {
+            return Ok(Some(row));
+        }
+        is_late = tokio::time::timeout_at(deadline, moved).await.is_err();
+    }
 }
 
 /// Points an account to another remote account, or to none.
@@ -265,6 +318,24 @@ pub async fn targets(bridge: &Bridge) -> Result<Vec<TargetStatus>, StoreError> {
     Ok(statuses)
 }
 
+/// How full every pool is.
+///
+/// # Errors
+/// Those of the store.
+pub async fn pools(bridge: &Bridge) -> Result<Vec<PoolStatus>, StoreError> {
+    let now = bridge.clock.now();
+    let mut statuses = Vec::new();
+    for tenant in bridge.landscape().tenants() {
+        for (name, pool) in &tenant.pools {
+            let (of, named, ranges) = (tenant.name.clone(), name.clone(), pool.ranges.clone());
+            let usage = bridge.store.scan(move |db| db.pool_usage(&of, &named, &ranges, now)).await?;
+            let tenant = tenant.name.clone();
+            statuses.push(PoolStatus { tenant, pool: name.clone(), size: usage.size, used: usage.size - usage.free });
+        }
+    }
+    Ok(statuses)
+}
+
 async fn change(
     bridge: &Bridge,
     name: &AccountName,
@@ -275,17 +346,20 @@ async fn change(
     let now = bridge.clock.now();
     let (name, actor, action) = (name.clone(), actor.to_owned(), action.to_owned());
     let tenant = bridge.tenant(&name.tenant);
+    let folded = folded_user_name(bridge, &name.tenant, &name.resource);
     let dependents = tenant.as_deref().map(Dependents::of);
     bridge
         .store
         .write(move |tx| {
-            let resource = find(tx, &name)?;
+            let resource = resource_named(tx, &name.tenant, &name.resource, &folded)?;
+            let resource = resource.ok_or(StoreError::NotFound("resource"))?;
             let account = tx.account(resource.key, &name.target)?.ok_or(StoreError::NotFound("account"))?;
             change(tx, &account, &name.target, now)?;
             if let Some(dependents) = &dependents {
                 dependents.release(tx, resource.key, now)?;
             }
-            tx.add_audit(&entry(&name.tenant, &actor, &action, format!("{}/{}", name.resource, name.target), now))?;
+            // By its id: the trail outlives the person, whose name is not kept in it.
+            tx.add_audit(&entry(&name.tenant, &actor, &action, format!("{}/{}", resource.id, name.target), now))?;
             Ok::<_, StoreError>(())
         })
         .await?;
@@ -296,6 +370,22 @@ async fn change(
     Ok(())
 }
 
-fn find(tx: &Tx<'_>, name: &AccountName) -> Result<Resource, StoreError> {
-    tx.resource_of_any_type(&name.tenant, &name.resource)?.ok_or(StoreError::NotFound("resource"))
+/// A name as userNames are compared in a tenant.
+pub fn folded_user_name(bridge: &Bridge, tenant: &str, name: &str) -> String {
+    let tenant = bridge.tenant(tenant);
+    let path = AttributePath::named("userName");
+    let user_name = tenant.as_ref().and_then(|tenant| tenant.users.resolve(&path));
+    user_name.map_or_else(|| name.to_owned(), |user_name| fold(user_name.leaf(), name))
+}
+
+/// The resource with this SCIM id, or else the user who has this userName now.
+///
+/// # Errors
+/// Those of the store.
+pub fn resource_named(db: &Db<'_>, tenant: &str, name: &str, folded: &str) -> Result<Option<Resource>, StoreError> {
+    if let Some(resource) = db.resource_of_any_type(tenant, name)? {
+        return Ok(Some(resource));
+    }
+    let named = db.resources_by_value(tenant, "User", "userName", folded)?;
+    Ok(named.into_iter().find(|user| user.state == ResourceState::Live))
 }

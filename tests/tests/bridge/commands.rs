@@ -98,7 +98,8 @@ async fn a_parked_account_is_listed_with_its_reason_and_goes_on_once_it_is_retri
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines.len() == 2 && lines[0].starts_with("tenant"), "{table}");
     assert!([id.as_str(), "parked", "http-400"].iter().all(|cell| lines[1].contains(cell)), "{table}");
-    assert_eq!(run(&bridge, &format!("account retry {id} pbx --json")).await.document(), json!({"done": true}));
+    let retried = run(&bridge, &format!("account retry {id} pbx --json")).await.document();
+    assert_eq!(retried, json!({"done": true, "state": "settled", "reason": null}), "what came of it is awaited");
     bridge.until_state(&id, "pbx", AccountState::Settled).await;
     assert_eq!(run(&bridge, "account list --state parked --json").await.document()["accounts"], json!([]));
     let page = run(&bridge, "account list --limit 2 --json").await.document();
@@ -212,10 +213,12 @@ async fn a_task_is_listed_until_a_person_has_done_it_and_said_so() {
     assert!(text.contains("Rowe"), "the task says what to write: {text}");
     assert!(run(&bridge, "task list --target crm").await.done().contains("cannot-update"));
     // Said too early: the account is read, and the task stands.
-    run(&bridge, &format!("task done {id} crm")).await.done();
+    let early = run(&bridge, &format!("task done {id} crm")).await;
+    assert_eq!((early.code, early.err.as_str()), (Some(1), ""), "{early:?}");
+    assert!(early.out.starts_with("still open: cannot-update: ") && early.out.contains("Rowe"), "{early:?}");
     bridge.until_state(&id, "crm", AccountState::Task).await;
     bridge.crm().seed(json!({"username": "ann", "last_name": "Rowe"}));
-    assert_eq!(run(&bridge, &format!("task done {id} crm --json")).await.document(), json!({"done": true}));
+    assert_eq!(run(&bridge, &format!("task done {id} crm")).await.done(), "done: settled\n");
     bridge.until_state(&id, "crm", AccountState::Settled).await;
     assert_eq!(run(&bridge, "task list --json").await.document()["tasks"], json!([]));
     run(&bridge, &format!("task done {id} crm")).await.complains(&["no such task"]);
@@ -252,6 +255,86 @@ async fn a_request_is_found_by_its_id_with_what_came_of_it() {
         assert!(calls.contains(&json!([target, 1])), "{target} in {calls:?}");
     }
     bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_is_named_by_user_name_and_a_name_that_is_not_there_is_not_taken_for_good_news() {
+    let bridge = Bridge::start().await;
+    let id = with_user(&bridge, "ann").await;
+    let user_name = okta_user("ann")["userName"].as_str().unwrap().to_owned();
+    let listed = run(&bridge, "account list --target crm --json").await.document();
+    assert_eq!(columns(&listed["accounts"], &["resource", "userName"]), [json!([id, user_name])]);
+    assert!(run(&bridge, "account list").await.done().contains(&user_name));
+    // Letter case does not count in a userName.
+    let retry = format!("account retry {} crm", user_name.to_uppercase());
+    assert_eq!(run(&bridge, &retry).await.done(), "done: settled\n");
+    let requests = run(&bridge, &format!("request list --resource {user_name} --json")).await.document();
+    assert_eq!(columns(&requests["requests"], &["method"]), [json!(["POST"])]);
+    run(&bridge, "account retry nobody@acme.example crm").await.complains(&["no such resource"]);
+    for list in ["account list", "task list", "link list", "request list", "connection list"] {
+        let tenant = format!("{list} --tenant nope");
+        run(&bridge, &tenant).await.complains(&["there is no tenant \"nope\"; there are default"]);
+    }
+    for list in ["account list", "task list", "link list"] {
+        let target = format!("{list} --target nope");
+        run(&bridge, &target).await.complains(&["there is no target \"nope\"; there are crm, glance, pbx"]);
+    }
+    run(&bridge, "connection show entra").await.complains(&["\"entra\"", "there are test"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn targets_are_listed_with_their_condition_and_pools_with_their_values() {
+    let bridge = Bridge::start().await;
+    with_user(&bridge, "ann").await;
+    let listed = run(&bridge, "target list --json").await.document();
+    let ok = |target: &str| json!(["default", target, "ok", 0]);
+    assert_eq!(
+        columns(&listed["targets"], &["tenant", "target", "condition", "queue"]),
+        ["crm", "glance", "pbx"].map(ok)
+    );
+    assert_eq!(
+        columns(&listed["pools"], &["tenant", "pool", "size", "used"]),
+        [json!(["default", "extension", 1000, 1])]
+    );
+    let printed = run(&bridge, "target list").await.done();
+    assert!(printed.contains("condition") && printed.contains("extension"), "{printed}");
+    let metrics = reqwest::get(format!("{}/metrics", bridge.admin_url())).await.unwrap().text().await.unwrap();
+    for name in ["target_up", "accounts", "pool_size", "pool_used", "request_seconds"] {
+        assert!(metrics.contains(&format!("# HELP scim_bridge_{name} ")), "{name} in {metrics}");
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn the_journal_has_the_status_that_was_answered() {
+    let bridge = Bridge::start().await;
+    let group = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Sales"});
+    let id = bridge.post("/Groups", group).await.has_status(201).id();
+    let rename = json!([{"op": "replace", "path": "displayName", "value": "Support"}]);
+    bridge.patch(&format!("/Groups/{id}"), rename.clone()).await.has_status(204);
+    bridge.patch(&format!("/Groups/{id}?attributes=members"), rename).await.has_status(200);
+    let listed = run(&bridge, &format!("request list --resource {id} --json")).await.document();
+    let answered = [json!(["PATCH", 200]), json!(["PATCH", 204]), json!(["POST", 201])];
+    assert_eq!(columns(&listed["requests"], &["method", "status"]), answered);
+    bridge.stop().await;
+}
+
+#[test]
+fn a_token_has_a_label() {
+    let said = Said::by(&["token", "new", "--config", "nowhere.toml", "--label", ""]);
+    assert_eq!((said.code, said.err.contains("--label")), (Some(1), true), "{said:?}");
+    assert!(!said.err.contains("nowhere.toml: cannot be read"), "{said:?}");
+}
+
+#[test]
+fn the_demo_that_ends_says_what_came_of_it() {
+    let said = Said::by(&["demo", "--once", "--json"]);
+    let lines: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((said.code, lines.len()), (Some(0), 2), "{said:?}");
+    assert!(lines[0]["scim_url"].is_string());
+    assert_eq!((&lines[1]["ok"], &lines[1]["wrong"]), (&json!(true), &json!([])), "{said:?}");
+    assert!(!lines[1]["tasks"].as_array().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -356,14 +439,15 @@ async fn whoever_names_what_is_not_there_is_told_so() {
     let check = async |command: &str, words: &[&str]| run(&bridge, command).await.complains(words);
     for command in ["account retry", "account release", "account drop", "task done", "link set"] {
         check(&format!("{command} nobody pbx --json"), &["there is no such resource"]).await;
-        check(&format!("{command} {id} pbx --tenant other"), &["there is no such resource"]).await;
+        check(&format!("{command} {id} pbx --tenant other"), &["there is no tenant \"other\"; there are default"])
+            .await;
         check(&format!("{command} {id} nowhere"), &["there is no such account"]).await;
     }
-    check("account release --held-at nowhere", &["there is no such target"]).await;
+    check("account release --held-at nowhere", &["there is no target \"nowhere\"; there are crm, glance, pbx"]).await;
     check(&format!("task done {id} crm"), &["there is no such task"]).await;
     check("request show nothing --json", &["there is no such request"]).await;
     check("request list --resource nobody", &["there is no such resource"]).await;
-    check("connection show nobody --json", &["nothing was written"]).await;
+    check("connection show nobody --json", &["\"nobody\"", "there are test"]).await;
     check("token revoke nothing --json", &["no token", "nothing"]).await;
     check("account list --admin-url http://127.0.0.1:1", &["no bridge answers at http://127.0.0.1:1"]).await;
     let account = run(&bridge, "account list --json").await.document();

@@ -269,7 +269,7 @@ async fn the_fault_switches_are_where_sim_says() {
 async fn sighup_takes_a_good_file_and_refuses_a_bad_one() {
     let stage = Stage::set().await;
     let token = stage.token();
-    let (mut serve, [scim, _]) = stage.serve("info");
+    let (mut serve, [scim, admin]) = stage.serve("info");
     let users = format!("{scim}/Users");
     let first_name = async |name: &str| {
         let request = Client::new().post(&users).bearer_auth(&token).body(okta_user(name).to_string());
@@ -287,10 +287,46 @@ async fn sighup_takes_a_good_file_and_refuses_a_bad_one() {
     serve.signal("HUP");
     serve.err.hear("The configuration is refused, the old one stays");
     serve.err.hear("UserLats");
+    let metrics = reqwest::get(format!("{admin}/metrics")).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("\nscim_bridge_refused_reloads_total 1\n"), "{metrics}");
     assert_eq!(first_name("cid").await, "Someone");
     let (status, log) = serve.end();
     assert!(status.success(), "{status}\n{log}");
     stage.simulators.stop().await;
+}
+
+#[tokio::test]
+async fn check_refuses_what_a_reload_would_refuse_and_changes_nothing() {
+    let stage = Stage::set().await;
+    let token = stage.token();
+    let (serve, [scim, _]) = stage.serve("info");
+    let ann = Client::new().post(format!("{scim}/Users")).bearer_auth(&token).body(okta_user("ann").to_string());
+    Answer::of(ann.header("Content-Type", "application/scim+json")).await.has_status(201);
+    assert_eq!(stage.run(&["check"]).code, Some(0));
+    stage.write(&Setup { crm_name: "other".to_owned(), ..Setup::default() });
+    for _ in 0..2 {
+        let refused = stage.run(&["check"]);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.out.contains("tenants.default.targets.crm: it holds accounts"), "{refused:?}");
+        assert!(!refused.out.contains(": good"), "{refused:?}");
+    }
+    let okta = "[tenants.default.connections.okta]\nprofile = \"strict\"";
+    stage.write(&Setup { more: okta.to_owned(), ..Setup::default() });
+    let warned = stage.run(&["check"]);
+    assert_eq!(warned.code, Some(0), "{warned:?}");
+    assert!(warned.out.contains("warning: tenants.default.connections.okta: no token has"), "{warned:?}");
+    assert!(warned.out.contains("are: test"), "{warned:?}");
+    serve.end();
+    stage.simulators.stop().await;
+}
+
+#[tokio::test]
+async fn a_simulator_says_which_port_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let said = Said::by(&["sim", "--glance-port", &port]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains(&format!("cannot listen on 127.0.0.1:{port}: ")), "{said:?}");
 }
 
 #[tokio::test]

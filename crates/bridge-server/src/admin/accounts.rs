@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::views::AccountView;
-use super::{ACTOR, Problem};
+use super::{ACTOR, Problem, known};
 use crate::bridge::Bridge;
 use crate::operations::{self, AccountName, NamedAccount};
 
@@ -27,7 +27,8 @@ pub(super) struct Selection {
 
 impl Selection {
     /// The query, and how many accounts it asks for.
-    pub(super) fn query(self, state: Option<AccountState>) -> Result<AccountQuery, Problem> {
+    pub(super) fn query(self, bridge: &Bridge, state: Option<AccountState>) -> Result<AccountQuery, Problem> {
+        known::names(bridge, self.tenant.as_deref(), self.target.as_deref())?;
         let asked = match self.state.as_deref().map(str::parse::<AccountState>) {
             Some(Ok(state)) => Some(state),
             Some(Err(_)) => {
@@ -56,11 +57,11 @@ pub(super) fn next(page: &[NamedAccount], limit: usize) -> Option<String> {
 }
 
 pub(super) async fn list(bridge: Data<Bridge>, Query(selection): Query<Selection>) -> Result<Json<Value>, Problem> {
-    answer(&bridge, "accounts", selection.query(None)?).await
+    answer(&bridge, "accounts", selection.query(&bridge, None)?).await
 }
 
 pub(super) async fn tasks(bridge: Data<Bridge>, Query(selection): Query<Selection>) -> Result<Json<Value>, Problem> {
-    answer(&bridge, "tasks", selection.query(Some(AccountState::Task))?).await
+    answer(&bridge, "tasks", selection.query(&bridge, Some(AccountState::Task))?).await
 }
 
 async fn answer(bridge: &Bridge, name: &str, query: AccountQuery) -> Result<Json<Value>, Problem> {
@@ -75,36 +76,54 @@ async fn answer(bridge: &Bridge, name: &str, query: AccountQuery) -> Result<Json
 type AccountPath = Path<(String, String, String)>;
 
 /// The account that a path names.
-pub(super) fn named(path: AccountPath) -> AccountName {
+pub(super) fn named(bridge: &Bridge, path: AccountPath) -> Result<AccountName, Problem> {
     let (tenant, resource, target) = path.into_inner();
-    AccountName { tenant, resource, target }
+    known::names(bridge, Some(&tenant), None)?;
+    Ok(AccountName { tenant, resource, target })
 }
 
 pub(super) async fn retry(bridge: Data<Bridge>, path: AccountPath) -> Result<Json<Value>, Problem> {
-    operations::retry(&bridge, &named(path), ACTOR).await?;
-    done()
+    let name = named(&bridge, path)?;
+    operations::retry(&bridge, &name, ACTOR).await?;
+    came_of(&bridge, &name).await
 }
 
 pub(super) async fn release(bridge: Data<Bridge>, path: AccountPath) -> Result<Json<Value>, Problem> {
-    operations::release(&bridge, &named(path), ACTOR).await?;
+    operations::release(&bridge, &named(&bridge, path)?, ACTOR).await?;
     done()
 }
 
 /// Everything that the brake of a target holds.
 pub(super) async fn release_held(bridge: Data<Bridge>, path: Path<(String, String)>) -> Result<Json<Value>, Problem> {
     let (tenant, target) = path.into_inner();
+    known::names(&bridge, Some(&tenant), Some(&target))?;
     let released = operations::release_held(&bridge, &tenant, &target, ACTOR).await?;
     Ok(Json(json!({ "done": true, "released": released })))
 }
 
 pub(super) async fn drop(bridge: Data<Bridge>, path: AccountPath) -> Result<Json<Value>, Problem> {
-    operations::drop(&bridge, &named(path), ACTOR).await?;
+    operations::drop(&bridge, &named(&bridge, path)?, ACTOR).await?;
     done()
 }
 
 pub(super) async fn task_done(bridge: Data<Bridge>, path: AccountPath) -> Result<Json<Value>, Problem> {
-    operations::task_done(&bridge, &named(path), ACTOR).await?;
-    done()
+    let name = named(&bridge, path)?;
+    operations::task_done(&bridge, &name, ACTOR).await?;
+    came_of(&bridge, &name).await
+}
+
+/// What came of work that a person asked for: `done` unless a person is still needed.
+async fn came_of(bridge: &Bridge, name: &AccountName) -> Result<Json<Value>, Problem> {
+    let Some(account) = operations::outcome(bridge, name).await? else { return done() };
+    let needs_a_person = match account.state {
+        AccountState::Parked | AccountState::Held | AccountState::Task => true,
+        AccountState::Settled
+        | AccountState::Waiting
+        | AccountState::Due
+        | AccountState::HandedOver
+        | AccountState::OutOfScope => false,
+    };
+    Ok(Json(json!({ "done": !needs_a_person, "state": account.state, "reason": account.reason })))
 }
 
 pub(super) fn done() -> Result<Json<Value>, Problem> {
@@ -112,6 +131,6 @@ pub(super) fn done() -> Result<Json<Value>, Problem> {
 }
 
 pub(super) async fn targets(bridge: Data<Bridge>) -> Result<Json<Value>, Problem> {
-    let targets = operations::targets(&bridge).await?;
-    Ok(Json(json!({ "targets": targets })))
+    let (targets, pools) = (operations::targets(&bridge).await?, operations::pools(&bridge).await?);
+    Ok(Json(json!({ "targets": targets, "pools": pools })))
 }

@@ -4,7 +4,7 @@ use actix_web::web::{Data, Json, Query};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Problem;
+use super::{Problem, known};
 use crate::bridge::Bridge;
 use crate::config::Profile;
 use crate::connections::Known;
@@ -18,11 +18,13 @@ pub(super) struct Selection {
 
 pub(super) async fn list(bridge: Data<Bridge>, Query(selection): Query<Selection>) -> Result<Json<Value>, Problem> {
     let Selection { tenant, connection } = selection;
+    known::names(&bridge, tenant.as_deref(), None)?;
     let mut known = bridge.connections.of(tenant.as_deref());
     if let Some(connection) = connection {
+        let names: Vec<String> = known.iter().map(|((_, name), _)| name.clone()).collect();
         known.retain(|((_, name), _)| *name == connection);
         if known.is_empty() {
-            return Err(Problem::not_found("nothing was written over a connection of that name"));
+            return Err(known::missing("connection that wrote something and is named", &connection, &names));
         }
     }
     let view = |((tenant, connection), known): ((String, String), Known)| {

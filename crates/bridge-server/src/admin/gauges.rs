@@ -1,4 +1,5 @@
-//! What is measured when somebody asks for the metrics: how every target is doing, how many accounts are in each state.
+//! What is measured when somebody asks for the metrics: how every target is doing, how many accounts are in each state,
+//! how full the pools are.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -60,6 +61,11 @@ async fn count(bridge: &Bridge) -> Result<(), StoreError> {
                 [("tenant", target.tenant.clone()), ("target", target.name.clone()), ("state", state.to_string())];
             gauge!("scim_bridge_accounts", &labels).set(count as f64);
         }
+    }
+    for pool in operations::pools(bridge).await? {
+        let labels = [("tenant", pool.tenant), ("pool", pool.pool)];
+        gauge!("scim_bridge_pool_size", &labels).set(pool.size as f64);
+        gauge!("scim_bridge_pool_used", &labels).set(pool.used as f64);
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use bridge_store::RequestQuery;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Problem;
 use super::views::{RequestView, StoryView};
+use super::{Problem, known};
 use crate::api::DEFAULT_TENANT;
 use crate::bridge::Bridge;
 use crate::operations;
@@ -16,7 +16,7 @@ use crate::operations;
 #[serde(deny_unknown_fields)]
 pub(super) struct Selection {
     tenant: Option<String>,
-    /// SCIM id of a resource.
+    /// SCIM id of a resource, or the userName of a user.
     resource: Option<String>,
     limit: Option<usize>,
     /// `next` of the page before.
@@ -25,6 +25,7 @@ pub(super) struct Selection {
 
 pub(super) async fn list(bridge: Data<Bridge>, Query(selection): Query<Selection>) -> Result<Json<Value>, Problem> {
     let tenant = selection.tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned());
+    known::names(&bridge, Some(&tenant), None)?;
     let resource = match selection.resource {
         Some(id) => Some(key_of(&bridge, &tenant, &id).await?),
         None => None,
@@ -38,7 +39,8 @@ pub(super) async fn list(bridge: Data<Bridge>, Query(selection): Query<Selection
 }
 
 async fn key_of(bridge: &Bridge, tenant: &str, id: &str) -> Result<i64, Problem> {
-    let found = bridge.store.read(|db| db.resource_of_any_type(tenant, id)).await?;
+    let folded = operations::folded_user_name(bridge, tenant, id);
+    let found = bridge.store.read(|db| operations::resource_named(db, tenant, id, &folded)).await?;
     let missing = || Problem::not_found("there is no such resource in this tenant");
     found.map(|resource| resource.key).ok_or_else(missing)
 }
@@ -55,6 +57,7 @@ pub(super) async fn show(
     Query(OfTenant { tenant }): Query<OfTenant>,
 ) -> Result<Json<StoryView>, Problem> {
     let tenant = tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned());
+    known::names(&bridge, Some(&tenant), None)?;
     let story = operations::show_request(&bridge, &tenant, &id).await?;
     Ok(Json(story.into()))
 }

@@ -11,7 +11,7 @@ use crate::bridge::Bridge;
 use crate::operations;
 
 pub(super) async fn list(bridge: Data<Bridge>, Query(selection): Query<Selection>) -> Result<Json<Value>, Problem> {
-    let query = selection.query(None)?;
+    let query = selection.query(&bridge, None)?;
     let limit = query.limit;
     let page = operations::list_accounts(&bridge, query).await?;
     let next = next(&page, limit);
@@ -35,6 +35,6 @@ pub(super) async fn set(
     if link.remote_id.as_ref().is_some_and(|id| id.trim().is_empty()) {
         return Err(Problem::bad_request("remoteId is empty; send null to remove the link"));
     }
-    operations::set_link(&bridge, &named(path), link.remote_id, ACTOR).await?;
+    operations::set_link(&bridge, &named(&bridge, path)?, link.remote_id, ACTOR).await?;
     done()
 }

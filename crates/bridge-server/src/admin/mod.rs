@@ -24,6 +24,7 @@ mod gauges;
 mod guard;
 mod health;
 mod journal;
+mod known;
 mod links;
 mod problem;
 mod store;

@@ -1,4 +1,4 @@
-//! The admin server over HTTP, in front of a bridge without tenants.
+//! The admin server over HTTP, in front of a bridge without targets.
 
 use actix_web::http::StatusCode;
 use serde_json::Value;
@@ -18,7 +18,8 @@ async fn start(server: &str) -> Started {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("token"), "t0ken\n").unwrap();
     let text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_grace = \"1s\"\n{server}"
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_grace = \"1s\"\n{server}\n\
+         [tenants.default]\n"
     );
     let config = Config::parse(&text, folder.path()).unwrap();
     let running = running::start(config, Clock::system()).await.unwrap();
@@ -89,6 +90,18 @@ async fn what_is_not_there_or_not_understood_is_a_problem_document() {
     started.check(post("/admin/v1/tasks/default/u1/pbx/done"), StatusCode::NOT_FOUND, "resource").await;
     started.check(started.get("/admin/v1/requests/unknown"), StatusCode::NOT_FOUND, "request").await;
     started.check(started.get("/admin/v1/requests?resource=unknown"), StatusCode::NOT_FOUND, "resource").await;
+    for path in [
+        "accounts?tenant=acme",
+        "tasks?tenant=acme",
+        "links?tenant=acme",
+        "connections?tenant=acme",
+        "requests?tenant=acme",
+    ] {
+        let words = "there is no tenant \\\"acme\\\"; there are default";
+        started.check(started.get(&format!("/admin/v1/{path}")), StatusCode::NOT_FOUND, words).await;
+    }
+    started.check(started.get("/admin/v1/accounts?target=pxb"), StatusCode::NOT_FOUND, "there is no target").await;
+    started.check(post("/admin/v1/accounts/acme/u1/pbx/retry"), StatusCode::NOT_FOUND, "there is no tenant").await;
     let link = put("/admin/v1/links/default/u1/pbx");
     started.check(link.body("{}").header("Content-Type", "text/plain"), StatusCode::BAD_REQUEST, "body").await;
     let link = put("/admin/v1/links/default/u1/pbx").json(&serde_json::json!({ "remoteId": " " }));

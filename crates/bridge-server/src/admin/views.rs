@@ -1,6 +1,7 @@
-//! Rows as the admin API shows them. What may hold a person's data is not shown: natural keys, observed fields, secrets.
+//! Rows as the admin API shows them. Of a person's data only the userName is shown, by which a
+//! person is known to whoever asks: no natural keys, no observed fields, no secrets.
 
-use bridge_store::{AccountState, Doubt, Reason, RequestEntry};
+use bridge_store::{Account, AccountState, Doubt, Reason, RequestEntry};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use crate::operations::{NamedAccount, RequestStory};
 pub(super) struct AccountView {
     tenant: String,
     resource: String,
+    user_name: Option<String>,
     target: String,
     state: AccountState,
     reason: Option<Reason>,
@@ -27,12 +29,14 @@ pub(super) struct AccountView {
 }
 
 impl From<NamedAccount> for AccountView {
-    fn from(NamedAccount { id, account }: NamedAccount) -> Self {
+    fn from(NamedAccount { id, user_name, account }: NamedAccount) -> Self {
+        let state = shown_state(&account);
         Self {
             tenant: account.tenant,
             resource: id,
+            user_name,
             target: account.target,
-            state: account.state,
+            state,
             reason: account.reason,
             remote_id: account.remote_id,
             attempts: account.attempts,
@@ -43,6 +47,16 @@ impl From<NamedAccount> for AccountView {
             candidate: account.candidate,
             updated: account.updated,
         }
+    }
+}
+
+/// Work that begins when a time is over is due then; whoever reads the list sees that it waits.
+fn shown_state(account: &Account) -> AccountState {
+    match &account.reason {
+        Some(reason) if account.state == AccountState::Due && reason.code == "waiting-for-group" => {
+            AccountState::Waiting
+        }
+        _ => account.state,
     }
 }
 
@@ -58,7 +72,7 @@ pub(super) struct LinkView {
 }
 
 impl From<NamedAccount> for LinkView {
-    fn from(NamedAccount { id, account }: NamedAccount) -> Self {
+    fn from(NamedAccount { id, account, .. }: NamedAccount) -> Self {
         Self {
             tenant: account.tenant,
             resource: id,

@@ -12,11 +12,14 @@ mod sim;
 mod table;
 mod token;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 
+use crate::api::DEFAULT_TENANT;
+use crate::config::Config;
 use crate::telemetry::{self, LogFormat};
 use output::Output;
 
@@ -49,6 +52,9 @@ enum Command {
     /// Accounts that are parked, held or under review.
     #[command(subcommand)]
     Account(remote::Account),
+    /// How every target is doing, and how full the pools are.
+    #[command(subcommand)]
+    Target(remote::Target),
     /// What a person must do in a target.
     #[command(subcommand)]
     Task(remote::Task),
@@ -128,11 +134,23 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Plan(plan) => plan.run().await,
         Command::Token(token) => token.run().await,
         Command::Account(account) => account.run().await,
+        Command::Target(target) => target.run().await,
         Command::Task(task) => task.run().await,
         Command::Request(request) => request.run().await,
         Command::Link(link) => link.run().await,
         Command::Connection(connection) => connection.run().await,
         Command::Store(store) => store.run().await,
+    }
+}
+
+/// The tenant that a command means which names none: the only one there is, or else `default`.
+fn only_tenant(config: &Config, file: &Path) -> anyhow::Result<String> {
+    let known: Vec<&str> = config.tenants.keys().map(String::as_str).collect();
+    match known.as_slice() {
+        [] => bail!("there is no tenant in {} yet: add a table [tenants.NAME]", file.display()),
+        [only] => Ok((*only).to_owned()),
+        several if several.contains(&DEFAULT_TENANT) => Ok(DEFAULT_TENANT.to_owned()),
+        several => bail!("say --tenant: in {} there are {}", file.display(), several.join(", ")),
     }
 }
 

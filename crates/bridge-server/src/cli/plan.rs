@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use bridge_connectors::{AccountKeys, Existence, MASK, MaskedCall, Observed, Presence, Task, Wanted};
@@ -12,8 +13,7 @@ use scim_model::{Context, Draft, accept};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{ConfigFile, Exit, Output, check};
-use crate::api::DEFAULT_TENANT;
+use super::{ConfigFile, Exit, Output, check, only_tenant};
 use crate::config::Config;
 use crate::landscape::{Landscape, Tenant};
 use crate::provisioning::{Judged, Surroundings, judge};
@@ -27,9 +27,9 @@ pub(super) struct Plan {
     /// memberships.
     #[arg(long, value_name = "FILE")]
     user: PathBuf,
-    /// The tenant.
-    #[arg(long, default_value = DEFAULT_TENANT)]
-    tenant: String,
+    /// The tenant; can be left out if there is only one.
+    #[arg(long)]
+    tenant: Option<String>,
     /// As after `group_wait`: no membership is waited for any more.
     #[arg(long)]
     after_group_wait: bool,
@@ -41,10 +41,11 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let config = Config::load_without_secrets(&self.file.config)?;
+        let name = self.tenant.map_or_else(|| only_tenant(&config, &self.file.config), Ok)?;
         let landscape = check::compile(config).map_err(|error| error.in_file(&self.file.config))?;
-        let Some(tenant) = landscape.tenant(&self.tenant) else {
+        let Some(tenant) = landscape.tenant(&name) else {
             let known: Vec<&str> = landscape.tenants().map(|tenant| tenant.name.as_str()).collect();
-            bail!("there is no tenant {:?}; there are {}", self.tenant, known.join(", "));
+            bail!("there is no tenant {name:?}; there are {}", known.join(", "));
         };
         let user = read(&self.user).with_context(|| format!("{}", self.user.display()))?;
         let plans = plan(&landscape, tenant, user, self.after_group_wait)?;
@@ -72,6 +73,8 @@ fn read(path: &Path) -> anyhow::Result<Value> {
 /// What one target would be asked for.
 struct TargetPlan {
     judged: Judged,
+    /// A value of each pool.
+    assigned: Arc<BTreeMap<String, String>>,
     /// Whether the whole write would be refused for this target.
     refuses: bool,
     calls: Vec<MaskedCall>,
@@ -92,11 +95,16 @@ fn plan(
     let draft: Draft =
         accept(&tenant.users, user, Context::Create).map_err(|error| anyhow::anyhow!("{}", error.detail))?;
     let is_active = draft.document.get("active") != Some(&Value::Bool(false));
-    let assigned = first_values(landscape, &tenant.name);
+    let assigned = Arc::new(first_values(landscape, &tenant.name));
     let has_account = if after_group_wait { tenant.targets.keys().cloned().collect() } else { Default::default() };
-    let around = Surroundings { groups, assigned, supplied: draft.secrets.keys().cloned().collect(), has_account };
+    let around = Surroundings {
+        groups,
+        assigned: (*assigned).clone(),
+        supplied: draft.secrets.keys().cloned().collect(),
+        has_account,
+    };
     let judged = judge(tenant, &id, &draft.document, &around);
-    Ok(judged.into_iter().map(|judged| plan_target(judged, &id, is_active)).collect())
+    Ok(judged.into_iter().map(|judged| plan_target(judged, &assigned, &id, is_active, after_group_wait)).collect())
 }
 
 /// The value that a user would hold of each pool if nobody else had one.
@@ -116,11 +124,21 @@ fn groups(user: &Value) -> Vec<GroupRef> {
         .collect()
 }
 
-fn plan_target(judged: Judged, id: &str, is_active: bool) -> TargetPlan {
+fn plan_target(
+    judged: Judged,
+    assigned: &Arc<BTreeMap<String, String>>,
+    id: &str,
+    is_active: bool,
+    after_group_wait: bool,
+) -> TargetPlan {
     let mapping = &judged.mapping;
     let is_refused = mapping.is_refused();
     let rests = match &mapping.scope {
         Scope::Out { reason } => Some(format!("no account here: {reason}")),
+        Scope::Waiting { field, groups } if after_group_wait => Some(format!(
+            "waits without end for a membership of {}, because {field} has no value without one: add \"*\" to its table",
+            groups.join(", ")
+        )),
         Scope::Waiting { field, groups } => Some(format!(
             "waits for a membership of {}, which decides {field} (--after-group-wait shows what happens without one)",
             groups.join(", ")
@@ -146,7 +164,7 @@ fn plan_target(judged: Judged, id: &str, is_active: bool) -> TargetPlan {
         calls = plan.calls.iter().map(|call| call.masked(judged.target.connector.base_url())).collect();
         tasks = plan.tasks;
     }
-    TargetPlan { judged, refuses, calls, tasks, rests }
+    TargetPlan { judged, assigned: assigned.clone(), refuses, calls, tasks, rests }
 }
 
 fn keys(account: &Account, id: &str) -> AccountKeys {
@@ -166,8 +184,14 @@ impl TargetPlan {
             "name": target.name, "kind": target.settings.kind, "mode": target.settings.mode, "required": target.settings.required,
             "scope": mapping.scope, "refuses": self.refuses, "rests": self.rests,
             "account": mapping.account.fields, "lineage": told(&mapping.lineage), "problems": mapping.problems,
-            "calls": self.calls, "tasks": self.tasks,
+            "calls": self.calls, "tasks": self.tasks, "standIns": self.stand_ins().collect::<BTreeMap<_, _>>(),
         })
+    }
+
+    /// The pools whose value this plan uses, with the value that stands for whatever the bridge hands out.
+    fn stand_ins(&self) -> impl Iterator<Item = (&String, &String)> {
+        let used = |(pool, _): &(&String, &String)| self.judged.mapping.pools.contains(*pool);
+        self.assigned.iter().filter(used)
     }
 
     fn lines(&self) -> Vec<String> {
@@ -193,6 +217,9 @@ impl TargetPlan {
             let what = if problem.refuses { "refused" } else { "problem" };
             lines.push(format!("  {what}: {}: {} [{}]", problem.field, problem.message, problem.code));
         }
+        lines.extend(self.stand_ins().map(|(pool, value)| {
+            format!("  {value} stands for the first free value of the pool {pool}: no database is read")
+        }));
         lines.extend(self.rests.iter().map(|reason| format!("  {reason}")));
         for call in &self.calls {
             lines.push(format!("  {} {}", call.method.as_str(), call.url));
@@ -260,11 +287,15 @@ templates."Contact centre agent" = { cti = true }
 "#;
 
     fn planned(user: Value) -> anyhow::Result<Vec<TargetPlan>> {
+        planned_by(FILE, user, false)
+    }
+
+    fn planned_by(text: &str, user: Value, after_group_wait: bool) -> anyhow::Result<Vec<TargetPlan>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bridge.toml");
-        std::fs::write(&path, FILE).unwrap();
+        std::fs::write(&path, text).unwrap();
         let landscape = check::compile(Config::load_without_secrets(&path).unwrap()).unwrap();
-        plan(&landscape, landscape.tenant("default").unwrap(), user, false)
+        plan(&landscape, landscape.tenant("default").unwrap(), user, after_group_wait)
     }
 
     fn lines(user: Value) -> String {
@@ -297,6 +328,27 @@ templates."Contact centre agent" = { cti = true }
         let plans = planned(user).unwrap();
         assert!(plans.iter().any(|plan| plan.refuses));
         insta::assert_snapshot!(plans.iter().flat_map(TargetPlan::lines).collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn a_value_of_a_pool_is_only_said_to_be_a_free_one() {
+        let printed = lines(ann());
+        let stands = "1000 stands for the first free value of the pool extension";
+        // The PBX, and the CRM that shows the extension.
+        assert_eq!(printed.matches(stands).count(), 2, "{printed}");
+    }
+
+    #[test]
+    fn who_waits_for_a_group_without_end_is_not_sent_round_in_a_circle() {
+        let table = "[tenants.default.targets.crm]\nmap.user_template_identifier = { groups = { \"Team Leads\" = \"Contact centre agent\" } }";
+        let text = FILE.replace("[tenants.default.targets.crm]", table).replace("template = ", "# ");
+        let rests = |after_group_wait: bool| {
+            let plans = planned_by(&text, ann(), after_group_wait).unwrap();
+            plans.into_iter().find(|plan| plan.judged.target.name == "crm").unwrap().rests.unwrap()
+        };
+        assert!(rests(false).contains("--after-group-wait"), "{}", rests(false));
+        let later = rests(true);
+        assert!(!later.contains("--after-group-wait") && later.contains("add \"*\""), "{later}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Commands that speak to the admin API of a running bridge: `account`, `task`, `request`, `link`, `connection`, `store`.
+//! Commands that speak to the admin API of a running bridge: `account`, `target`, `task`, `request`, `link`, `connection`, `store`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Exit, Output, table};
+use super::{Exit, Output, only_tenant, table};
 use crate::api::DEFAULT_TENANT;
 use crate::config::{self, Config};
 
@@ -33,13 +33,13 @@ pub(super) struct Remote {
 /// Which account.
 #[derive(Debug, Args)]
 pub(super) struct Name {
-    /// The SCIM id of the user.
+    /// The user, by SCIM id or userName.
     resource: String,
     /// The name of the target.
     target: String,
-    /// The tenant.
-    #[arg(long, default_value = DEFAULT_TENANT)]
-    tenant: String,
+    /// The tenant; can be left out if there is only one.
+    #[arg(long)]
+    tenant: Option<String>,
 }
 
 /// Which accounts.
@@ -59,7 +59,7 @@ pub(super) struct Which {
 /// Which accounts to let go: one, or all that the brake of a target holds.
 #[derive(Debug, Args)]
 pub(super) struct Released {
-    /// The SCIM id of the user.
+    /// The user, by SCIM id or userName.
     #[arg(required_unless_present = "held_at")]
     resource: Option<String>,
     /// The name of the target.
@@ -68,16 +68,16 @@ pub(super) struct Released {
     /// All accounts that the brake of this target holds.
     #[arg(long, value_name = "TARGET", conflicts_with = "resource")]
     held_at: Option<String>,
-    /// The tenant.
-    #[arg(long, default_value = DEFAULT_TENANT)]
-    tenant: String,
+    /// The tenant; can be left out if there is only one.
+    #[arg(long)]
+    tenant: Option<String>,
 }
 
 impl Released {
-    fn path(&self) -> Vec<&str> {
+    fn path<'a>(&'a self, tenant: &'a str) -> Vec<&'a str> {
         match self {
-            Self { held_at: Some(target), tenant, .. } => vec!["targets", tenant, target, "release"],
-            Self { resource, target, tenant, .. } => {
+            Self { held_at: Some(target), .. } => vec!["targets", tenant, target, "release"],
+            Self { resource, target, .. } => {
                 let [resource, target] = [resource, target].map(|part| part.as_deref().unwrap_or_default());
                 vec!["accounts", tenant, resource, target, "release"]
             }
@@ -121,6 +121,16 @@ pub(super) enum Account {
     },
 }
 
+/// How every target is doing, and how full the pools are.
+#[derive(Debug, Subcommand)]
+pub(super) enum Target {
+    /// The targets with their condition and queue, and the pools with their values.
+    List {
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
 /// What a person must do in a target.
 #[derive(Debug, Subcommand)]
 pub(super) enum Task {
@@ -147,10 +157,10 @@ pub(super) enum Request {
     List {
         #[command(flatten)]
         remote: Remote,
-        /// The tenant.
-        #[arg(long, default_value = DEFAULT_TENANT)]
-        tenant: String,
-        /// Only about the user or group with this SCIM id.
+        /// The tenant; can be left out if there is only one.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Only about this user (by SCIM id or userName) or group (by SCIM id).
         #[arg(long)]
         resource: Option<String>,
         /// At most so many; 100 if nothing is said.
@@ -163,9 +173,9 @@ pub(super) enum Request {
         remote: Remote,
         /// The request id, as in answers and logs.
         id: String,
-        /// The tenant.
-        #[arg(long, default_value = DEFAULT_TENANT)]
-        tenant: String,
+        /// The tenant; can be left out if there is only one.
+        #[arg(long)]
+        tenant: Option<String>,
     },
 }
 
@@ -208,9 +218,9 @@ pub(super) enum Connection {
         remote: Remote,
         /// The name of the connection, as its tokens have it.
         connection: String,
-        /// The tenant.
-        #[arg(long, default_value = DEFAULT_TENANT)]
-        tenant: String,
+        /// The tenant; can be left out if there is only one.
+        #[arg(long)]
+        tenant: Option<String>,
     },
 }
 
@@ -233,15 +243,37 @@ impl Account {
                 let mut query = which.query();
                 query.extend(state.map(|state| ("state", state)));
                 let answer = remote.list("accounts", query, "after", which.limit).await?;
-                remote.show(&answer, "accounts", &["tenant", "resource", "target", "state", "remoteId", "reason"])
+                remote.show(
+                    &answer,
+                    "accounts",
+                    &["tenant", "userName", "resource", "target", "state", "remoteId", "reason"],
+                )
             }
             Self::Retry { remote, name } => remote.act("accounts", &name, "retry").await,
             Self::Release { remote, which } => {
-                let answer = remote.ask(Method::POST, &which.path(), &[], None).await?;
+                let tenant = remote.tenant(which.tenant.as_deref())?;
+                let answer = remote.ask(Method::POST, &which.path(&tenant), &[], None).await?;
                 remote.done(&answer)
             }
             Self::Drop { remote, name } => remote.act("accounts", &name, "drop").await,
         }
+    }
+}
+
+impl Target {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let Self::List { remote } = self;
+        let answer = remote.ask(Method::GET, &["targets"], &[], None).await?;
+        remote.show(&answer, "targets", &["tenant", "target", "kind", "mode", "condition", "queue", "inFlight"])?;
+        let out = remote.output();
+        let columns = ["tenant", "pool", "size", "used"];
+        if answer["pools"].as_array().is_some_and(|pools| !pools.is_empty()) {
+            out.line("")?;
+            for line in lines(&answer, "pools", &columns) {
+                out.line(line)?;
+            }
+        }
+        Ok(Exit::Done)
     }
 }
 
@@ -250,7 +282,7 @@ impl Task {
         match self {
             Self::List { remote, which } => {
                 let answer = remote.list("tasks", which.query(), "after", which.limit).await?;
-                remote.show(&answer, "tasks", &["tenant", "resource", "target", "updated", "reason"])
+                remote.show(&answer, "tasks", &["tenant", "userName", "resource", "target", "updated", "reason"])
             }
             Self::Done { remote, name } => remote.act("tasks", &name, "done").await,
         }
@@ -261,7 +293,7 @@ impl Request {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         match self {
             Self::List { remote, tenant, resource, limit } => {
-                let mut query = vec![("tenant", tenant)];
+                let mut query = vec![("tenant", remote.tenant(tenant.as_deref())?)];
                 query.extend(resource.map(|id| ("resource", id)));
                 let answer = remote.list("requests", query, "before", limit).await?;
                 remote.show(
@@ -271,7 +303,8 @@ impl Request {
                 )
             }
             Self::Show { remote, id, tenant } => {
-                let answer = remote.ask(Method::GET, &["requests", &id], &[("tenant", tenant)], None).await?;
+                let query = [("tenant", remote.tenant(tenant.as_deref())?)];
+                let answer = remote.ask(Method::GET, &["requests", &id], &query, None).await?;
                 let out = remote.output();
                 out.json(&answer)?;
                 out.line(format_args!("{answer:#}"))?;
@@ -289,7 +322,8 @@ impl Link {
                 remote.show(&answer, "links", &["tenant", "resource", "target", "remoteId", "state"])
             }
             Self::Set { remote, name, remote_id } => {
-                let path = ["links", &name.tenant, &name.resource, &name.target];
+                let tenant = remote.tenant(name.tenant.as_deref())?;
+                let path = ["links", &tenant, &name.resource, &name.target];
                 let answer = remote.ask(Method::PUT, &path, &[], Some(json!({ "remoteId": remote_id }))).await?;
                 remote.done(&answer)
             }
@@ -307,7 +341,7 @@ impl Connection {
                 remote.show(&answer, "connections", &columns)
             }
             Self::Show { remote, connection, tenant } => {
-                let query = [("tenant", tenant), ("connection", connection)];
+                let query = [("tenant", remote.tenant(tenant.as_deref())?), ("connection", connection)];
                 let answer = remote.ask(Method::GET, &["connections"], &query, None).await?;
                 let connection = &answer["connections"][0];
                 let out = remote.output();
@@ -349,6 +383,15 @@ impl Remote {
             (None, None) => bail!("--config or --admin-url says where the bridge is"),
         };
         Ok((root, token))
+    }
+
+    /// The tenant that is meant. One that is named is for the bridge to know, whatever the file says by now.
+    fn tenant(&self, given: Option<&str>) -> anyhow::Result<String> {
+        match (given, &self.config) {
+            (Some(tenant), _) => Ok(tenant.to_owned()),
+            (None, Some(path)) => only_tenant(&Config::load_without_secrets(path)?, path),
+            (None, None) => Ok(DEFAULT_TENANT.to_owned()),
+        }
     }
 
     /// Asks the admin API; a refusal is an error in its words.
@@ -407,7 +450,8 @@ impl Remote {
     }
 
     async fn act(&self, list: &str, name: &Name, action: &str) -> anyhow::Result<Exit> {
-        let path = [list, &name.tenant, &name.resource, &name.target, action];
+        let tenant = self.tenant(name.tenant.as_deref())?;
+        let path = [list, &tenant, &name.resource, &name.target, action];
         let answer = self.ask(Method::POST, &path, &[], None).await?;
         self.done(&answer)
     }
@@ -415,9 +459,22 @@ impl Remote {
     fn done(&self, answer: &Value) -> anyhow::Result<Exit> {
         let out = self.output();
         out.json(answer)?;
-        match answer["released"].as_u64() {
-            Some(released) => out.line(format_args!("{released} released"))?,
-            None => out.line("done")?,
+        if let Some(released) = answer["released"].as_u64() {
+            out.line(format_args!("{released} released"))?;
+            return Ok(Exit::Done);
+        }
+        let Some(state) = answer["state"].as_str() else {
+            out.line("done")?;
+            return Ok(Exit::Done);
+        };
+        let reason = if answer["reason"].is_null() { String::new() } else { format!(": {}", cell(&answer["reason"])) };
+        if answer["done"] == false {
+            out.line(format_args!("still {}{reason}", if state == "task" { "open" } else { state }))?;
+            return Ok(Exit::Failed);
+        }
+        match state {
+            "due" | "waiting" => out.line(format_args!("on its way{reason}"))?,
+            _ => out.line(format_args!("done: {state}{reason}"))?,
         }
         Ok(Exit::Done)
     }
@@ -426,10 +483,7 @@ impl Remote {
     fn show(&self, answer: &Value, list: &str, columns: &[&str]) -> anyhow::Result<Exit> {
         let out = self.output();
         out.json(answer)?;
-        let mut rows = vec![columns.iter().map(|&column| column.to_owned()).collect::<Vec<_>>()];
-        let items = answer[list].as_array().map(Vec::as_slice).unwrap_or_default();
-        rows.extend(items.iter().map(|item| columns.iter().map(|&column| cell(&item[column])).collect()));
-        for line in table::lines(&rows) {
+        for line in lines(answer, list, columns) {
             out.line(line)?;
         }
         if !answer["next"].is_null() {
@@ -463,6 +517,14 @@ fn address(root: &Url, path: &[&str], query: &[(&str, String)]) -> anyhow::Resul
         url.query_pairs_mut().extend_pairs(query);
     }
     Ok(url)
+}
+
+/// A list as the lines of a table.
+fn lines(answer: &Value, list: &str, columns: &[&str]) -> Vec<String> {
+    let mut rows = vec![columns.iter().map(|&column| column.to_owned()).collect::<Vec<_>>()];
+    let items = answer[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    rows.extend(items.iter().map(|item| columns.iter().map(|&column| cell(&item[column])).collect()));
+    table::lines(&rows)
 }
 
 /// A value as a cell: texts as they are, a reason by code and text.

@@ -38,6 +38,8 @@ fn what_the_command_line_takes() {
     check("scim-bridge account retry --config f u1", false);
     check("scim-bridge account release --config f u1 pbx --tenant acme", true);
     check("scim-bridge account drop --config f u1 pbx", true);
+    check("scim-bridge target list --config f", true);
+    check("scim-bridge token new --config f --label", false);
     check("scim-bridge task list --config f", true);
     check("scim-bridge task done --config f u1 crm", true);
     check("scim-bridge request list --config f --resource u1", true);
@@ -51,6 +53,19 @@ fn what_the_command_line_takes() {
     check("scim-bridge store backup --config f b.db", true);
     check("scim-bridge", false);
     check("scim-bridge frobnicate", false);
+}
+
+#[test]
+fn a_tenant_that_is_not_named_is_the_only_one_or_the_default_one() {
+    let tenant = |text: &str| {
+        let config = Config::parse(text, Path::new("/nowhere")).unwrap();
+        only_tenant(&config, Path::new("bridge.toml")).map_err(|error| error.to_string())
+    };
+    assert_eq!(tenant("[tenants.acme]\n"), Ok("acme".to_owned()));
+    assert_eq!(tenant("[tenants.acme]\n[tenants.default]\n"), Ok("default".to_owned()));
+    let several = "say --tenant: in bridge.toml there are acme, corp";
+    assert_eq!(tenant("[tenants.acme]\n[tenants.corp]\n"), Err(several.to_owned()));
+    assert!(tenant("").unwrap_err().contains("there is no tenant in bridge.toml yet"));
 }
 
 #[test]

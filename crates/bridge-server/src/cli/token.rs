@@ -5,14 +5,14 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use bridge_store::{Credential, Options, Resource, ResourceState, Store, StoreError};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use scim_filter::AttributePath;
 use scim_model::{Catalog, fold};
 use serde_json::{Value, json};
 
-use super::{ConfigFile, Exit, Output, table};
-use crate::api::DEFAULT_TENANT;
+use super::{ConfigFile, Exit, Output, only_tenant, table};
 use crate::clock::Clock;
 use crate::config::{Config, StoreUrl, scim_base};
 use crate::token;
@@ -33,13 +33,13 @@ pub(super) struct New {
     #[command(flatten)]
     file: ConfigFile,
     /// What you call it, such as "okta production".
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     label: String,
-    /// The tenant it opens.
-    #[arg(long, default_value = DEFAULT_TENANT)]
-    tenant: String,
-    /// The connection it belongs to; tokens that replace each other share one. Default: the label.
+    /// The tenant it opens; can be left out if there is only one.
     #[arg(long)]
+    tenant: Option<String>,
+    /// The connection it belongs to; tokens that replace each other share one. Default: the label.
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     connection: Option<String>,
     /// The user, by id or userName, that the token stands for: it then opens /Me and discovery, nothing else.
     #[arg(long, value_name = "USERNAME_OR_ID")]
@@ -70,9 +70,9 @@ pub(super) struct Revoke {
     file: ConfigFile,
     /// Its id, as `token list` shows it.
     id: String,
-    /// The tenant it opens.
-    #[arg(long, default_value = DEFAULT_TENANT)]
-    tenant: String,
+    /// The tenant it opens; can be left out if there is only one.
+    #[arg(long)]
+    tenant: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -92,26 +92,22 @@ impl Token {
 impl New {
     async fn run(self, now: Timestamp) -> anyhow::Result<Exit> {
         let config = Config::load_without_secrets(&self.file.config)?;
-        if !config.tenants.contains_key(&self.tenant) {
+        let tenant = tenant_of(self.tenant, &config, &self.file.config)?;
+        if !config.tenants.contains_key(&tenant) {
             let known: Vec<&str> = config.tenants.keys().map(String::as_str).collect();
-            bail!(
-                "there is no tenant {:?} in {}; there are {}",
-                self.tenant,
-                self.file.config.display(),
-                known.join(", ")
-            );
+            bail!("there is no tenant {tenant:?} in {}; there are {}", self.file.config.display(), known.join(", "));
         }
         let expires = self.expires.as_deref().map(|text| moment(text, now)).transpose()?;
         let store = open(&config)?;
         let subject = match &self.user {
-            Some(user) => Some(user_id(&store, &self.tenant, user).await?),
+            Some(user) => Some(user_id(&store, &tenant, user).await?),
             None => None,
         };
         let token = token::Token::generate();
         let credential = Credential {
             selector: token.selector(),
             hash: token.hash().to_vec(),
-            tenant: self.tenant.clone(),
+            tenant: tenant.clone(),
             connection: self.connection.unwrap_or_else(|| self.label.clone()),
             label: self.label,
             scopes: "scim".to_owned(),
@@ -124,7 +120,7 @@ impl New {
         let stored = credential.clone();
         store.write(move |tx| tx.put_credential(&stored)).await?;
         store.close().await;
-        let scim_url = scim_base(config.server.public_url.as_str(), &self.tenant);
+        let scim_url = scim_base(config.server.public_url.as_str(), &tenant);
         let out = Output::new(self.json);
         let mut shown = view(&credential, now);
         shown["token"] = json!(token.expose());
@@ -169,18 +165,25 @@ impl List {
 
 impl Revoke {
     async fn run(self, now: Timestamp) -> anyhow::Result<Exit> {
-        let store = open(&Config::load_without_secrets(&self.file.config)?)?;
-        let (tenant, id) = (self.tenant.clone(), self.id.clone());
-        let is_done = store.write(move |tx| tx.revoke_credential(&tenant, &id, now)).await?;
+        let config = Config::load_without_secrets(&self.file.config)?;
+        let tenant = tenant_of(self.tenant, &config, &self.file.config)?;
+        let store = open(&config)?;
+        let (of, id) = (tenant.clone(), self.id.clone());
+        let is_done = store.write(move |tx| tx.revoke_credential(&of, &id, now)).await?;
         store.close().await;
         if !is_done {
-            bail!("tenant {:?} has no token {:?} that is still good", self.tenant, self.id);
+            bail!("tenant {tenant:?} has no token {:?} that is still good", self.id);
         }
         let out = Output::new(self.json);
         out.json(&json!({ "done": true, "id": self.id }))?;
         out.line(format_args!("{} is revoked", self.id))?;
         Ok(Exit::Done)
     }
+}
+
+/// The tenant that is named, or the only one there is.
+fn tenant_of(given: Option<String>, config: &Config, file: &Path) -> anyhow::Result<String> {
+    given.map_or_else(|| only_tenant(config, file), Ok)
 }
 
 /// The id of a user named by id or by userName.

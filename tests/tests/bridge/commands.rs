@@ -284,6 +284,23 @@ async fn a_user_is_named_by_user_name_and_a_name_that_is_not_there_is_not_taken_
 }
 
 #[tokio::test]
+async fn who_waits_for_a_group_is_listed_as_waiting_with_the_time_at_which_that_ends() {
+    let crm = r#"map.user_template_identifier = { groups = { "Team Leads" = "Agent", "*" = "Contact centre agent" } }"#;
+    let bridge = Bridge::with(Setup::default().crm(crm)).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let waits = |accounts: &[bridge_store::Account]| {
+        accounts.iter().any(|account| account.target == "crm" && account.lease.is_none() && account.reason.is_some())
+    };
+    bridge.until(&id, "waiting for a group", waits).await;
+    let due = bridge.account(&id, "crm").await.due_at.to_string();
+    let listed = run(&bridge, "account list --target crm --json").await.document();
+    assert_eq!(columns(&listed["accounts"], &["state", "next"]), [json!(["waiting", due])]);
+    let table = run(&bridge, "account list --target crm").await.done();
+    assert!(table.contains("waiting ") && table.contains(&due), "{table}");
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn targets_are_listed_with_their_condition_and_pools_with_their_values() {
     let bridge = Bridge::start().await;
     with_user(&bridge, "ann").await;

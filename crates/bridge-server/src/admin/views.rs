@@ -21,6 +21,8 @@ pub(super) struct AccountView {
     remote_id: Option<String>,
     attempts: u32,
     due_at: Timestamp,
+    /// When it is looked at next, if that is a matter of time.
+    next: Option<Timestamp>,
     urgent: bool,
     in_doubt: bool,
     failing_since: Option<Timestamp>,
@@ -41,6 +43,7 @@ impl From<NamedAccount> for AccountView {
             remote_id: account.remote_id,
             attempts: account.attempts,
             due_at: account.due_at,
+            next: (account.state == AccountState::Due).then_some(account.due_at),
             urgent: account.urgent,
             in_doubt: account.doubt != Doubt::None,
             failing_since: account.failing_since,

@@ -246,7 +246,7 @@ impl Account {
                 remote.show(
                     &answer,
                     "accounts",
-                    &["tenant", "userName", "resource", "target", "state", "remoteId", "reason"],
+                    &["tenant", "userName", "resource", "target", "state", "next", "remoteId", "reason"],
                 )
             }
             Self::Retry { remote, name } => remote.act("accounts", &name, "retry").await,

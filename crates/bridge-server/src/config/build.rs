@@ -165,7 +165,7 @@ impl<'text> Reader<'text> {
             let inner = if is_missing { Vec::new() } else { locate::path_at(table, span.start) };
             let key: Vec<&str> = std::iter::once(path).chain(inner.iter().map(String::as_str)).collect();
             self.problems.push(problem_of(self.text, &key.join("."), &error));
-            let Some(name) = inner.into_iter().next() else { return None };
+            let name = inner.into_iter().next()?;
             table.remove(name.as_str());
             aside.push(name);
         }

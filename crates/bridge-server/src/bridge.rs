@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::alerts::Alerts;
+use crate::alerts::{AlertKind, Alerts};
 use crate::auth::KnownTokens;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Mode, StoreConfig, StoreUrl};
@@ -194,7 +194,15 @@ impl Bridge {
         self.follow_modes(&landscape).await?;
         *self.landscape.write().unwrap_or_else(PoisonError::into_inner) = landscape.clone();
         for target in landscape.targets().filter(|target| recovers(target)) {
-            target.lane.change(worker::Condition::recovered);
+            let was_blocked = target.lane.change(|condition| {
+                let was_blocked = condition.probe_at().is_some();
+                condition.recovered();
+                was_blocked
+            });
+            if was_blocked {
+                let text = "calls go on, with the configuration that was read again".to_owned();
+                self.ring_about(target, AlertKind::TargetRecovered, "recovered", text);
+            }
         }
         // Requests that were under way may have stored what the old modes meant.
         self.follow_modes(&landscape).await?;

@@ -52,6 +52,11 @@ impl Process {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+
+    async fn send(&self, token: &str, method: Method, path: &str, body: Value) -> Answer {
+        let request = reqwest::Client::new().request(method, format!("{}{path}", self.scim_url)).bearer_auth(token);
+        Answer::of(request.header("Content-Type", "application/scim+json").body(body.to_string())).await
+    }
 }
 
 /// A client of a bridge in a process of its own. Whoever asks does not mind if the process dies over it.
@@ -486,12 +491,7 @@ async fn kill_9_in_the_middle_of_a_replacement_leaves_one_account_at_the_end() {
         };
         let token = new_token(&config);
         let process = Process::start(&config, ports).await;
-        let client = reqwest::Client::new();
-        let send = |method: reqwest::Method, path: String, body: Value| {
-            let request = client.request(method, format!("{}{path}", process.scim_url)).bearer_auth(&token);
-            Answer::of(request.header("Content-Type", "application/scim+json").body(body.to_string()))
-        };
-        let id = send(reqwest::Method::POST, "/Users".to_owned(), ann()).await.has_status(201).id();
+        let id = process.send(&token, Method::POST, "/Users", ann()).await.has_status(201).id();
         until("made everywhere", || accounts_of(&simulators, "ann") == [1, 1, 1]).await;
         // Carried out, and no reply for as long as this process lives.
         pbx.fail_next(1, Fault::TimeoutAfterApply, Some(operation));
@@ -500,7 +500,7 @@ async fn kill_9_in_the_middle_of_a_replacement_leaves_one_account_at_the_end() {
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
             "Operations": [{"op": "replace", "path": extension, "value": "1500"}]
         });
-        send(reqwest::Method::PATCH, format!("/Users/{id}"), body).await.has_status(200);
+        process.send(&token, Method::PATCH, &format!("/Users/{id}"), body).await.has_status(200);
         let is_hanging =
             |call: &Value| call["outcome"].as_str().is_some_and(|text| text.contains("timeout-after-apply"));
         until("under way", || pbx.calls().iter().any(is_hanging)).await;
@@ -522,28 +522,23 @@ async fn kill_9_in_the_middle_of_a_replacement_leaves_a_leaver_suspended() {
         let pbx = &simulators.netsapiens;
         let token = new_token(&config);
         let process = Process::start(&config, ports).await;
-        let client = reqwest::Client::new();
-        let send = |method: reqwest::Method, path: String, body: Value| {
-            let request = client.request(method, format!("{}{path}", process.scim_url)).bearer_auth(&token);
-            Answer::of(request.header("Content-Type", "application/scim+json").body(body.to_string()))
-        };
         let patch = |path: &str, value: Value| {
             json!({
                 "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
                 "Operations": [{"op": "replace", "path": path, "value": value}]
             })
         };
-        let id = send(reqwest::Method::POST, "/Users".to_owned(), ann()).await.has_status(201).id();
+        let id = process.send(&token, Method::POST, "/Users", ann()).await.has_status(201).id();
         until("made everywhere", || accounts_of(&simulators, "ann") == [1, 1, 1]).await;
         pbx.fail_next(1, fault.clone(), Some("POST users"));
         let extension = "urn:ietf:params:scim:schemas:extension:bridgeTelephony:2.0:User:extension";
         let body = patch(extension, json!("1500"));
-        send(reqwest::Method::PATCH, format!("/Users/{id}"), body).await.has_status(200);
+        process.send(&token, Method::PATCH, &format!("/Users/{id}"), body).await.has_status(200);
         let is_hanging = |call: &Value| call["outcome"].as_str().is_some_and(|text| text.contains("timeout"));
         until("under way", || pbx.calls().iter().any(is_hanging)).await;
         // She leaves while the reply is waited for; then the process is gone.
         let body = patch("active", json!(false));
-        send(reqwest::Method::PATCH, format!("/Users/{id}"), body).await.has_status(200);
+        process.send(&token, Method::PATCH, &format!("/Users/{id}"), body).await.has_status(200);
         process.kill();
         let process = Process::start(&config, ports).await;
         let accounts = || -> Vec<(Value, Value)> {

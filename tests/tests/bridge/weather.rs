@@ -198,6 +198,33 @@ async fn a_password_that_was_changed_where_it_is_kept_ends_one_pause_and_changes
 }
 
 #[tokio::test]
+async fn a_pause_that_a_new_configuration_ends_is_told_and_so_is_the_next_one() {
+    let clock = Clock::hand_set(Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
+    let (address, alerts) = webhook();
+    let more = format!("[alerts]\nwebhook = \"{address}\"");
+    let bridge = Bridge::with(Setup { clock, more, ..Setup::default() }.wait("0s")).await;
+    let is_paused = async || {
+        let status = bridge_server::operations::targets(&bridge.running.bridge).await.unwrap();
+        status.iter().any(|target| target.target == "pbx" && target.condition.starts_with("paused"))
+    };
+    for name in ["ann", "bob"] {
+        bridge.pbx().fail_next(1, Fault::Status(401, None), None);
+        let id = bridge.post("/Users", okta_user(name)).await.has_status(201).id();
+        let begun = std::time::Instant::now();
+        while !is_paused().await {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the credential is refused");
+            tokio::task::yield_now().await;
+        }
+        bridge.running.reload(Config::parse(&bridge.file(), bridge.folder()).unwrap()).await.unwrap();
+        bridge.until_state(&id, "pbx", AccountState::Settled).await;
+    }
+    bridge.stop().await;
+    let told: Vec<Value> = alerts.try_iter().filter(|alert| alert["target"] == "pbx").collect();
+    let kinds: Vec<&Value> = told.iter().map(|alert| &alert["kind"]).collect();
+    assert_eq!(kinds, ["target_paused", "target_recovered", "target_paused", "target_recovered"], "{told:#?}");
+}
+
+#[tokio::test]
 async fn a_sick_target_holds_up_no_other() {
     let bridge = Bridge::with(Setup::default().wait("0s")).await;
     bridge.glance().fail_next(1000, Fault::Status(500, None), None);

@@ -1,5 +1,6 @@
 //! Who leaves the scope of a target: `on_unscoped` (README, "What happens to leavers, returners and renamed people").
 
+use bridge_server::config::Config;
 use bridge_store::AccountState;
 use bridge_tests::samples::ann;
 use bridge_tests::{Bridge, Setup, calls_of};
@@ -75,5 +76,27 @@ async fn whoever_leaves_the_scope_of_a_target_that_keeps_accounts_is_left_alone_
     assert_eq!((bridge.pbx().accounts(), calls_of(bridge.pbx(), "PUT users").len()), before);
     becomes(&bridge, &id, "Employee").await;
     assert_eq!(bridge.pbx().accounts()[0]["name-last-name"], "Rowe", "what was missed is made up for");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_write_again_makes_the_accounts_follow_rules_that_have_changed() {
+    let bridge = Bridge::start().await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    let same = json!([{"op": "replace", "path": "userName", "value": ann()["userName"]}]);
+    let version = bridge.get(&format!("/Users/{id}")).await.body["meta"]["version"].clone();
+    let scope = "[tenants.default.targets.pbx.scope]\nfilter = 'title eq \"Phone\"'";
+    let text = format!("{}\n{scope}\n", bridge.file());
+    bridge.running.reload(Config::parse(&text, bridge.folder()).unwrap()).await.unwrap();
+    assert_eq!(bridge.account(&id, "pbx").await.state, AccountState::Settled);
+    bridge.patch(&format!("/Users/{id}"), same.clone()).await.has_status(200);
+    bridge.until_state(&id, "pbx", AccountState::OutOfScope).await;
+    let text = bridge.file();
+    bridge.running.reload(Config::parse(&text, bridge.folder()).unwrap()).await.unwrap();
+    bridge.patch(&format!("/Users/{id}"), same.clone()).await.has_status(200);
+    bridge.until_state(&id, "pbx", AccountState::Settled).await;
+    let shown = bridge.get(&format!("/Users/{id}")).await;
+    assert_eq!(shown.body["meta"]["version"], version, "nothing of the user has changed");
     bridge.stop().await;
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::judge::{Judged, Surroundings, judge, refuse};
 use super::open::Answered;
-use super::transaction::{Consequences, Failure, Stored, taken_error};
+use super::transaction::{Consequences, Failure, Stored, concerns, taken_error};
 use super::view::show;
 use super::wait::{self, Waited};
 use super::{Ask, Shown, check_version, groups, journal, live, resource_type_of, surroundings, tenant, understood};
@@ -235,14 +235,16 @@ impl Update<'_> {
     async fn store_draft(&self, basis: Basis, draft: Draft) -> Result<Changed, Failure> {
         let Basis { resource, rows, mut around } = basis;
         let is_unchanged = draft.document == resource.document && draft.secrets.is_empty();
-        if is_unchanged && rows.iter().all(is_at_rest) {
+        around.supplied.extend(draft.secrets.keys().cloned());
+        let judged = judge(self.tenant, &resource.id, &draft.document, &around);
+        // The same again may mean something else by now: other rules, a new target.
+        let is_idle = || rows.iter().all(is_at_rest) && !judged.iter().any(|judged| concerns(&resource, judged, &rows));
+        if is_unchanged && is_idle() {
             self.bridge.connections.heard(self.ask.caller, self.ask.received, &draft.notes);
             let stored = Stored { rung: Vec::new(), shown: None };
             return Ok(Changed { resource, parked_before: BTreeSet::new(), stored });
         }
-        around.supplied.extend(draft.secrets.keys().cloned());
         let is_active = draft.document.is_active();
-        let judged = judge(self.tenant, &resource.id, &draft.document, &around);
         if is_active {
             refuse(&judged, &around)?;
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bridge_server::clock::Clock;
 use bridge_server::config::Config;
+use bridge_server::operations::AccountName;
 use bridge_server::running::{self, Running};
 use bridge_simulators::{Options, Simulator, Simulators, credentials};
 use bridge_store::{Account, AccountState};
@@ -365,6 +366,12 @@ impl Bridge {
         let accounts = self.until(id, &format!("{state} at {target}"), is_there).await;
         accounts.into_iter().find(|account| account.target == target).expect("the condition found it")
     }
+}
+
+/// The account of a user of the default tenant at a target, as a person names it.
+#[must_use]
+pub fn account_name(id: &str, target: &str) -> AccountName {
+    AccountName { tenant: "default".to_owned(), resource: id.to_owned(), target: target.to_owned() }
 }
 
 /// The calls of a simulator with this operation, in order.

@@ -168,7 +168,7 @@ impl From {
             From::Nowhere => None,
             From::Extension => Some(rules.extension_path.as_str().into()),
             From::Other => Some(same_as(rules).into()),
-            From::Source(position) => source(position).map(source_words),
+            From::Source(position) => source(position).map(Source::words),
             From::Group(position, membership) => {
                 let Source::Groups(table) = source(position)? else { return None };
                 let name = match membership {
@@ -193,17 +193,4 @@ impl Why {
 
 fn same_as(rules: &FieldRules) -> String {
     format!("same as {}", rules.field.same_as.as_deref().unwrap_or_default())
-}
-
-fn source_words(source: &Source) -> Cow<'_, str> {
-    match source {
-        Source::Constant(_) => "constant".into(),
-        Source::Id => "id".into(),
-        Source::Pool(pool) => format!("pool {pool}").into(),
-        Source::Path(path) => path.text.as_str().into(),
-        Source::Secret(key) => key.as_str().into(),
-        Source::Generate => "generated".into(),
-        Source::Template(template) => template.source.as_str().into(),
-        Source::Groups(_) => "groups".into(),
-    }
 }

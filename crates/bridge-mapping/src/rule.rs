@@ -54,6 +54,22 @@ pub(crate) enum Source {
     Generate,
 }
 
+impl Source {
+    /// As the lineage names it.
+    pub(crate) fn words(&self) -> Cow<'_, str> {
+        match self {
+            Source::Constant(_) => "constant".into(),
+            Source::Id => "id".into(),
+            Source::Pool(pool) => format!("pool {pool}").into(),
+            Source::Path(path) => path.text.as_str().into(),
+            Source::Secret(key) => key.as_str().into(),
+            Source::Generate => "generated".into(),
+            Source::Template(template) => template.source.as_str().into(),
+            Source::Groups(_) => "groups".into(),
+        }
+    }
+}
+
 /// A compiled path.
 #[derive(Debug, Clone)]
 pub(crate) struct PathSource {
@@ -368,12 +384,7 @@ fn no_value(sources: &[Source]) -> String {
 fn source_name(source: &Source) -> Cow<'_, str> {
     match source {
         Source::Constant(_) => "a constant".into(),
-        Source::Id => "id".into(),
-        Source::Pool(pool) => format!("pool {pool}").into(),
-        Source::Path(path) => path.text.as_str().into(),
-        Source::Secret(key) => key.as_str().into(),
-        Source::Template(template) => template.source.as_str().into(),
-        Source::Groups(_) => "groups".into(),
         Source::Generate => "a generated value".into(),
+        other => other.words(),
     }
 }

@@ -1,10 +1,10 @@
 //! Accounts that were there before the bridge, and people who come back.
 
-use bridge_server::operations::{self, AccountName};
+use bridge_server::operations;
 use bridge_simulators::Fault;
 use bridge_store::AccountState;
 use bridge_tests::samples::{ann, okta_user};
-use bridge_tests::{Bridge, Setup, account_where, calls_of};
+use bridge_tests::{Bridge, Setup, account_name, account_where, calls_of};
 use serde_json::{Value, json};
 
 /// Accounts that somebody made by hand for Ann.
@@ -21,10 +21,6 @@ fn seed_ann(bridge: &Bridge) {
         "username": "ann", "first_name": "Annie", "last_name": "Roe", "email": "ann@acme.example",
         "password": "Old!passw0rd12"
     }));
-}
-
-fn name(id: &str, target: &str) -> AccountName {
-    AccountName { tenant: "default".to_owned(), resource: id.to_owned(), target: target.to_owned() }
 }
 
 #[tokio::test]
@@ -52,7 +48,7 @@ async fn a_released_account_becomes_ours_and_keeps_its_log_in() {
     bridge.until_state(&id, "pbx", AccountState::Parked).await;
     bridge.until_state(&id, "glance", AccountState::Parked).await;
     for target in ["glance", "pbx"] {
-        operations::release(&bridge.running.bridge, &name(&id, target), "test").await.unwrap();
+        operations::release(&bridge.running.bridge, &account_name(&id, target), "test").await.unwrap();
         bridge.until_state(&id, target, AccountState::Settled).await;
     }
     let glance = &bridge.glance().accounts()[0];
@@ -75,7 +71,7 @@ async fn a_crm_user_that_was_there_before_waits_for_a_person_and_is_linked_by_th
     let account = bridge.until_state(&id, "crm", AccountState::Parked).await;
     assert_eq!(account.reason.unwrap().code, "review");
     assert!(account.candidate.is_some());
-    operations::release(&bridge.running.bridge, &name(&id, "crm"), "test").await.unwrap();
+    operations::release(&bridge.running.bridge, &account_name(&id, "crm"), "test").await.unwrap();
     // The API cannot change what differs: a person is told, and it is not made or changed meanwhile.
     let account = bridge.until_state(&id, "crm", AccountState::Task).await;
     assert_eq!(account.remote_id.as_deref(), before[0]["id"].as_str());
@@ -98,7 +94,7 @@ async fn a_call_that_was_under_way_when_a_person_took_the_account_away_is_in_the
     while calls_of(bridge.glance(), "UpdateUser").is_empty() {
         tokio::task::yield_now().await;
     }
-    operations::set_link(&bridge.running.bridge, &name(&id, "glance"), None, "test").await.unwrap();
+    operations::set_link(&bridge.running.bridge, &account_name(&id, "glance"), None, "test").await.unwrap();
     bridge.until_at_rest(&id).await;
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
     loop {
@@ -124,7 +120,7 @@ async fn a_released_account_keeps_a_log_in_that_is_not_what_the_rules_make() {
     user["urn:ietf:params:scim:schemas:extension:bridgeTelephony:2.0:User"] = json!({"extension": "1400"});
     let id = bridge.post("/Users", user).await.has_status(201).id();
     bridge.until_state(&id, "pbx", AccountState::Parked).await;
-    operations::release(&bridge.running.bridge, &name(&id, "pbx"), "test").await.unwrap();
+    operations::release(&bridge.running.bridge, &account_name(&id, "pbx"), "test").await.unwrap();
     bridge.until_state(&id, "pbx", AccountState::Settled).await;
     let pbx = bridge.pbx().accounts();
     assert_eq!((pbx.len(), &pbx[0]["user"]), (1, &json!("1400")));

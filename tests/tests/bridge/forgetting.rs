@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bridge_server::clock::Clock;
 use bridge_server::housekeeping::tidy;
-use bridge_server::operations::{self, AccountName};
+use bridge_server::operations;
 use bridge_store::{AccountState, ResourceState};
 use bridge_tests::samples::okta_user;
-use bridge_tests::{Bridge, Setup};
+use bridge_tests::{Bridge, Setup, account_name};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -31,7 +31,7 @@ async fn remembered(bridge: &Bridge) -> Vec<String> {
 }
 
 async fn forget_account(bridge: &Bridge, id: &str, target: &str) {
-    let name = AccountName { tenant: "default".to_owned(), resource: id.to_owned(), target: target.to_owned() };
+    let name = account_name(id, target);
     operations::drop(&bridge.running.bridge, &name, "test").await.unwrap();
 }
 

@@ -1,11 +1,11 @@
 //! Leavers are out everywhere, whatever their data.
 
 use bridge_server::clock::Clock;
-use bridge_server::operations::{self, AccountName};
+use bridge_server::operations;
 use bridge_simulators::{Fault, Options};
 use bridge_store::AccountState;
 use bridge_tests::samples::{ann, okta_user};
-use bridge_tests::{Bridge, Setup, calls_of};
+use bridge_tests::{Bridge, Setup, account_name, calls_of};
 use serde_json::{Value, json};
 
 use crate::secrets::webhook;
@@ -162,7 +162,7 @@ async fn a_suspension_that_the_pbx_accepts_and_never_shows_is_sent_a_few_times_a
         assert_eq!(reason.code, "not-applied", "{attempt}");
         let sent = calls_of(bridge.pbx(), "PUT users").len();
         assert_eq!(sent, if attempt == "the first" { 6 } else { 12 }, "{attempt}: as often as before");
-        let name = AccountName { tenant: "default".to_owned(), resource: id.clone(), target: "pbx".to_owned() };
+        let name = account_name(&id, "pbx");
         operations::retry(&bridge.running.bridge, &name, "test").await.unwrap();
     }
     bridge.stop().await;
@@ -206,7 +206,7 @@ async fn more_leavers_than_the_brake_lets_go_wait_for_a_person() {
     let suspended = || bridge.glance().accounts().iter().filter(|account| account["UserSuspended"] == true).count();
     assert_eq!(suspended(), 3);
     for id in &ids[3..5] {
-        let name = AccountName { tenant: "default".to_owned(), resource: id.clone(), target: "glance".to_owned() };
+        let name = account_name(&id, "glance");
         operations::release(&bridge.running.bridge, &name, "test").await.unwrap();
         bridge.until_state(id, "glance", AccountState::Settled).await;
     }

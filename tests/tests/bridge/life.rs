@@ -1,10 +1,10 @@
 //! A user's life, as each target sees it.
 
-use bridge_server::operations::{self, AccountName};
+use bridge_server::operations;
 use bridge_simulators::{Fault, Simulator};
 use bridge_store::AccountState;
 use bridge_tests::samples::{ann, entra_user, okta_user};
-use bridge_tests::{Bridge, account_where, calls_of};
+use bridge_tests::{Bridge, account_name, account_where, calls_of};
 use serde_json::{Value, json};
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
@@ -146,12 +146,8 @@ async fn whoever_comes_back_has_no_task_at_the_crm_any_more_unless_a_person_has_
         assert_eq!(set_active(false).await, (AccountState::Task, Some("cannot-suspend".to_owned())));
         if is_done {
             bridge.crm().seed(json!({"username": "ann", "active": false}));
-            let name = bridge_server::operations::AccountName {
-                tenant: "default".to_owned(),
-                resource: id.clone(),
-                target: "crm".to_owned(),
-            };
-            bridge_server::operations::task_done(&bridge.running.bridge, &name, "test").await.unwrap();
+            let name = account_name(&id, "crm");
+            operations::task_done(&bridge.running.bridge, &name, "test").await.unwrap();
             bridge.until_state(&id, "crm", AccountState::Settled).await;
         }
         let expected = match is_done {
@@ -419,7 +415,7 @@ async fn a_retry_puts_right_what_somebody_has_changed_or_removed_at_the_targets(
     bridge.pbx().seed(json!({"user": before[1][0]["user"], "name-first-name": "Somebody"}));
     assert_eq!(bridge.pbx().accounts()[0]["name-first-name"], "Somebody");
     for target in ["glance", "pbx"] {
-        let name = AccountName { tenant: "default".to_owned(), resource: id.clone(), target: target.to_owned() };
+        let name = account_name(&id, target);
         operations::retry(&bridge.running.bridge, &name, "test").await.unwrap();
         bridge.until_state(&id, target, AccountState::Settled).await;
     }

@@ -2,11 +2,11 @@
 //! (crmcom.md, section 7).
 
 use bridge_mapping::TargetKind;
-use bridge_server::operations::{self, AccountName};
+use bridge_server::operations;
 use bridge_simulators::credentials;
 use bridge_store::AccountState;
 use bridge_tests::samples::okta_user;
-use bridge_tests::{Answer, Bridge, Setup, calls_of};
+use bridge_tests::{Answer, Bridge, Setup, account_name, calls_of};
 use serde_json::{Value, json};
 
 use super::startup::Stage;
@@ -67,7 +67,7 @@ async fn a_password_is_a_task_once_where_the_api_cannot_set_it_and_none_where_it
     patch(&bridge, &id, json!({TargetKind::CrmCom.extension_urn(): {"password": "An0ther-h0rse-88!"}})).await;
     let task = bridge.until_state(&id, "crm", AccountState::Task).await;
     assert_eq!(task.reason.unwrap().code, "cannot-set-password");
-    let name = AccountName { tenant: "default".to_owned(), resource: id.clone(), target: "crm".to_owned() };
+    let name = account_name(&id, "crm");
     operations::task_done(&bridge.running.bridge, &name, "test").await.unwrap();
     bridge.until_state(&id, "crm", AccountState::Settled).await;
     bridge.stop().await;

@@ -1,10 +1,10 @@
 //! Extensions out of a pool.
 
 use bridge_server::config::Config;
-use bridge_server::operations::{self, AccountName};
+use bridge_server::operations;
 use bridge_store::{AccountState, AssignmentState};
 use bridge_tests::samples::{ann, okta_user};
-use bridge_tests::{Bridge, Setup, account_where};
+use bridge_tests::{Bridge, Setup, account_name, account_where};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn twenty_extensions_in_a_row_that_others_have_are_passed_over_and_one_mor
     assert!(reason.text.contains("20 values of the pool extension"), "{}", reason.text);
     assert_eq!(bridge.pbx().accounts().len(), 45, "nobody's account is touched, none is made");
     // Whoever has looked at the ranges, and finds them right, lets it go on from there.
-    let name = AccountName { tenant: "default".to_owned(), resource: id.clone(), target: "pbx".to_owned() };
+    let name = account_name(&id, "pbx");
     operations::retry(&bridge.running.bridge, &name, "test").await.unwrap();
     bridge.until_state(&id, "pbx", AccountState::Settled).await;
     assert_eq!(bridge.account(&id, "pbx").await.remote_id.as_deref(), Some("1045"));

@@ -4,7 +4,7 @@ use bridge_server::clock::Clock;
 use bridge_simulators::{Fault, Simulator};
 use bridge_store::{Account, AccountState, Doubt};
 use bridge_tests::samples::ann;
-use bridge_tests::{Bridge, Setup, account_where, calls_of};
+use bridge_tests::{Bridge, Setup, account_name, account_where, calls_of};
 use serde_json::{Value, json};
 
 use super::secrets::webhook;
@@ -156,11 +156,7 @@ async fn a_taken_extension_changes_nothing_and_the_old_account_stays_as_it_was()
     assert_eq!(user(&bridge.pbx().accounts(), "1000")["login-username"], "ann@acme.example");
     // Somebody makes room, and a person says so.
     assert!(bridge.pbx().remove("1500"));
-    let name = bridge_server::operations::AccountName {
-        tenant: "default".to_owned(),
-        resource: id.clone(),
-        target: "pbx".to_owned(),
-    };
+    let name = account_name(&id, "pbx");
     bridge_server::operations::retry(&bridge.running.bridge, &name, "test").await.unwrap();
     until_moved(&bridge, &id, "1500").await;
     assert_eq!(extensions(bridge.pbx()), ["1500"]);
@@ -289,11 +285,7 @@ async fn another_user_name_is_a_new_crm_user_and_a_task_to_deactivate_the_old_on
         assert_ne!(new, old);
         // A person has done it.
         bridge.crm().seed(json!({"username": "ann", "active": false}));
-        let name = bridge_server::operations::AccountName {
-            tenant: "default".to_owned(),
-            resource: id.clone(),
-            target: "crm".to_owned(),
-        };
+        let name = account_name(&id, "crm");
         bridge_server::operations::task_done(&bridge.running.bridge, &name, "test").await.unwrap();
         let row = bridge.until_state(&id, "crm", AccountState::Settled).await;
         assert_eq!(row.remote_id, Some(new));

@@ -1,7 +1,7 @@
 //! Who leaves the scope of a target: `on_unscoped` (README, "What happens to leavers, returners and renamed people").
 
 use bridge_server::config::Config;
-use bridge_store::AccountState;
+use bridge_store::{AccountState, RequestQuery};
 use bridge_tests::samples::ann;
 use bridge_tests::{Bridge, Setup, calls_of};
 use serde_json::{Value, json};
@@ -98,5 +98,28 @@ async fn the_same_write_again_makes_the_accounts_follow_rules_that_have_changed(
     bridge.until_state(&id, "pbx", AccountState::Settled).await;
     let shown = bridge.get(&format!("/Users/{id}")).await;
     assert_eq!(shown.body["meta"]["version"], version, "nothing of the user has changed");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_write_that_changes_nothing_is_no_work_for_any_account() {
+    let (bridge, id) = with_ann_in_scope("").await;
+    let set = |name: &'static str, value: &'static str| json!([{"op": "replace", "path": name, "value": value}]);
+    let path = format!("/Users/{id}");
+    // A task is open at the CRM, and the PBX account is out of scope.
+    bridge.patch(&path, set("name.familyName", "Rowe")).await.has_status(200);
+    bridge.patch(&path, set("userType", "Contractor")).await.has_status(200);
+    bridge.until_state(&id, "crm", AccountState::Task).await;
+    bridge.until_state(&id, "pbx", AccountState::OutOfScope).await;
+    bridge.until_at_rest(&id).await;
+    let seen = async || {
+        let query = RequestQuery { tenant: "default".to_owned(), ..RequestQuery::default() };
+        let written = bridge.running.bridge.store.read(|db| db.requests(&query)).await.unwrap().len();
+        let wanted: Vec<_> = bridge.accounts(&id).await.into_iter().map(|account| account.wanted).collect();
+        (written, wanted)
+    };
+    let before = seen().await;
+    bridge.patch(&path, set("userType", "Contractor")).await.has_status(200);
+    assert_eq!(seen().await, before);
     bridge.stop().await;
 }

@@ -66,7 +66,8 @@ impl Work<'_> {
     /// Takes a value of each pool that the account needs and the user has none of: the pool was empty when the user was
     /// written. Gives the end of the work if it still is.
     pub(super) async fn reserve_missing(&mut self) -> Result<Option<End>, StoreError> {
-        if !self.resource.active || self.resource.state != ResourceState::Live {
+        let has_all = self.target.rules.pools().iter().all(|pool| self.assigned.contains_key(pool));
+        if has_all || !self.resource.active || self.resource.state != ResourceState::Live {
             return Ok(None);
         }
         let (mapping, held) = (self.map(), self.assigned.clone());

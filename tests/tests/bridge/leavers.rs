@@ -206,7 +206,7 @@ async fn more_leavers_than_the_brake_lets_go_wait_for_a_person() {
     let suspended = || bridge.glance().accounts().iter().filter(|account| account["UserSuspended"] == true).count();
     assert_eq!(suspended(), 3);
     for id in &ids[3..5] {
-        let name = account_name(&id, "glance");
+        let name = account_name(id, "glance");
         operations::release(&bridge.running.bridge, &name, "test").await.unwrap();
         bridge.until_state(id, "glance", AccountState::Settled).await;
     }

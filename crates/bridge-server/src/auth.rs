@@ -30,7 +30,7 @@ use serde_json::json;
 use tracing::warn;
 
 use crate::{
-    api::{DEFAULT_TENANT, RequestId},
+    api::{DEFAULT_TENANT, RequestId, manner},
     bridge::Bridge,
     clock::{Clock, later},
     config::RequestLimit,
@@ -118,7 +118,7 @@ enum Presented {
 
 impl Presented {
     /// `Bearer` is read in any letter case. Okta's "Header Auth" template sends what the administrator typed, so a token
-    /// without that word is taken too (`idp/okta.md` section 2); its prefix says that it is ours.
+    /// without that word is taken too (`idp/okta.md` section 2), and noted by `api::manner`; its prefix says that it is ours.
     fn read(headers: &HeaderMap) -> Result<Self, Stranger> {
         let value = headers.get(header::AUTHORIZATION).ok_or(Stranger::NoCredential)?;
         let text = value.to_str().map_err(|_| Stranger::Unreadable)?.trim();
@@ -284,6 +284,9 @@ pub async fn require_token(
     let tenant = request.match_info().get("tenant").unwrap_or(DEFAULT_TENANT);
     match identify(&bridge, tenant, request.headers()).await {
         Ok(caller) => {
+            if let Err(why) = manner::heed(&bridge, &caller, &request) {
+                return Ok(refuse(request, why));
+            }
             request.extensions_mut().insert(caller);
             Ok(next.call(request).await?.map_into_left_body())
         }
@@ -300,7 +303,7 @@ fn refuse<B>(request: ServiceRequest, error: ApiError) -> ServiceResponse<Either
     request.error_response(error).map_into_right_body()
 }
 
-/// An identity provider's. A token that stands for one user opens `/Me` (`api::me`) and discovery, which ask for no caller.
+/// An identity provider's. A token that stands for one user opens `/Me` (`api::me`) and discovery ([`Anybody`]).
 impl FromRequest for Caller {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
@@ -312,6 +315,19 @@ impl FromRequest for Caller {
             Some(_) => Err(ApiError::Forbidden("This token stands for one user: it opens /Me, nothing else".into())),
             None => Err(no_caller()),
         })
+    }
+}
+
+/// Whoever has a good token, be it an identity provider's or one that stands for a user.
+#[derive(Debug)]
+pub struct Anybody(pub Caller);
+
+impl FromRequest for Anybody {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(request.extensions_mut().remove::<Caller>().map(Self).ok_or_else(no_caller))
     }
 }
 

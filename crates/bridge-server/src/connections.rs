@@ -239,7 +239,7 @@ fn counted(caller: &Caller, notes: &[Note]) -> BTreeSet<Quirk> {
 /// A connection whose profile is strict is told what another one is forgiven.
 ///
 /// # Errors
-/// 400 with the first thing that the RFCs do not allow.
+/// The first thing that the RFCs do not allow, with the status and keyword that they have for it.
 pub(crate) fn judge_strictly(tenant: &Tenant, caller: &Caller, notes: &[Note]) -> Result<(), ApiError> {
     judge(tenant, caller, notes, Quirk::refusal)
 }
@@ -249,9 +249,9 @@ pub(crate) fn judge_strictly(tenant: &Tenant, caller: &Caller, notes: &[Note]) -
 /// # Errors
 /// 400 with the first thing that the RFCs do not allow.
 pub(crate) fn judge_query_strictly(tenant: &Tenant, caller: &Caller, forgiven: &Forgiveness) -> Result<(), ApiError> {
-    judge(tenant, caller, &forgiven.filter, |_| ScimType::InvalidFilter)?;
+    judge(tenant, caller, &forgiven.filter, |_| (400, Some(ScimType::InvalidFilter)))?;
     judge(tenant, caller, &forgiven.elsewhere, |quirk| match quirk.refusal() {
-        ScimType::InvalidFilter => ScimType::InvalidValue,
+        (status, Some(ScimType::InvalidFilter)) => (status, Some(ScimType::InvalidValue)),
         other => other,
     })
 }
@@ -260,7 +260,7 @@ fn judge(
     tenant: &Tenant,
     caller: &Caller,
     notes: &[Note],
-    refusal: impl Fn(Quirk) -> ScimType,
+    refusal: impl Fn(Quirk) -> (u16, Option<ScimType>),
 ) -> Result<(), ApiError> {
     if tenant.profile(&caller.connection) != Profile::Strict {
         return Ok(());
@@ -270,7 +270,11 @@ fn judge(
         Some(note) => {
             let Note { attribute, quirk, .. } = note;
             let detail = format!("This connection is strict: {} [{quirk}]; it is about {attribute}", quirk.demand());
-            Err(ApiError::Scim(ScimError::new(400, Some(refusal(note.quirk)), detail)))
+            Err(match refusal(note.quirk) {
+                (401, _) => ApiError::Unauthorized(detail),
+                (415, _) => ApiError::UnsupportedMediaType(detail),
+                (status, keyword) => ApiError::Scim(ScimError::new(status, keyword, detail)),
+            })
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::{
     catalog::{Home, ResourceType},
     document::{Document, Draft},
-    editor::Editor,
+    editor::{Editor, Unknown},
     error::ScimError,
     quirks::{self, Operation, Quirk},
     value::screen,
@@ -42,7 +42,7 @@ pub fn accept(resource_type: &ResourceType, body: Value, context: Context<'_>) -
         Context::Create => None,
         Context::Replace { id, .. } => Some(id),
     };
-    let mut editor = Editor::new(resource_type, id, Document::new());
+    let mut editor = Editor::new(resource_type, id, Document::new(), Unknown::Attribute);
     check_schemas(resource_type, &members, &mut editor)?;
     editor.apply_members(Operation::Replace, Home::Core, &members)?;
     if let Context::Replace { current, .. } = context {
@@ -56,14 +56,15 @@ pub fn accept(resource_type: &ResourceType, body: Value, context: Context<'_>) -
 }
 
 /// `schemas` must be a list and name the core schema, by any URN it ever had. Extensions that it leaves out or makes up do
-/// no harm, and a body without it is taken (others 11.3, case 123); RFC 7643 section 3 wants each that the body uses.
+/// no harm, and a body without it is taken (others 11.3, case 123); RFC 7643 section 3 wants each that the body uses, once
+/// and as it is.
 fn check_schemas(
     resource_type: &ResourceType,
     members: &Map<String, Value>,
     editor: &mut Editor<'_>,
 ) -> Result<(), ScimError> {
     let core = &resource_type.schema.id;
-    let urns = match quirks::member(members, "schemas") {
+    let urns = match quirks::attribute_of(members, "schemas") {
         None | Some(Value::Null) => {
             editor.notes.add(Quirk::Schemas, "schemas");
             return Ok(());
@@ -73,17 +74,31 @@ fn check_schemas(
     };
     let mut has_core = false;
     let mut named = Vec::new();
+    if quirks::is_repeated(urns) {
+        editor.notes.add(Quirk::Schemas, "schemas");
+    }
     for urn in urns {
         let Some(urn) = urn.as_str() else {
             return Err(ScimError::invalid_syntax(format!("schemas must be a list of URNs with {core}")));
         };
-        match resource_type.home(urn) {
-            Some(Home::Core) => has_core = true,
-            Some(Home::Extension(schema)) => named.push(schema.id.as_str()),
-            None => editor.notes.add(Quirk::UnknownSchema, urn),
-        }
+        let known = match resource_type.home(urn) {
+            Some(Home::Core) => {
+                has_core = true;
+                core
+            }
+            Some(Home::Extension(schema)) => {
+                named.push(schema.id.as_str());
+                &schema.id
+            }
+            None => {
+                editor.notes.add(Quirk::UnknownSchema, urn);
+                continue;
+            }
+        };
         if quirks::legacy_urn(&resource_type.name, urn).is_some() {
             editor.notes.add(Quirk::LegacyUrn, urn);
+        } else if known != urn {
+            editor.notes.add(Quirk::Schemas, "schemas");
         }
     }
     for (key, _) in members.iter().filter(|(_, value)| !quirks::is_unassigned(value)) {

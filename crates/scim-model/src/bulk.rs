@@ -17,7 +17,7 @@ use crate::{
     catalog::Catalog,
     document::{Note, Notes},
     error::{ScimError, quoted},
-    quirks::{Quirk, take_member},
+    quirks::{Quirk, names_message, sending, take_member, unknown_members},
 };
 
 /// URN of bulk requests.
@@ -118,13 +118,12 @@ impl Request {
             return Err(ScimError::invalid_syntax("A bulk request is an object with Operations"));
         };
         let mut notes = Notes::default();
-        match take_member(&mut message, "schemas") {
-            None | Some(Value::Null) => notes.add(Quirk::Schemas, "schemas"),
-            Some(Value::Array(urns)) if urns.is_empty() => notes.add(Quirk::Schemas, "schemas"),
-            Some(Value::Array(urns)) if urns.iter().any(is_request_urn) => {}
-            Some(_) => return Err(ScimError::invalid_syntax(format!("schemas must be a list with {REQUEST_URN}"))),
+        unknown_members(&message, &["schemas", "Operations", "failOnErrors"], &mut notes);
+        let schemas = take_member(&mut message, "schemas", &mut notes);
+        if names_message(schemas.as_ref(), REQUEST_URN, &mut notes) == Some(false) {
+            return Err(ScimError::invalid_syntax(format!("schemas must be a list with {REQUEST_URN}")));
         }
-        let operations = match take_member(&mut message, "Operations") {
+        let operations = match take_member(&mut message, "Operations", &mut notes) {
             Some(Value::Array(operations)) if !operations.is_empty() => operations,
             _ => return Err(ScimError::invalid_syntax("A bulk request needs Operations, a list of at least one")),
         };
@@ -132,7 +131,8 @@ impl Request {
             let detail = format!("The request has {} operations, the most is maxOperations ({most})", operations.len());
             return Err(ScimError::new(413, None, detail));
         }
-        let fail_on_errors = fail_on_errors(take_member(&mut message, "failOnErrors"), &mut notes)?;
+        let fail_on_errors = take_member(&mut message, "failOnErrors", &mut notes);
+        let fail_on_errors = self::fail_on_errors(fail_on_errors, &mut notes)?;
         let mut names = BTreeSet::new();
         let entries = operations.into_iter().map(|sent| {
             let mut entry = Entry::read(sent, catalog, base_url, &mut notes);
@@ -161,8 +161,10 @@ impl Entry {
             let why = ScimError::invalid_syntax("An operation is an object with method and path");
             return Self { method: None, bulk_id: None, operation: Err(why) };
         };
+        unknown_members(&sent, &["method", "bulkId", "path", "version", "data"], notes);
         let [method, bulk_id, path, version] =
-            ["method", "bulkId", "path", "version"].map(|name| text(take_member(&mut sent, name), name));
+            ["method", "bulkId", "path", "version"].map(|name| text(take_member(&mut sent, name, notes), name));
+        let data = take_member(&mut sent, "data", notes).unwrap_or_default();
         let method = method.map(|method| method.map(|method| in_capitals(&method, notes)));
         let repeated = [&method, &bulk_id].map(|text| text.clone().unwrap_or_default());
         let operation = || {
@@ -171,10 +173,17 @@ impl Entry {
             let path = path?.ok_or_else(needed("path"))?;
             let (endpoint, id) = split_path(&path, base_url)?;
             let kind = catalog.by_endpoint(&endpoint).ok_or_else(nothing_there)?;
-            let action = Action::of(&method, id, take_member(&mut sent, "data").unwrap_or_default())?;
-            bulk_id?;
+            let action = Action::of(&method, id, data)?;
+            let (bulk_id, version) = (bulk_id?, version?);
+            sending::bulk_path(&path, &kind.endpoint, notes);
+            if let Some(version) = &version {
+                sending::tags(version, "version", notes);
+            }
+            if matches!(action, Action::Create(_)) {
+                sending::bulk_id(bulk_id.as_deref(), notes);
+            }
             let (resource_type, endpoint) = (kind.name.clone(), kind.endpoint.clone());
-            Ok(Operation { resource_type, endpoint, action, if_match: version? })
+            Ok(Operation { resource_type, endpoint, action, if_match: version })
         };
         let operation = operation();
         let [method, bulk_id] = repeated;
@@ -233,10 +242,6 @@ impl ResourceId {
             None => Self::Known(text),
         }
     }
-}
-
-fn is_request_urn(urn: &Value) -> bool {
-    urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(REQUEST_URN))
 }
 
 /// A method as HTTP writes it (RFC 9110 section 9.1: its letter case counts).

@@ -75,7 +75,7 @@ pub struct Note {
     pub attribute: String,
 }
 
-/// How many notes are kept of one request.
+/// How many notes are kept of one request, beside the first one of each quirk.
 const MOST_NOTES: usize = 100;
 
 /// Collects notes, each once.
@@ -84,7 +84,7 @@ pub(crate) struct Notes(BTreeSet<Note>);
 
 impl Notes {
     pub(crate) fn add(&mut self, quirk: Quirk, attribute: &str) {
-        if self.0.len() < MOST_NOTES {
+        if self.0.len() < MOST_NOTES || !self.0.iter().any(|note| note.quirk == quirk) {
             self.0.insert(Note { quirk, attribute: shortened(attribute.to_owned(), 150) });
         }
     }

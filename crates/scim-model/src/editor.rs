@@ -28,7 +28,17 @@ pub(crate) struct Editor<'a> {
     secrets: BTreeMap<String, String>,
     /// Attributes of elements with an identity for which a list was sent, be it an empty one.
     listed: BTreeSet<String>,
+    unknown: Unknown,
     pub(crate) notes: Notes,
+}
+
+/// What it is that nobody knows. A provider may leave out what a POST or PUT has (RFC 7644 section 3.3); the path of a PATCH
+/// operation is invalid (section 3.12, table 9), and a key of one without a path stands for a path (section 3.5.2.1).
+/// Source: entra 3.3 number 8, okta 7. Fixture: `unknown.json`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Unknown {
+    Attribute,
+    Path,
 }
 
 /// How the client named what is to change.
@@ -41,13 +51,19 @@ pub(crate) enum Naming {
 }
 
 impl<'a> Editor<'a> {
-    pub(crate) fn new(resource_type: &'a ResourceType, id: Option<&'a str>, document: Document) -> Self {
+    pub(crate) fn new(
+        resource_type: &'a ResourceType,
+        id: Option<&'a str>,
+        document: Document,
+        unknown: Unknown,
+    ) -> Self {
         Self {
             resource_type,
             id,
             root: document.into_map(),
             secrets: BTreeMap::new(),
             listed: BTreeSet::new(),
+            unknown,
             notes: Notes::default(),
         }
     }
@@ -69,7 +85,10 @@ impl<'a> Editor<'a> {
             };
         };
         match Target::of_path(self.resource_type, path, &mut self.notes)? {
-            Target::Unknown => Ok(()),
+            Target::Unknown(what) => {
+                self.note_unknown(what, path);
+                Ok(())
+            }
             Target::Schema(home) => self.apply_schema(operation, home, value),
             Target::Attribute(selection) => self.apply_attribute(operation, &selection, value, Naming::Path),
         }
@@ -84,7 +103,7 @@ impl<'a> Editor<'a> {
     ) -> Result<(), ScimError> {
         for (key, value) in members {
             match Target::of_key(self.resource_type, home, key, &mut self.notes)? {
-                Target::Unknown => {}
+                Target::Unknown(what) => self.note_unknown(what, key),
                 Target::Schema(home) => match value {
                     Value::Object(_) => self.apply_schema(operation, home, Some(value))?,
                     unassigned if quirks::is_unassigned(unassigned) => {
@@ -98,6 +117,14 @@ impl<'a> Editor<'a> {
             }
         }
         Ok(())
+    }
+
+    fn note_unknown(&mut self, what: Quirk, name: &str) {
+        let quirk = match self.unknown {
+            Unknown::Attribute => what,
+            Unknown::Path => Quirk::UnknownPath,
+        };
+        self.notes.add(quirk, name);
     }
 
     fn apply_schema(&mut self, operation: Operation, home: Home<'a>, value: Option<&Value>) -> Result<(), ScimError> {

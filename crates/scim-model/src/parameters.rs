@@ -13,7 +13,7 @@ use crate::{
     document::{Note, Notes},
     error::ScimError,
     matching::check_filter_of_all,
-    quirks::{Quirk, asking},
+    quirks::{self, Quirk, asking},
 };
 
 /// URN of search requests.
@@ -58,6 +58,8 @@ impl Parameters {
             if let Some(name) = asking::known_word(&name, &NAMES, &mut notes) {
                 let value = asking::decode(value, &mut notes)?;
                 parameters.set(name, &value, &mut notes)?;
+            } else {
+                asking::ignored(&name, &mut notes);
             }
         }
         Ok((parameters, notes.into_vec()))
@@ -72,20 +74,48 @@ impl Parameters {
     /// 400 `invalidSyntax` for another message, `invalidValue` for a value of another kind or two that contradict.
     pub fn add_search(&mut self, body: &Value) -> Result<Vec<Note>, ScimError> {
         let mut notes = Notes::default();
-        let mut has_schemas = false;
+        let mut schemas = None;
         let members = body.as_object().into_iter().flatten();
         for (name, value) in members.filter(|(_, value)| !value.is_null()) {
-            if name.eq_ignore_ascii_case("schemas") {
-                has_schemas = check_schemas(value)?;
-            } else if let Some(name) = asking::known_word(name, &NAMES, &mut notes) {
-                let value = parameter_text(name, value, &mut notes)?;
-                self.set(name, &value, &mut notes)?;
+            let known = NAMES.iter().chain(&["schemas"]).find(|known| known.eq_ignore_ascii_case(name));
+            let Some(known) = known else {
+                notes.add(Quirk::UnknownAttribute, name);
+                continue;
+            };
+            if known != name {
+                notes.add(Quirk::MemberCase, known);
+            }
+            if *known == "schemas" {
+                schemas = Some(value);
+            } else {
+                let value = parameter_text(known, value, &mut notes)?;
+                self.set(known, &value, &mut notes)?;
             }
         }
-        if !has_schemas {
-            notes.add(Quirk::Schemas, "schemas");
+        if quirks::names_message(schemas, SEARCH_URN, &mut notes) == Some(false) {
+            return Err(ScimError::invalid_syntax(format!("schemas must be a list with {SEARCH_URN}")));
         }
         Ok(notes.into_vec())
+    }
+
+    /// The parameters that were given and say nothing where only `used` ones do.
+    #[must_use]
+    pub fn ignored(&self, used: &[&str]) -> Vec<Note> {
+        let given = [
+            &self.filter,
+            &self.sort_by,
+            &self.sort_order,
+            &self.cursor,
+            &self.start_index,
+            &self.count,
+            &self.attributes,
+            &self.excluded_attributes,
+        ];
+        let mut notes = Notes::default();
+        for (name, _) in NAMES.iter().zip(given).filter(|(name, given)| given.is_some() && !used.contains(name)) {
+            asking::ignored(name, &mut notes);
+        }
+        notes.into_vec()
     }
 
     fn set(&mut self, name: &'static str, value: &str, notes: &mut Notes) -> Result<(), ScimError> {
@@ -177,14 +207,4 @@ fn parameter_text(name: &str, value: &Value, notes: &mut Notes) -> Result<String
 
 fn unfit(name: &str) -> ScimError {
     ScimError::invalid_value(format!("{name} has a value that cannot be meant, see RFC 7644 section 3.4.3"))
-}
-
-/// Whether a list of URNs says that this is a search. An empty one says nothing, others are another message.
-fn check_schemas(schemas: &Value) -> Result<bool, ScimError> {
-    let is_search = |urn: &Value| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(SEARCH_URN));
-    match schemas {
-        Value::Array(urns) if urns.is_empty() => Ok(false),
-        Value::Array(urns) if urns.iter().any(is_search) => Ok(true),
-        _ => Err(ScimError::invalid_syntax(format!("schemas must be a list with {SEARCH_URN}"))),
-    }
 }

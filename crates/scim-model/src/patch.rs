@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{
     catalog::ResourceType,
     document::{Document, Draft, Notes},
-    editor::Editor,
+    editor::{Editor, Unknown},
     error::{ScimError, quoted},
     quirks::{self, Operation, Quirk},
     value::screen,
@@ -26,7 +26,7 @@ const MOST_OPERATIONS: usize = 2_000;
 /// `mutability`: read-only and immutable attributes.
 pub fn patch(resource_type: &ResourceType, current: &Document, id: &str, body: &Value) -> Result<Draft, ScimError> {
     screen(body)?;
-    let mut editor = Editor::new(resource_type, Some(id), current.clone());
+    let mut editor = Editor::new(resource_type, Some(id), current.clone(), Unknown::Path);
     let message = Message::read(body, &mut editor.notes)?;
     let count = message.operations.len();
     for (index, operation) in message.operations.iter().enumerate() {
@@ -49,8 +49,9 @@ impl<'a> Message<'a> {
         let Value::Object(message) = body else {
             return Err(ScimError::invalid_syntax("The body must be a PatchOp message: an object with Operations"));
         };
-        check_schemas(quirks::member(message, "schemas"), notes)?;
-        let operations = match quirks::member(message, "Operations") {
+        quirks::unknown_members(message, &["schemas", "Operations"], notes);
+        check_schemas(quirks::member(message, "schemas", notes), notes)?;
+        let operations = match quirks::member(message, "Operations", notes) {
             Some(Value::Array(operations)) => operations.as_slice(),
             Some(single @ Value::Object(_)) => {
                 notes.add(Quirk::SingleForList, "Operations");
@@ -71,19 +72,12 @@ impl<'a> Message<'a> {
 /// The URN of the message is often forgotten, sometimes another one; only something else than a list is refused (others
 /// 11.3, case 123).
 fn check_schemas(schemas: Option<&Value>, notes: &mut Notes) -> Result<(), ScimError> {
-    match schemas {
-        Some(Value::Array(urns)) => {
-            if !urns.iter().any(|urn| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(PATCH_URN))) {
-                notes.add(Quirk::Schemas, "schemas");
-            }
-            Ok(())
-        }
-        None | Some(Value::Null) => {
-            notes.add(Quirk::Schemas, "schemas");
-            Ok(())
-        }
-        Some(_) => Err(ScimError::invalid_syntax(format!("schemas must be a list with {PATCH_URN}"))),
+    let is_list = schemas.is_none_or(|schemas| schemas.is_array() || schemas.is_null());
+    quirks::names_message(schemas, PATCH_URN, notes);
+    if is_list {
+        return Ok(());
     }
+    Err(ScimError::invalid_syntax(format!("schemas must be a list with {PATCH_URN}")))
 }
 
 /// One operation of a PATCH message.
@@ -95,14 +89,15 @@ pub(crate) struct Step<'a> {
 
 impl<'a> Step<'a> {
     pub(crate) fn read(operation: &'a Value, notes: &mut Notes) -> Result<Self, ScimError> {
-        let member = |name| operation.as_object().and_then(|members| quirks::member(members, name));
-        let Some(Value::String(name)) = member("op") else {
-            return Err(ScimError::invalid_syntax("an operation is an object with op: add, replace or remove"));
-        };
+        let needs_op = || ScimError::invalid_syntax("an operation is an object with op: add, replace or remove");
+        let members = operation.as_object().ok_or_else(needs_op)?;
+        quirks::unknown_members(members, &["op", "path", "value"], notes);
+        let [op, path, value] = ["op", "path", "value"].map(|name| quirks::member(members, name, notes));
+        let Some(Value::String(name)) = op else { return Err(needs_op()) };
         let Some(kind) = quirks::operation(name, notes) else {
             return Err(ScimError::invalid_syntax(format!("op is add, replace or remove, not {}", quoted(name))));
         };
-        let path = match member("path") {
+        let path = match path {
             None | Some(Value::Null) => None,
             Some(Value::String(path)) if path.trim().is_empty() => {
                 notes.add(Quirk::EmptyPath, "path");
@@ -111,6 +106,6 @@ impl<'a> Step<'a> {
             Some(Value::String(path)) => Some(path.as_str()),
             Some(_) => return Err(ScimError::invalid_path("path must be a text")),
         };
-        Ok(Self { kind, path, value: member("value") })
+        Ok(Self { kind, path, value })
     }
 }

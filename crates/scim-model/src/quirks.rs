@@ -2,254 +2,26 @@
 //!
 //! Sources are the notes on Entra ID ("entra"), Okta ("okta"), other clients ("others") and the numbered interoperability
 //! cases ("case"). Fixtures are the files in `crates/scim-model/fixtures`, run by `fixtures.rs`. What clients ask by filters
-//! and query strings is in [`asking`].
+//! and query strings is in [`asking`], how they address and pack their requests in [`sending`].
 
 pub(crate) mod asking;
 mod demand;
+mod quirk;
+pub(crate) mod sending;
 
-use std::{borrow::Cow, fmt, slice};
+use std::{borrow::Cow, collections::HashSet, slice};
 
 use scim_filter::{Filter, Literal, Operator};
 use serde_json::{Map, Value};
 
+pub use self::quirk::Quirk;
 use crate::{
-    ScimType,
     catalog::{ENTERPRISE_URN, GROUP_URN, ResourceType, USER_URN},
     document::Notes,
     error::ScimError,
     schema::{Attribute, Type},
     value::{self, Place},
 };
-
-/// Something a request needed forgiveness for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Quirk {
-    /// An attribute that no schema knows; ignored.
-    UnknownAttribute,
-    /// An extension that is not known; ignored.
-    UnknownSchema,
-    /// An attribute that only the bridge sets; ignored.
-    ReadOnlyAttribute,
-    /// `schemas` is missing, or not what the message should have: an extension that the body uses is not named.
-    Schemas,
-    /// The URN of an older draft.
-    LegacyUrn,
-    /// A name in another letter case.
-    OtherCase,
-    /// `op` in another letter case.
-    OperationCase,
-    /// A member of a message that stands for another one, such as `displayName` for `display`.
-    OtherName,
-    /// A boolean as a text.
-    TextForBoolean,
-    /// A number as a text.
-    TextForNumber,
-    /// A text as a number.
-    NumberForText,
-    /// One value where there is a list.
-    SingleForList,
-    /// A list of one where there is no list.
-    ListForSingle,
-    /// A text where there is an object.
-    TextForComplex,
-    /// A JSON object inside a text.
-    ObjectInText,
-    /// `name.givenName` as a key.
-    DottedKey,
-    /// `urn:…:User:department` as a key.
-    UrnKey,
-    /// `emails[type eq "work"].value` as a key.
-    PathKey,
-    /// An enterprise attribute without its URN.
-    BareEnterpriseAttribute,
-    /// A value path that selects nothing; the element was made.
-    ElementMade,
-    /// A value path that selects nothing; nothing was done.
-    NothingSelected,
-    /// `remove` with a value.
-    RemoveWithValue,
-    /// Something that cannot be unassigned was left as it is.
-    NotUnassigned,
-    /// The name that Entra ID gives to a user it deleted, for a user who is active; the name before it was taken.
-    DeletedUserName,
-    /// A text without quotes in a filter or path.
-    UnquotedValue,
-    /// Blanks where there are none, or none or several where there is one.
-    OtherSpaces,
-    /// A comparison behind the brackets of a value path, in a filter.
-    ComparedValuePath,
-    /// A parameter of a query in another letter case, or its fixed word.
-    ParameterCase,
-    /// A parameter of a query without a value, or an empty name in its list.
-    EmptyParameter,
-    /// The same parameter of a query twice, with the same value.
-    RepeatedParameter,
-    /// An `&` with nothing to separate, or a second `?`.
-    StraySeparator,
-    /// A `%` that escapes nothing.
-    StrayPercent,
-    /// `path` is an empty text.
-    EmptyPath,
-}
-
-impl Quirk {
-    /// All of them.
-    pub const ALL: [Self; 33] = [
-        Self::UnknownAttribute,
-        Self::UnknownSchema,
-        Self::ReadOnlyAttribute,
-        Self::Schemas,
-        Self::LegacyUrn,
-        Self::OtherCase,
-        Self::OperationCase,
-        Self::OtherName,
-        Self::TextForBoolean,
-        Self::TextForNumber,
-        Self::NumberForText,
-        Self::SingleForList,
-        Self::ListForSingle,
-        Self::TextForComplex,
-        Self::ObjectInText,
-        Self::DottedKey,
-        Self::UrnKey,
-        Self::PathKey,
-        Self::BareEnterpriseAttribute,
-        Self::ElementMade,
-        Self::NothingSelected,
-        Self::RemoveWithValue,
-        Self::NotUnassigned,
-        Self::DeletedUserName,
-        Self::UnquotedValue,
-        Self::OtherSpaces,
-        Self::ComparedValuePath,
-        Self::ParameterCase,
-        Self::EmptyParameter,
-        Self::RepeatedParameter,
-        Self::StraySeparator,
-        Self::StrayPercent,
-        Self::EmptyPath,
-    ];
-
-    /// Its name in metrics and listings.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownAttribute => "unknown_attribute",
-            Self::UnknownSchema => "unknown_schema",
-            Self::ReadOnlyAttribute => "read_only_attribute",
-            Self::Schemas => "schemas",
-            Self::LegacyUrn => "legacy_urn",
-            Self::OtherCase => "other_case",
-            Self::OperationCase => "operation_case",
-            Self::OtherName => "other_name",
-            Self::TextForBoolean => "text_for_boolean",
-            Self::TextForNumber => "text_for_number",
-            Self::NumberForText => "number_for_text",
-            Self::SingleForList => "single_for_list",
-            Self::ListForSingle => "list_for_single",
-            Self::TextForComplex => "text_for_complex",
-            Self::ObjectInText => "object_in_text",
-            Self::DottedKey => "dotted_key",
-            Self::UrnKey => "urn_key",
-            Self::PathKey => "path_key",
-            Self::BareEnterpriseAttribute => "bare_enterprise_attribute",
-            Self::ElementMade => "element_made",
-            Self::NothingSelected => "nothing_selected",
-            Self::RemoveWithValue => "remove_with_value",
-            Self::NotUnassigned => "not_unassigned",
-            Self::DeletedUserName => "deleted_user_name",
-            Self::UnquotedValue => "unquoted_value",
-            Self::OtherSpaces => "other_spaces",
-            Self::ComparedValuePath => "compared_value_path",
-            Self::ParameterCase => "parameter_case",
-            Self::EmptyParameter => "empty_parameter",
-            Self::RepeatedParameter => "repeated_parameter",
-            Self::StraySeparator => "stray_separator",
-            Self::StrayPercent => "stray_percent",
-            Self::EmptyPath => "empty_path",
-        }
-    }
-}
-
-impl Quirk {
-    /// What the RFCs answer to who may not be forgiven it (RFC 7644 section 3.12, table 9).
-    pub fn refusal(self) -> ScimType {
-        match self {
-            Self::ElementMade | Self::NothingSelected => ScimType::NoTarget,
-            Self::Schemas | Self::LegacyUrn | Self::OperationCase | Self::OtherName | Self::RemoveWithValue => {
-                ScimType::InvalidSyntax
-            }
-            Self::DottedKey | Self::UrnKey | Self::PathKey | Self::BareEnterpriseAttribute | Self::EmptyPath => {
-                ScimType::InvalidPath
-            }
-            // Of a path too: the table has it for the filter in the path of a PATCH.
-            Self::UnquotedValue | Self::OtherSpaces | Self::ComparedValuePath => ScimType::InvalidFilter,
-            Self::NotUnassigned | Self::ReadOnlyAttribute => ScimType::Mutability,
-            Self::UnknownAttribute
-            | Self::UnknownSchema
-            | Self::OtherCase
-            | Self::TextForBoolean
-            | Self::TextForNumber
-            | Self::NumberForText
-            | Self::SingleForList
-            | Self::ListForSingle
-            | Self::TextForComplex
-            | Self::ObjectInText
-            | Self::DeletedUserName
-            | Self::ParameterCase
-            | Self::EmptyParameter
-            | Self::RepeatedParameter
-            | Self::StraySeparator
-            | Self::StrayPercent => ScimType::InvalidValue,
-        }
-    }
-
-    /// Whether the RFCs themselves want it taken: attributes that the client cannot write are ignored (RFC 7644 section
-    /// 3.5.1), letter case in names does not count (RFC 7643 section 2.1), what nobody knows may be ignored, and a server may
-    /// store another value than it was sent (RFC 7644 section 3.3).
-    pub fn is_by_the_rfc(self) -> bool {
-        match self {
-            Self::UnknownAttribute
-            | Self::UnknownSchema
-            | Self::ReadOnlyAttribute
-            | Self::OtherCase
-            | Self::DeletedUserName => true,
-            Self::Schemas
-            | Self::LegacyUrn
-            | Self::OperationCase
-            | Self::OtherName
-            | Self::TextForBoolean
-            | Self::TextForNumber
-            | Self::NumberForText
-            | Self::SingleForList
-            | Self::ListForSingle
-            | Self::TextForComplex
-            | Self::ObjectInText
-            | Self::DottedKey
-            | Self::UrnKey
-            | Self::PathKey
-            | Self::BareEnterpriseAttribute
-            | Self::ElementMade
-            | Self::NothingSelected
-            | Self::RemoveWithValue
-            | Self::NotUnassigned
-            | Self::UnquotedValue
-            | Self::OtherSpaces
-            | Self::ComparedValuePath
-            | Self::ParameterCase
-            | Self::EmptyParameter
-            | Self::RepeatedParameter
-            | Self::StraySeparator
-            | Self::StrayPercent
-            | Self::EmptyPath => false,
-        }
-    }
-}
-
-impl fmt::Display for Quirk {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
 
 /// What a PATCH operation does (RFC 7644 section 3.5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,17 +42,68 @@ pub(crate) fn operation(text: &str, notes: &mut Notes) -> Option<Operation> {
     Some(operation)
 }
 
-/// The member of a message, in any letter case. Source: case 11, Microsoft's Postman tests. Fixture: `operation-case.json`.
-pub(crate) fn member<'a>(message: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    message.get(name).or_else(|| message.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+/// The member of a message, in any letter case. JSON itself tells `operations` from `Operations` (RFC 8259 section 8.3), and
+/// RFC 7644 has one spelling. Source: case 11, Microsoft's Postman tests. Fixture: `operation-case.json`.
+pub(crate) fn member<'a>(message: &'a Map<String, Value>, name: &str, notes: &mut Notes) -> Option<&'a Value> {
+    message.get(name).or_else(|| {
+        let (_, value) = message.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+        notes.add(Quirk::MemberCase, name);
+        Some(value)
+    })
 }
 
 /// Takes such a member out of a message, which is left with null in its place.
-pub(crate) fn take_member(message: &mut Map<String, Value>, name: &str) -> Option<Value> {
+pub(crate) fn take_member(message: &mut Map<String, Value>, name: &str, notes: &mut Notes) -> Option<Value> {
     if let Some(value) = message.get_mut(name) {
         return Some(value.take());
     }
-    message.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.take())
+    let (_, value) = message.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+    notes.add(Quirk::MemberCase, name);
+    Some(value.take())
+}
+
+/// Members that the message does not have are overlooked, as attributes are that no schema knows. Source: others 11.3.
+/// Fixture: `unknown.json`.
+pub(crate) fn unknown_members(message: &Map<String, Value>, known: &[&str], notes: &mut Notes) {
+    for name in message.keys().filter(|name| !known.iter().any(|known| known.eq_ignore_ascii_case(name))) {
+        notes.add(Quirk::UnknownAttribute, name);
+    }
+}
+
+/// The attribute of that name in a body or element: its letter case does not count (RFC 7643 section 2.1).
+pub(crate) fn attribute_of<'a>(attributes: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let other = || attributes.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    attributes.get(name).or_else(other)
+}
+
+/// Whether the `schemas` of a message name it; none at all, or an empty list, says nothing and is `None`. Each is to be
+/// there once, in its own letter case (RFC 7643 section 3: URNs are compared as they stand). Source: others 11.3, case 123.
+/// Fixture: `sending.json`.
+pub(crate) fn names_message(schemas: Option<&Value>, urn: &str, notes: &mut Notes) -> Option<bool> {
+    let urns = match schemas {
+        None | Some(Value::Null) => &[],
+        Some(Value::Array(urns)) => urns.as_slice(),
+        Some(_) => return Some(false),
+    };
+    if is_repeated(urns) || !urns.iter().any(|known| known == urn) {
+        notes.add(Quirk::Schemas, "schemas");
+    }
+    let is_meant = |known: &Value| known.as_str().is_some_and(|known| known.eq_ignore_ascii_case(urn));
+    (!urns.is_empty()).then(|| urns.iter().any(is_meant))
+}
+
+/// Whether a URN is twice in a list of `schemas`, which RFC 7643 section 3 rules out. Source and fixture as above.
+pub(crate) fn is_repeated(urns: &[Value]) -> bool {
+    let mut known = HashSet::new();
+    !urns.iter().filter_map(Value::as_str).all(|urn| known.insert(urn))
+}
+
+/// Of several values that are primary the last one is. Source: RFC 7643 section 2.4, where at most one may be; case 47.
+/// Fixture: `lists.json`.
+pub(crate) fn several_primary(elements: &[Value], place: Place<'_>, notes: &mut Notes) {
+    if elements.iter().filter(|element| element.get("primary") == Some(&Value::Bool(true))).count() > 1 {
+        notes.add(Quirk::SeveralPrimary, &place.to_string());
+    }
 }
 
 /// Null, and an empty text, list or object, are no value (RFC 7643 section 2.5; the empty text is the clients' own).
@@ -354,7 +177,7 @@ pub(crate) fn value_in_text<'a>(
     place: Place<'_>,
     notes: &mut Notes,
 ) -> Cow<'a, Map<String, Value>> {
-    let text = match member(element, "value") {
+    let text = match attribute_of(element, "value") {
         Some(Value::String(text)) if attribute.name == "roles" && text.trim_start().starts_with('{') => text,
         _ => return Cow::Borrowed(element),
     };

@@ -17,8 +17,8 @@ pub(crate) enum Target<'a> {
     Schema(Home<'a>),
     /// An attribute, its sub-attribute, or some of its elements.
     Attribute(Selection<'a>),
-    /// Nothing this bridge knows; noted.
-    Unknown,
+    /// Nothing this bridge knows: an attribute, or the schema that it would belong to.
+    Unknown(Quirk),
 }
 
 /// An attribute, its sub-attribute, or some of its elements.
@@ -37,7 +37,7 @@ impl<'a> Target<'a> {
         let (path, taken) = PatchPath::parse_noting(text)
             .map_err(|error| ScimError::invalid_path(format!("the path {} cannot be read: {error}", quoted(text))))?;
         asking::grammar(taken, "path", notes);
-        Self::of_parsed(resource_type, path, text, notes)
+        Self::of_parsed(resource_type, path, notes)
     }
 
     /// Reads a key of a body or of a value without path, found under `home`.
@@ -60,14 +60,11 @@ impl<'a> Target<'a> {
         {
             return Ok(target);
         }
-        let Ok(mut path) = PatchPath::parse(key) else {
-            notes.add(Quirk::UnknownAttribute, key);
-            return Ok(Self::Unknown);
-        };
+        let Ok(mut path) = PatchPath::parse(key) else { return Ok(Self::Unknown(Quirk::UnknownAttribute)) };
         if let (None, Home::Extension(schema)) = (&path.attribute.schema, home) {
             path.attribute.schema = Some(schema.id.clone());
         }
-        let target = Self::of_parsed(resource_type, path, key, notes)?;
+        let target = Self::of_parsed(resource_type, path, notes)?;
         if let (Self::Attribute(selection), Some(form)) = (&target, form) {
             notes.add(form, &selection.resolved.path());
         }
@@ -76,23 +73,15 @@ impl<'a> Target<'a> {
 
     fn whole_schema(resource_type: &'a ResourceType, text: &str, notes: &mut Notes) -> Option<Self> {
         let home = resource_type.home(text)?;
-        if quirks::legacy_urn(&resource_type.name, text).is_some() {
-            notes.add(Quirk::LegacyUrn, text);
-        }
+        asking::urn(resource_type, text, notes);
         Some(Self::Schema(home))
     }
 
-    fn of_parsed(
-        resource_type: &'a ResourceType,
-        path: PatchPath,
-        text: &str,
-        notes: &mut Notes,
-    ) -> Result<Self, ScimError> {
+    fn of_parsed(resource_type: &'a ResourceType, path: PatchPath, notes: &mut Notes) -> Result<Self, ScimError> {
         let resolved = resource_type.resolve(&path.attribute);
         let Some(resolved) = resolved.and_then(|resolved| with_sub(resolved, path.sub_attribute.as_deref())) else {
             let is_urn = path.attribute.schema.as_ref().is_some_and(|urn| resource_type.home(urn).is_none());
-            notes.add(if is_urn { Quirk::UnknownSchema } else { Quirk::UnknownAttribute }, text);
-            return Ok(Self::Unknown);
+            return Ok(Self::Unknown(if is_urn { Quirk::UnknownSchema } else { Quirk::UnknownAttribute }));
         };
         asking::name(resource_type, &path.attribute, path.sub(), resolved, notes);
         if let Some(filter) = &path.filter {

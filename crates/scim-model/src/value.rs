@@ -117,6 +117,7 @@ pub(crate) fn elements(
             None => {}
         }
     }
+    quirks::several_primary(&converted, place, notes);
     let mut elements = Vec::with_capacity(converted.len());
     append(attribute, &mut elements, converted);
     Ok(elements)

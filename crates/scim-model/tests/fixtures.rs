@@ -6,8 +6,8 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use scim_model::{
-    Attribute, Catalog, Context, Document, Mutability, Note, Parameters, Projection, Quirk, ResourceType, Schema,
-    ScimError, Type, accept, patch, read_filter,
+    Attribute, Catalog, Context, Document, Mutability, Note, Packing, Parameters, Projection, Quirk, ResourceType,
+    Schema, ScimError, Type, accept, bulk, patch, read_body, read_filter,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -36,12 +36,30 @@ struct Case {
     query: Option<String>,
     /// ... the body of a search request: both become the parameters in `after`.
     search: Option<Value>,
+    /// Address and headers of a request.
+    packing: Option<Sent>,
+    /// The text of a body, which becomes the JSON in `after`.
+    text: Option<String>,
+    /// A bulk request.
+    bulk: Option<Value>,
     after: Option<Value>,
     #[serde(default)]
     secrets: Vec<String>,
     #[serde(default)]
     quirks: Vec<String>,
     error: Option<Expected>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Sent {
+    sent_path: Option<String>,
+    #[serde(default)]
+    path: String,
+    content_type: Option<String>,
+    authorization: Option<String>,
+    if_match: Option<String>,
+    if_none_match: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +130,9 @@ fn check(catalog: &Catalog, case: &Case) -> Result<(), String> {
     if case.filter.is_some() || case.query.is_some() || case.search.is_some() {
         return check_asked(catalog, resource_type, case);
     }
+    if case.packing.is_some() || case.text.is_some() || case.bulk.is_some() {
+        return check_sent(catalog, case);
+    }
     let before = Document::from_map(case.before.clone().unwrap_or_default());
     let result = match case {
         Case { post: Some(body), .. } => accept(resource_type, body.clone(), Context::Create),
@@ -137,6 +158,38 @@ fn check(catalog: &Catalog, case: &Case) -> Result<(), String> {
     same("secrets", &draft.secrets.keys().cloned().collect(), &case.secrets)?;
     check_quirks(case, &draft.notes)?;
     check_put_of_itself(resource_type, &draft.document)
+}
+
+/// What was tolerated round a message, in its text, or in a bulk request.
+fn check_sent(catalog: &Catalog, case: &Case) -> Result<(), String> {
+    if let Some(sent) = &case.packing {
+        let packing = Packing {
+            sent_path: sent.sent_path.as_deref(),
+            path: &sent.path,
+            content_type: sent.content_type.as_deref(),
+            authorization: sent.authorization.as_deref(),
+            if_match: sent.if_match.as_deref(),
+            if_none_match: sent.if_none_match.as_deref(),
+        };
+        return check_quirks(case, &packing.notes(catalog));
+    }
+    let notes = match (&case.text, &case.bulk) {
+        (Some(text), _) => {
+            let (body, notes) = read_body(text.as_bytes()).map_err(|error| format!("refused: {error:?}"))?;
+            same("body", &Some(&body), &case.after.as_ref())?;
+            notes
+        }
+        (None, body) => {
+            let body = body.clone().unwrap_or_default();
+            let request = bulk::Request::read(body, catalog, "https://scim.corp.example/v2", 10);
+            let request = request.map_err(|error| format!("refused: {error:?}"))?;
+            if let Some(Err(error)) = request.entries.iter().map(|entry| &entry.operation).find(|it| it.is_err()) {
+                return Err(format!("refused: {error:?}"));
+            }
+            request.notes
+        }
+    };
+    check_quirks(case, &notes)
 }
 
 /// What a filter or a query becomes, and what it took.
@@ -218,7 +271,7 @@ fn every_quirk_is_shown_by_a_fixture() {
         Quirk::ALL.iter().map(|quirk| quirk.as_str()).filter(|name| !shown.contains(*name)).collect();
     assert!(missing.is_empty(), "no fixture shows {missing:?}");
     // Each has a name, or it would not compile: so none is missing in the list of all.
-    let source = include_str!("../src/quirks.rs");
+    let source = include_str!("../src/quirks/quirk.rs");
     assert_eq!(source.matches(" => \"").count(), Quirk::ALL.len(), "a quirk is not among all of them");
 }
 
@@ -244,7 +297,13 @@ fn nothing_that_the_rfcs_show_is_refused_by_a_strict_connection() {
 #[test]
 fn every_fixture_that_a_quirk_names_is_there() {
     let names: BTreeSet<String> = fixtures().into_iter().map(|(name, _)| name).collect();
-    let sources = [include_str!("../src/quirks.rs"), include_str!("../src/quirks/asking.rs")].concat();
+    let sources = [
+        include_str!("../src/quirks.rs"),
+        include_str!("../src/quirks/asking.rs"),
+        include_str!("../src/quirks/sending.rs"),
+        include_str!("../src/editor.rs"),
+    ];
+    let sources = sources.concat();
     let named: Vec<&str> = sources.split('`').filter(|word| word.ends_with(".json")).collect();
     assert!(named.len() >= 15, "{named:?}");
     for name in named {

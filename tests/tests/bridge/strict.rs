@@ -1,15 +1,18 @@
 //! Every tolerance that the bridge knows, one request each: on a lenient connection it is taken and counted, on a strict one
-//! (`profile = "strict"`) refused with the keyword of RFC 7644 table 9, unless the RFCs want it taken.
+//! (`profile = "strict"`) refused with the status and the keyword of RFC 7644 table 9, unless the RFCs want it taken.
 
+use bridge_tests::replay::SCIM_JSON;
 use bridge_tests::samples::okta_user;
 use bridge_tests::{Answer, Bridge, Setup};
 use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use scim_model::Quirk;
 use serde_json::{Value, json};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+const BULK: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
 const SEARCH: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
 
 /// A request that shows a quirk, and no other that the RFCs forbid.
@@ -17,18 +20,20 @@ struct Row {
     method: Method,
     /// `{user}` is Ann's id, `{group}` that of her group.
     path: String,
-    body: Option<Value>,
-    /// How a strict connection refuses it: the keyword, or nothing where the RFCs want it taken.
-    refused: Option<&'static str>,
+    /// One header in another way than the others send it, `{token}` in it the token; an empty one is left out.
+    header: Option<(HeaderName, &'static str)>,
+    body: Option<String>,
+    /// How a strict connection refuses it: status and keyword, or nothing where the RFCs want it taken.
+    refused: Option<(u16, &'static str)>,
 }
 
 impl Row {
     fn get(path: &str) -> Self {
-        Self { method: Method::GET, path: path.to_owned(), body: None, refused: None }
+        Self { method: Method::GET, path: path.to_owned(), header: None, body: None, refused: None }
     }
 
     fn post(path: &str, body: Value) -> Self {
-        Self { method: Method::POST, path: path.to_owned(), body: Some(body), refused: None }
+        Self { method: Method::POST, body: Some(body.to_string()), ..Self::get(path) }
     }
 
     /// Another user beside Ann.
@@ -40,7 +45,7 @@ impl Row {
 
     fn patch(path: &str, operation: Value) -> Self {
         let body = json!({"schemas": [PATCH], "Operations": [operation]});
-        Self { method: Method::PATCH, path: path.to_owned(), body: Some(body), refused: None }
+        Self { method: Method::PATCH, ..Self::post(path, body) }
     }
 
     fn change(operation: Value) -> Self {
@@ -57,20 +62,43 @@ impl Row {
         Self::change(json!({"op": "replace", "value": {key: value}}))
     }
 
+    fn with(self, header: HeaderName, value: &'static str) -> Self {
+        Self { header: Some((header, value)), ..self }
+    }
+
+    /// The body as this text.
+    fn text(self, change: impl FnOnce(String) -> String) -> Self {
+        Self { body: self.body.map(change), ..self }
+    }
+
     fn refused_as(self, keyword: &'static str) -> Self {
-        Self { refused: Some(keyword), ..self }
+        Self { refused: Some((400, keyword)), ..self }
+    }
+
+    /// Refused with a status that has no keyword.
+    fn refused_with(self, status: u16) -> Self {
+        Self { refused: Some((status, "")), ..self }
     }
 }
 
 /// The requests that show a quirk. A new quirk does not compile until it has one.
 fn rows(quirk: Quirk) -> Vec<Row> {
     match quirk {
-        Quirk::UnknownAttribute => {
-            vec![Row::set("shoeSize", json!(44)), Row::get("/Users?attributes=userName,shoeSize")]
-        }
+        Quirk::UnknownAttribute => vec![
+            Row::create(|user| user["shoeSize"] = json!(44)),
+            Row::change(json!({"op": "replace", "path": "title", "value": "Lead", "name": "title"})),
+            Row::post("/Users/.search", json!({"schemas": [SEARCH], "count": 5, "page": 1})),
+            Row::get("/Users?attributes=userName,shoeSize"),
+        ],
         Quirk::UnknownSchema => vec![
-            Row::set("urn:example:badge:2.0:User:floor", json!(4)),
+            Row::create(|user| user["urn:example:badge:2.0:User"] = json!({"floor": 4})),
             Row::create(|user| user["schemas"] = json!([USER, "urn:example:badge:2.0:User"])),
+        ],
+        Quirk::UnknownPath => vec![
+            Row::set("shoeSize", json!(44)).refused_as("invalidPath"),
+            Row::set("urn:example:badge:2.0:User:floor", json!(4)).refused_as("invalidPath"),
+            Row::merge("shoeSize", json!(44)).refused_as("invalidPath"),
+            Row::patch("/Groups/{group}", json!({"op": "remove", "path": "shoeSize"})).refused_as("invalidPath"),
         ],
         Quirk::ReadOnlyAttribute => vec![Row::create(|user| user["meta"] = json!({"resourceType": "User"}))],
         Quirk::OtherCase => {
@@ -81,6 +109,8 @@ fn rows(quirk: Quirk) -> Vec<Row> {
         }
         Quirk::Schemas => vec![
             Row::create(|user| user["schemas"] = Value::Null).refused_as("invalidSyntax"),
+            Row::create(|user| user["schemas"] = json!([USER.to_lowercase()])).refused_as("invalidSyntax"),
+            Row::create(|user| user["schemas"] = json!([USER, USER])).refused_as("invalidSyntax"),
             Row::create(|user| user[ENTERPRISE] = json!({"department": "Sales"})).refused_as("invalidSyntax"),
             Row::post("/Users/.search", json!({"filter": "title pr"})).refused_as("invalidSyntax"),
             Row::post(
@@ -189,13 +219,91 @@ fn rows(quirk: Quirk) -> Vec<Row> {
             let operation = json!({"op": "replace", "path": "", "value": {"title": "Lead"}});
             vec![Row::change(operation).refused_as("invalidPath")]
         }
+        Quirk::MemberCase => vec![
+            Row::change(json!({"op": "replace", "Path": "title", "value": "Lead"})).refused_as("invalidSyntax"),
+            Row::patch("/Groups/{group}", json!({"OP": "remove", "path": "members"})).refused_as("invalidSyntax"),
+            Row::post("/Users/.search", json!({"schemas": [SEARCH], "startindex": 1})).refused_as("invalidSyntax"),
+            Row::post("/Bulk", bulk("DELETE"))
+                .text(|text| text.replace("Operations", "operations"))
+                .refused_as("invalidSyntax"),
+            Row::post("/Bulk", bulk("DELETE")).text(|text| text.replace("path", "PATH")).refused_as("invalidSyntax"),
+        ],
+        Quirk::BulkPath => {
+            let bulk = |path: &'static str| {
+                Row::post("/Bulk", bulk("DELETE")).text(|text| text.replace("/Users/{user}", path))
+            };
+            let paths = ["{base}/Users/{user}", "Users/{user}", "/users/{user}", "/Users/{user}/"];
+            paths.map(|path| bulk(path).refused_as("invalidSyntax")).into()
+        }
+        Quirk::NoBulkId => {
+            let data = json!({"schemas": [USER], "userName": "bob@acme.example"});
+            let operations = json!([{"method": "POST", "path": "/Users", "data": data}]);
+            let body = json!({"schemas": [BULK], "Operations": operations});
+            vec![Row::post("/Bulk", body).refused_as("invalidSyntax")]
+        }
+        Quirk::SeveralPrimary => {
+            let email = |name: &str| json!({"value": format!("{name}@acme.example"), "primary": true});
+            vec![Row::set("emails", json!([email("ann"), email("annie")])).refused_as("invalidValue")]
+        }
+        Quirk::IgnoredParameter => vec![
+            Row::get("/Users?aadOptscim062020"),
+            Row::get("/Users/{user}?count=5"),
+            Row::get("/Schemas?startIndex=1"),
+            Row::get("/ResourceTypes/User?attributes=name"),
+            Row::get("/ServiceProviderConfig?count=5"),
+            Row::post("/Bulk?attributes=id", bulk("DELETE")),
+        ],
+        Quirk::ExtraSlash => {
+            let paths = ["//Users", "/Users/", "/Users/?count=5", "/Users//{user}", "//", "/Schemas/"];
+            paths.map(|path| Row::get(path).refused_as("invalidValue")).into()
+        }
+        Quirk::OtherAddress => {
+            let paths = ["/users", "/GROUPS/{group}", "/ServiceConfiguration", "/ResourceTypes/user"];
+            let mut rows: Vec<Row> = paths.map(|path| Row::get(path).refused_as("invalidValue")).into();
+            rows.push(Row::post("/users/.search", json!({"schemas": [SEARCH]})).refused_as("invalidValue"));
+            rows
+        }
+        Quirk::NoMediaType => vec![
+            Row::create(|_| ()).with(CONTENT_TYPE, "").refused_with(415),
+            Row::change(json!({"op": "replace", "path": "title", "value": "Lead"}))
+                .with(CONTENT_TYPE, "; charset=utf-8")
+                .refused_with(415),
+        ],
+        Quirk::BareToken => vec![
+            Row::get("/Users").with(AUTHORIZATION, "{token}").refused_with(401),
+            Row::create(|_| ()).with(AUTHORIZATION, "{token}").refused_with(401),
+        ],
+        Quirk::BareTag => {
+            let versioned = bulk("DELETE").to_string().replace("\"path\"", "\"version\":\"1\",\"path\"");
+            vec![
+                Row::get("/Users/{user}").with(IF_NONE_MATCH, "W/7").refused_as("invalidValue"),
+                Row { method: Method::DELETE, ..Row::get("/Users/{user}") }
+                    .with(IF_MATCH, "1")
+                    .refused_as("invalidValue"),
+                Row::post("/Bulk", Value::Null).text(|_| versioned).refused_as("invalidValue"),
+            ]
+        }
+        Quirk::ByteOrderMark => {
+            vec![Row::create(|_| ()).text(|text| format!("\u{feff}{text}")).refused_as("invalidSyntax")]
+        }
+        Quirk::RepeatedMember => {
+            let twice = |text: String| text.replacen('{', "{\"title\": \"Boss\", \"title\": \"Lead\", ", 1);
+            vec![
+                Row::create(|_| ()).text(twice).refused_as("invalidSyntax"),
+                Row::post("/Users/.search", json!({"schemas": [SEARCH], "count": 5}))
+                    .text(|text| text.replace("\"count\"", "\"count\": 4, \"count\""))
+                    .refused_as("invalidSyntax"),
+                Row::post("/Bulk", bulk("DELETE"))
+                    .text(|text| text.replace("\"method\"", "\"method\": \"PUT\", \"method\""))
+                    .refused_as("invalidSyntax"),
+            ]
+        }
     }
 }
 
 /// A bulk request of one operation.
 fn bulk(method: &str) -> Value {
-    let urn = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
-    json!({"schemas": [urn], "Operations": [{"method": method, "path": "/Users/{user}"}]})
+    json!({"schemas": [BULK], "Operations": [{"method": method, "path": "/Users/{user}"}]})
 }
 
 /// A bridge with Ann and her group, both made without a fault.
@@ -237,11 +345,22 @@ impl Stage {
     }
 
     async fn send(&self, row: &Row) -> Answer {
-        let fill = |text: &str| text.replace("{user}", &self.user).replace("{group}", &self.group);
+        let (base, token) = (self.bridge.scim_url(), &self.bridge.token);
+        let pairs = [("{user}", &self.user), ("{group}", &self.group), ("{token}", token), ("{base}", &base)];
+        let fill = |text: &str| pairs.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+        let mut headers = HeaderMap::new();
+        if row.body.is_some() {
+            headers.insert(CONTENT_TYPE, SCIM_JSON.parse().unwrap());
+        }
+        match &row.header {
+            Some((name, "")) => drop(headers.remove(name)),
+            Some((name, value)) => drop(headers.insert(name, fill(value).parse().unwrap())),
+            None => {}
+        }
         // As it stands: the client would write some of it in the right way.
-        let request = self.bridge.request(row.method.clone(), &fill(&row.path));
+        let request = self.bridge.request(row.method.clone(), &fill(&row.path)).headers(headers);
         let request = match &row.body {
-            Some(body) => request.body(fill(&body.to_string())),
+            Some(body) => request.body(fill(body)),
             None => request,
         };
         Answer::of(request).await
@@ -271,6 +390,10 @@ async fn each_tolerance_is_taken_and_counted_and_refused_by_a_strict_connection_
             let counted = lenient.count(quirk).await;
             let taken = lenient.send(&row).await;
             assert!((200..300).contains(&taken.status), "{at}: {} {:#}", taken.status, taken.body);
+            let mut operations = taken.body["Operations"].as_array().into_iter().flatten();
+            let is_done =
+                |operation: &Value| operation["status"].as_str().is_some_and(|status| status.starts_with('2'));
+            assert!(operations.all(is_done), "{at}: {:#}", taken.body);
             assert_eq!(lenient.count(quirk).await, counted + 1, "{at}");
             lenient = lenient.again().await;
 
@@ -281,8 +404,8 @@ async fn each_tolerance_is_taken_and_counted_and_refused_by_a_strict_connection_
                     assert!((200..300).contains(&answer.status), "{at}: {} {:#}", answer.status, answer.body);
                     assert_eq!(strict.count(quirk).await, counted + 1, "{at}");
                 }
-                Some(keyword) => {
-                    assert_eq!((answer.status, answer.scim_type()), (400, keyword), "{at}: {:#}", answer.body);
+                Some(refused) => {
+                    assert_eq!((answer.status, answer.scim_type()), refused, "{at}: {:#}", answer.body);
                     answer.names(&["strict", quirk.as_str(), quirk.demand()]);
                     assert_eq!(strict.content().await, before, "{at}: nothing is changed");
                     assert_eq!(strict.count(quirk).await, counted, "{at}: nothing was forgiven");

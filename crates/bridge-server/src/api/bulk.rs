@@ -6,10 +6,9 @@ use actix_web::{HttpResponse, web::Data};
 use scim_model::bulk::{Entry, RESPONSE_URN, Request};
 use serde_json::{Map, Value, json};
 
-use super::{answer, body::BulkBody, place::Place};
+use super::{answer, body::BulkBody, place::Place, query::Query, resources::heed};
 use crate::{
     bridge::Bridge,
-    connections::judge_strictly,
     error::ApiError,
     landscape::Tenant,
     provisioning::{self, BulkOutcome, Caller, Received},
@@ -21,13 +20,13 @@ pub(super) async fn run(
     caller: Caller,
     received: Received,
     place: Place,
+    query: Query,
     BulkBody(body): BulkBody,
 ) -> Result<HttpResponse, ApiError> {
     let most = bridge.landscape().config.server.bulk_max_operations;
     let tenant = &place.tenant;
-    let request = Request::read(body, &tenant.catalog, &tenant.base_url, most)?;
-    judge_strictly(tenant, &caller, &request.notes)?;
-    bridge.connections.asked(&caller, &request.notes);
+    let request = Request::read(body.value, &tenant.catalog, &tenant.base_url, most)?;
+    heed(&bridge, &caller, &place, query.and([body.notes, request.notes.clone()].concat()).forgiven_of_none())?;
     let outcomes = provisioning::run_bulk(&bridge, &caller, &received, &request).await;
     let results: Vec<Value> = outcomes.into_iter().map(|outcome| result(tenant, &request, outcome)).collect();
     answer::json(&json!({ "schemas": [RESPONSE_URN], "Operations": results }))

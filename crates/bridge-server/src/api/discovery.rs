@@ -12,14 +12,21 @@ use super::{
     answer, cursor,
     place::Place,
     query::{DEFAULT_COUNT, MAX_COUNT, Query},
+    resources,
 };
-use crate::{bridge::Bridge, error::ApiError, landscape::Tenant};
+use crate::{auth::Anybody, bridge::Bridge, error::ApiError, landscape::Tenant};
 
 /// URN of the schema of the ServiceProviderConfig.
 const CONFIGURATION_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 
 /// `GET /ServiceProviderConfig`.
-pub(super) async fn configuration(bridge: Data<Bridge>, place: Place) -> Result<HttpResponse, ApiError> {
+pub(super) async fn configuration(
+    bridge: Data<Bridge>,
+    caller: Anybody,
+    place: Place,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
+    heed(&bridge, &caller, &place, &query)?;
     let landscape = bridge.landscape();
     let server = &landscape.config.server;
     answer::json(&json!({
@@ -54,15 +61,24 @@ pub(super) async fn configuration(bridge: Data<Bridge>, place: Place) -> Result<
 }
 
 /// `GET /ResourceTypes`.
-pub(super) async fn resource_types(place: Place, query: Query) -> Result<HttpResponse, ApiError> {
-    list(
-        &query,
-        place.tenant.catalog.resource_types().iter().map(|resource_type| show_type(&place.tenant, resource_type)),
-    )
+pub(super) async fn resource_types(
+    bridge: Data<Bridge>,
+    caller: Anybody,
+    place: Place,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
+    heed(&bridge, &caller, &place, &query)?;
+    list(place.tenant.catalog.resource_types().iter().map(|resource_type| show_type(&place.tenant, resource_type)))
 }
 
 /// `GET /ResourceTypes/{name}`.
-pub(super) async fn resource_type(place: Place) -> Result<HttpResponse, ApiError> {
+pub(super) async fn resource_type(
+    bridge: Data<Bridge>,
+    caller: Anybody,
+    place: Place,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
+    heed(&bridge, &caller, &place, &query)?;
     let found =
         place.tenant.catalog.resource_types().iter().find(|candidate| candidate.name.eq_ignore_ascii_case(place.id()));
     let found = found.ok_or_else(|| ApiError::NotFound("There is no resource type of that name".into()))?;
@@ -70,22 +86,39 @@ pub(super) async fn resource_type(place: Place) -> Result<HttpResponse, ApiError
 }
 
 /// `GET /Schemas`.
-pub(super) async fn schemas(place: Place, query: Query) -> Result<HttpResponse, ApiError> {
-    list(&query, place.tenant.catalog.schemas().iter().map(|schema| show_schema(&place.tenant, schema)))
+pub(super) async fn schemas(
+    bridge: Data<Bridge>,
+    caller: Anybody,
+    place: Place,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
+    heed(&bridge, &caller, &place, &query)?;
+    list(place.tenant.catalog.schemas().iter().map(|schema| show_schema(&place.tenant, schema)))
 }
 
 /// `GET /Schemas/{urn}`.
-pub(super) async fn schema(place: Place) -> Result<HttpResponse, ApiError> {
+pub(super) async fn schema(
+    bridge: Data<Bridge>,
+    caller: Anybody,
+    place: Place,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
+    heed(&bridge, &caller, &place, &query)?;
     let found = place.tenant.catalog.schemas().iter().find(|candidate| candidate.id.eq_ignore_ascii_case(place.id()));
     let found = found.ok_or_else(|| ApiError::NotFound("There is no schema with that URN".into()))?;
     answer::json(&show_schema(&place.tenant, found))
 }
 
-/// A list that is whole on every request; a filter on it is refused as RFC 7644 section 4 says.
-fn list(query: &Query, resources: impl Iterator<Item = Value>) -> Result<HttpResponse, ApiError> {
+/// Everything here is whole on every request: a filter is refused, other parameters are overlooked and counted (RFC 7644
+/// section 4).
+fn heed(bridge: &Bridge, Anybody(caller): &Anybody, place: &Place, query: &Query) -> Result<(), ApiError> {
     if query.has_filter() {
-        return Err(ApiError::Forbidden("This list cannot be filtered, it is always whole".into()));
+        return Err(ApiError::Forbidden("This cannot be filtered, it is always whole".into()));
     }
+    resources::heed(bridge, caller, place, query.forgiven_of_none())
+}
+
+fn list(resources: impl Iterator<Item = Value>) -> Result<HttpResponse, ApiError> {
     let resources: Vec<Value> = resources.collect();
     let total = resources.len() as u64;
     answer::json(&list_response(resources, total, 1))

@@ -30,7 +30,10 @@ use scim_model::ScimError;
 use tracing::{Instrument, Span, debug, error, field, info, info_span, warn};
 use uuid::Uuid;
 
-use super::unread::{Keeping, Rest};
+use super::{
+    manner,
+    unread::{Keeping, Rest},
+};
 use crate::{
     bridge::Bridge,
     error::{ApiError, SCIM_JSON},
@@ -102,6 +105,7 @@ pub(super) async fn answer_in_scim(
     let began = Instant::now();
     let method = name_of(request.method());
     request.extensions_mut().insert(id);
+    manner::remember_path(&request);
     let rest = Rest::of(&mut request);
     let span = span_of(&request, id, method);
     let outcome = go_through(request, next).instrument(span.clone()).await;

@@ -69,7 +69,7 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, ApiError> {
     let users = place.resource_type()?;
     let projection = query.projection(users)?;
-    heed(&bridge, &caller, &place, query.forgiven(&[users], Vec::new()))?;
+    heed(&bridge, &caller, &place, query.forgiven_of_one(users))?;
     let view = View::of(users, &projection);
     let shown = provisioning::read(&bridge, &caller, &users.name, place.id(), view).await?;
     located(answer::read(&bridge, &place, shown, &projection, &conditions)?, place.location())
@@ -81,13 +81,13 @@ pub(super) async fn create(_: Myself) -> Result<HttpResponse, ApiError> {
 }
 
 /// `PUT /Me`.
-pub(super) async fn replace(MyChange(change): MyChange, ScimBody(body): ScimBody) -> Result<HttpResponse, ApiError> {
+pub(super) async fn replace(MyChange(change): MyChange, body: ScimBody) -> Result<HttpResponse, ApiError> {
     let location = change.location();
     located(change.replace(body).await?, location)
 }
 
 /// `PATCH /Me`.
-pub(super) async fn patch(MyChange(change): MyChange, ScimBody(body): ScimBody) -> Result<HttpResponse, ApiError> {
+pub(super) async fn patch(MyChange(change): MyChange, body: ScimBody) -> Result<HttpResponse, ApiError> {
     let location = change.location();
     located(change.patch(body).await?, location)
 }

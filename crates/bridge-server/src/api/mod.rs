@@ -18,6 +18,7 @@ mod bulk;
 mod cursor;
 mod discovery;
 mod edge;
+pub(crate) mod manner;
 mod me;
 mod member_stream;
 mod place;

@@ -64,6 +64,13 @@ impl Query {
         Ok(self)
     }
 
+    /// Adds what was tolerated in the text of a body that came along.
+    #[must_use]
+    pub(crate) fn and(mut self, notes: Vec<Note>) -> Self {
+        self.notes.extend(notes);
+        self
+    }
+
     /// The first wanted match, from 1. Less than that is taken as 1 (RFC 7644 section 3.4.2.4).
     ///
     /// # Errors
@@ -159,6 +166,20 @@ impl Query {
             elsewhere.extend(sort_notes(resource_types, &order.by));
         }
         Forgiveness { filter, elsewhere }
+    }
+
+    /// The same of a request about one resource, where the parameters of lists say nothing.
+    #[must_use]
+    pub(crate) fn forgiven_of_one(&self, resource_type: &ResourceType) -> Forgiveness {
+        let mut forgiven = self.forgiven(&[resource_type], Vec::new());
+        forgiven.elsewhere.extend(self.asked.ignored(&["attributes", "excludedAttributes"]));
+        forgiven
+    }
+
+    /// The same where no parameter says anything: in discovery (RFC 7644 section 4) and bulk requests.
+    #[must_use]
+    pub(crate) fn forgiven_of_none(&self) -> Forgiveness {
+        Forgiveness { filter: Vec::new(), elsewhere: [self.notes.clone(), self.asked.ignored(&[])].concat() }
     }
 
     /// Whether the client says which attributes it wants to see.

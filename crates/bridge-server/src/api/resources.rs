@@ -7,7 +7,6 @@ use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, web::Data};
 use scim_model::ResourceType;
-use serde_json::Value;
 
 use super::{
     answer::{self, Conditions},
@@ -30,15 +29,15 @@ pub(super) async fn create(
     received: Received,
     place: Place,
     query: Query,
-    ScimBody(body): ScimBody,
+    body: ScimBody,
 ) -> Result<HttpResponse, ApiError> {
     let resource_type = place.resource_type()?;
     let projection = query.projection(resource_type)?;
-    heed(&bridge, &caller, &place, query.forgiven(&[resource_type], Vec::new()))?;
+    heed(&bridge, &caller, &place, query.and(body.notes).forgiven_of_one(resource_type))?;
     let view = View::of(resource_type, &projection);
     let ask =
         Ask { caller: &caller, received: &received, resource_type: &resource_type.name, view, if_none_match: None };
-    let shown = provisioning::create(&bridge, &ask, body).await?;
+    let shown = provisioning::create(&bridge, &ask, body.value).await?;
     answer::created(&bridge, &place, shown, &projection)
 }
 
@@ -52,7 +51,7 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, ApiError> {
     let resource_type = place.resource_type()?;
     let projection = query.projection(resource_type)?;
-    heed(&bridge, &caller, &place, query.forgiven(&[resource_type], Vec::new()))?;
+    heed(&bridge, &caller, &place, query.forgiven_of_one(resource_type))?;
     let view = View::of(resource_type, &projection);
     let shown = provisioning::read(&bridge, &caller, &resource_type.name, place.id(), view).await?;
     answer::read(&bridge, &place, shown, &projection, &conditions)
@@ -102,12 +101,12 @@ pub(super) fn heed(bridge: &Bridge, caller: &Caller, place: &Place, forgiven: Fo
 }
 
 /// `PUT /Users/{id}`.
-pub(super) async fn replace(change: Change, ScimBody(body): ScimBody) -> Result<HttpResponse, ApiError> {
+pub(super) async fn replace(change: Change, body: ScimBody) -> Result<HttpResponse, ApiError> {
     change.replace(body).await
 }
 
 /// `PATCH /Users/{id}`.
-pub(super) async fn patch(change: Change, ScimBody(body): ScimBody) -> Result<HttpResponse, ApiError> {
+pub(super) async fn patch(change: Change, body: ScimBody) -> Result<HttpResponse, ApiError> {
     change.patch(body).await
 }
 
@@ -146,19 +145,21 @@ impl Change {
         self.place.location()
     }
 
-    pub(super) async fn replace(self, body: Value) -> Result<HttpResponse, ApiError> {
+    pub(super) async fn replace(mut self, body: ScimBody) -> Result<HttpResponse, ApiError> {
+        self.query = self.query.and(body.notes);
         let resource_type = self.place.resource_type()?;
         let projection = self.query.projection(resource_type)?;
         self.heed(resource_type)?;
         let ask = self.ask(resource_type, View::of(resource_type, &projection));
         let if_match = self.conditions.if_match();
-        let shown = provisioning::replace(&self.bridge, &ask, self.place.id(), body, if_match).await?;
+        let shown = provisioning::replace(&self.bridge, &ask, self.place.id(), body.value, if_match).await?;
         answer::ok(&self.bridge, &self.place, shown, &projection)
     }
 
     /// A group is not shown unless the client names attributes (RFC 7644 section 3.5.2): it may have many members, and Entra
     /// ID takes members in this answer for the whole list (entra 4).
-    pub(super) async fn patch(self, body: Value) -> Result<HttpResponse, ApiError> {
+    pub(super) async fn patch(mut self, body: ScimBody) -> Result<HttpResponse, ApiError> {
+        self.query = self.query.and(body.notes);
         let resource_type = self.place.resource_type()?;
         let projection = self.query.projection(resource_type)?;
         self.heed(resource_type)?;
@@ -166,7 +167,7 @@ impl Change {
         let view = if is_brief { View::default() } else { View::of(resource_type, &projection) };
         let ask = self.ask(resource_type, view);
         let if_match = self.conditions.if_match();
-        let shown = provisioning::patch(&self.bridge, &ask, self.place.id(), body, if_match).await?;
+        let shown = provisioning::patch(&self.bridge, &ask, self.place.id(), body.value, if_match).await?;
         if is_brief {
             return Ok(answer::no_content(&shown));
         }
@@ -182,7 +183,7 @@ impl Change {
     }
 
     fn heed(&self, resource_type: &ResourceType) -> Result<(), ApiError> {
-        heed(&self.bridge, &self.caller, &self.place, self.query.forgiven(&[resource_type], Vec::new()))
+        heed(&self.bridge, &self.caller, &self.place, self.query.forgiven_of_one(resource_type))
     }
 
     fn ask<'a>(&'a self, resource_type: &'a ResourceType, view: View) -> Ask<'a> {

@@ -26,9 +26,9 @@ pub(super) async fn of_type(
     caller: Caller,
     place: Place,
     query: Query,
-    ScimBody(body): ScimBody,
+    body: ScimBody,
 ) -> Result<HttpResponse, ApiError> {
-    resources::page(&bridge, &caller, &place, &query.with_body(&body)?).await
+    resources::page(&bridge, &caller, &place, &query.with_body(&body.value)?.and(body.notes)).await
 }
 
 /// `POST /.search`.
@@ -37,9 +37,9 @@ pub(super) async fn of_all(
     caller: Caller,
     place: Place,
     query: Query,
-    ScimBody(body): ScimBody,
+    body: ScimBody,
 ) -> Result<HttpResponse, ApiError> {
-    at_base(bridge, caller, place, query.with_body(&body)?).await
+    at_base(bridge, caller, place, query.with_body(&body.value)?.and(body.notes)).await
 }
 
 /// `GET` of the base URL: over all types.

@@ -7,7 +7,7 @@ use scim_filter::{AttributePath, Filter, Leniency, Literal};
 
 use super::{Quirk, legacy_urn, sub_attribute};
 use crate::{
-    catalog::{Resolved, ResourceType},
+    catalog::{Home, Resolved, ResourceType},
     document::Notes,
     error::ScimError,
     schema::{Attribute, Type},
@@ -36,7 +36,7 @@ pub(crate) fn name(
     notes: &mut Notes,
 ) {
     match &path.schema {
-        Some(urn) if legacy_urn(&resource_type.name, urn).is_some() => notes.add(Quirk::LegacyUrn, urn),
+        Some(urn) => self::urn(resource_type, urn, notes),
         None if resolved.schema.is_some() => notes.add(Quirk::BareEnterpriseAttribute, &resolved.path()),
         _ => {}
     }
@@ -47,6 +47,23 @@ pub(crate) fn name(
         Some(Quirk::OtherName) if resolved.attribute.has_identity() => {}
         Some(quirk) => notes.add(quirk, &resolved.path()),
         None => {}
+    }
+}
+
+/// A URN of an older draft, or in another letter case: a path is the name of an attribute, whose letter case does not count
+/// (RFC 7643 section 2.1). Source: as there. Fixture: `legacy-urns.json`.
+pub(crate) fn urn(resource_type: &ResourceType, urn: &str, notes: &mut Notes) {
+    if legacy_urn(&resource_type.name, urn).is_some() {
+        notes.add(Quirk::LegacyUrn, urn);
+        return;
+    }
+    let known = match resource_type.home(urn) {
+        Some(Home::Core) => &resource_type.schema.id,
+        Some(Home::Extension(schema)) => &schema.id,
+        None => return,
+    };
+    if known != urn {
+        notes.add(Quirk::OtherCase, known);
     }
 }
 
@@ -147,6 +164,13 @@ fn part<'a>(resolved: Resolved<'a>, path: &AttributePath, notes: &mut Notes) -> 
         notes.add(quirk, &part.path());
     }
     part
+}
+
+/// Parameters that say nothing where they stand are overlooked: those of the client's own, which administrators put behind
+/// the base URL too (others 11.1), lists' own for a single resource, and all of them for discovery (RFC 7644 section 4).
+/// Source: as said. Fixture: `queries.json`.
+pub(crate) fn ignored(name: &str, notes: &mut Notes) {
+    notes.add(Quirk::IgnoredParameter, name);
 }
 
 /// The pairs of a query string. OneLogin ends it with a stray `&`. Source: others 2 and 11.1, case 36.

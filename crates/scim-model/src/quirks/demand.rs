@@ -41,6 +41,19 @@ impl Quirk {
             Self::StraySeparator => "leave out the & or ? that separates nothing",
             Self::StrayPercent => "write a percent sign as %25",
             Self::EmptyPath => "leave path out where there is none",
+            Self::UnknownPath => "no schema knows the path: leave the operation out",
+            Self::MemberCase => "write the member of the message as RFC 7644 does",
+            Self::BulkPath => "write the path as /Users or /Users/{id}",
+            Self::NoBulkId => "give the operation that creates a resource a bulkId",
+            Self::SeveralPrimary => "mark one value as primary, not more",
+            Self::IgnoredParameter => "leave out the parameter, it says nothing here",
+            Self::ExtraSlash => "leave out the slash at the end, or the second one",
+            Self::OtherAddress => "write the address as RFC 7644 section 3.2 does",
+            Self::NoMediaType => "send the body with Content-Type: application/scim+json",
+            Self::BareToken => "put the word Bearer before the token",
+            Self::BareTag => "put the version in quotes, as the header ETag has it",
+            Self::ByteOrderMark => "leave out the byte order mark",
+            Self::RepeatedMember => "send each name of an object once",
         }
     }
 }

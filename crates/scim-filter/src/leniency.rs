@@ -5,6 +5,8 @@
 pub enum Leniency {
     /// A text without quotes: `userName eq jo`. `compValue` is a JSON value.
     UnquotedValue,
+    /// `True`, `FALSE` or `Null`: the grammar takes these names from JSON, where their letter case counts (RFC 8259 section 3).
+    LiteralCase,
     /// White space other than the one blank round an operator, `and` and `or`. After `not` a blank may stand or not: the
     /// grammar has none there, the RFC's own examples have one.
     OtherSpaces,

@@ -25,6 +25,7 @@
 //! - white space of any amount, and none beside quotes, parentheses and brackets;
 //! - `emails[type eq "work"].value eq "…"`, the same with `pr`, and without `.value` ([`Filter::ValuePathCompare`],
 //!   [`Filter::ValuePathPresent`]);
+//! - `true`, `false` and `null` in any letter case;
 //! - values without quotes (`userName sw O`), unless the [`Limits`] are strict. A bare value ends at a space, quote,
 //!   parenthesis or bracket; it is a boolean, `null` or a number if it can be, else a text. A bare `and`, `or` or `not`
 //!   is a forgotten value, and one that begins with another kind of quotation mark is refused: both are errors, not guesses.

@@ -237,11 +237,15 @@ impl<'a> Parser<'a> {
         self.expect_space(before, " ");
         self.cursor.skip_word();
         self.one_space();
-        let begin = self.cursor.peek();
+        let (begin, word) = (self.cursor.peek(), self.cursor.word());
         let literal = values::literal(&mut self.cursor, operator, self.unquoted_literals)?;
-        if begin != Some('"') && matches!(literal, Literal::String(_)) {
-            self.leniencies.insert(Leniency::UnquotedValue);
-        }
+        match literal {
+            Literal::String(_) if begin != Some('"') => self.leniencies.insert(Leniency::UnquotedValue),
+            Literal::Boolean(_) | Literal::Null if word.bytes().any(|letter| letter.is_ascii_uppercase()) => {
+                self.leniencies.insert(Leniency::LiteralCase)
+            }
+            _ => false,
+        };
         Ok(Some(Comparison::With(operator, literal)))
     }
 

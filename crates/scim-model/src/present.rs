@@ -9,7 +9,7 @@ use crate::{
     document::{Document, Note, Notes},
     error::ScimError,
     matching::with_sub,
-    quirks::{self, Quirk, asking},
+    quirks::{Quirk, asking},
     schema::{Attribute, Returned},
 };
 
@@ -213,9 +213,7 @@ fn choices(
 /// What a name chooses; `None` for one that no schema knows.
 fn choice(resource_type: &ResourceType, name: &str, notes: &mut Notes) -> Option<Choice> {
     if let Some(home) = resource_type.home(name) {
-        if quirks::legacy_urn(&resource_type.name, name).is_some() {
-            notes.add(Quirk::LegacyUrn, name);
-        }
+        asking::urn(resource_type, name, notes);
         let schema = match home {
             Home::Extension(schema) => Some(schema.id.clone()),
             Home::Core => None,

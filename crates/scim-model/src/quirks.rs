@@ -118,6 +118,14 @@ pub(crate) fn is_unassigned(value: &Value) -> bool {
     }
 }
 
+/// Nothing, said with a value: an empty text or object. RFC 7643 section 2.5 knows null and the empty list. Source and fixture
+/// as above.
+pub(crate) fn empty_value(value: &Value, place: Place<'_>, notes: &mut Notes) {
+    if matches!(value, Value::String(_) | Value::Object(_)) && is_unassigned(value) {
+        notes.add(Quirk::EmptyValue, &place.to_string());
+    }
+}
+
 /// Booleans as texts in any letter case, also in filters (`roles[primary eq "True"]`). Source: others 11.4, cases 1 to 7, 93.
 /// Fixture: `text-for-boolean.json`.
 pub(crate) fn boolean(text: &str) -> Option<bool> {

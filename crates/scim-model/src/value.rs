@@ -209,6 +209,7 @@ pub(crate) fn single(
     notes: &mut Notes,
 ) -> Result<Option<Value>, ScimError> {
     if quirks::is_unassigned(value) {
+        quirks::empty_value(value, place, notes);
         return Ok(None);
     }
     match attribute.kind {

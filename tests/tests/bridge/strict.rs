@@ -5,7 +5,7 @@ use bridge_tests::replay::SCIM_JSON;
 use bridge_tests::samples::okta_user;
 use bridge_tests::{Answer, Bridge, Setup};
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use scim_model::Quirk;
 use serde_json::{Value, json};
 
@@ -193,6 +193,12 @@ fn rows(quirk: Quirk) -> Vec<Row> {
             Row::patch("/Groups/{group}", json!({"op": "remove", "path": "members[value eq {user}]"}))
                 .refused_as("invalidFilter"),
         ],
+        Quirk::LiteralCase => vec![Row::get("/Users?filter=active%20eq%20True").refused_as("invalidFilter")],
+        Quirk::EmptyValue => vec![
+            Row::set("title", json!("")),
+            Row::merge("name", json!({})),
+            Row::create(|user| user["emails"] = json!([{"type": "work", "value": ""}])),
+        ],
         Quirk::OtherSpaces => vec![
             Row::get("/Users?filter=userName%20%20pr").refused_as("invalidFilter"),
             Row::get("/Users?count=%205").refused_as("invalidValue"),
@@ -377,6 +383,43 @@ impl Stage {
         let [users, groups] = ["/Users", "/Groups"].map(|endpoint| self.bridge.get(endpoint));
         [users.await.has_status(200).body, groups.await.has_status(200).body]
     }
+}
+
+#[tokio::test]
+async fn what_the_rfcs_allow_in_addresses_and_headers_needs_no_forgiveness() {
+    let strict = Stage::set("strict").await;
+    let small = Row::get("/Users/{user}").with(AUTHORIZATION, "bearer  {token}");
+    let rows = [
+        // The base URL may end in a slash, and is what a search over everything asks (RFC 7644 sections 1.3 and 3.4.2.1).
+        Row::get("/"),
+        Row::get(""),
+        small,
+        Row::get("/Users/{user}").with(IF_NONE_MATCH, "W/\"7\", \"8\""),
+        Row::get("/Users").with(ACCEPT, "text/html"),
+        Row::create(|_| ()).with(CONTENT_TYPE, "Application/JSON; charset=utf-8"),
+        Row::change(json!({"op": "add", "path": "title", "value": "Lead"})).text(|text| format!(" \r\n{text}\n")),
+    ];
+    for row in rows {
+        let answer = strict.send(&row).await;
+        assert!((200..300).contains(&answer.status), "{} {}: {:#}", row.method, row.path, answer.body);
+    }
+    for quirk in Quirk::ALL {
+        assert_eq!(strict.count(quirk).await, 0, "{quirk}");
+    }
+    strict.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_fault_does_not_hide_behind_many_things_that_may_be_overlooked() {
+    let strict = Stage::set("strict").await;
+    let many = (0..200).map(|number| (format!("unknown{number}"), json!(number)));
+    let row = Row::create(|user| {
+        user.as_object_mut().unwrap().extend(many);
+        user["title"] = json!(["Lead"]);
+    });
+    let answer = strict.send(&row).await.has_status(400).names(&["list_for_single"]);
+    assert_eq!(answer.scim_type(), "invalidValue");
+    strict.bridge.stop().await;
 }
 
 #[tokio::test]

@@ -119,3 +119,20 @@ async fn the_configuration_is_found_by_the_name_that_microsoft_writes_too() {
     assert_eq!(found.body, expected.body);
     assert_eq!(found.header("content-type"), expected.header("content-type"));
 }
+
+#[tokio::test]
+async fn discovery_is_always_whole_so_a_filter_is_refused_and_the_rest_of_a_query_overlooked() {
+    let bridge = bridge().await;
+    for path in [
+        "/ServiceProviderConfig",
+        "/ResourceTypes",
+        "/ResourceTypes/User",
+        "/Schemas",
+        "/Schemas/urn:ietf:params:scim:schemas:core:2.0:User",
+    ] {
+        let whole = bridge.get(path).await.has_status(200).body;
+        let overlooked = bridge.get(&format!("{path}?startIndex=2&count=1&sortBy=id&attributes=name")).await;
+        assert_eq!(overlooked.has_status(200).body, whole, "{path}");
+        bridge.get(&format!("{path}?filter=id%20pr")).await.has_status(403).names(&["filtered"]);
+    }
+}

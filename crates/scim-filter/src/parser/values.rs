@@ -3,7 +3,7 @@
 use super::cursor::{Cursor, error};
 use crate::{Literal, Number, Operator, ParseError};
 
-/// Reads the value after `operator`. The three names are taken in any letter case, as ABNF has it.
+/// Reads the value after `operator`. The three names are taken in any letter case.
 pub(super) fn literal(
     cursor: &mut Cursor<'_>,
     operator: Operator,

@@ -91,7 +91,7 @@ fn what_the_grammar_has_not_is_named() {
         assert!(printed.iter().all(|leniency| *leniency == Leniency::ComparedValuePath), "{filter} is what we write");
     };
     for by_the_grammar in [
-        r#"userName Eq "jo" AND (title pr Or not (active eq True))"#,
+        r#"userName Eq "jo" AND (title pr Or not (active eq true))"#,
         r#"emails[type eq "work" and (value sw "a" or not(primary eq true))] and title pr"#,
         r#"(emails[type eq "work"])"#,
         r#"age gt -1.5e3 or manager eq null"#,
@@ -99,6 +99,7 @@ fn what_the_grammar_has_not_is_named() {
         check(by_the_grammar, &[]);
     }
     check("userName eq jo", &[Leniency::UnquotedValue]);
+    check("active eq True or manager ne NULL", &[Leniency::LiteralCase]);
     check(r#"meta.lastModified gt 2011-05-13T04:42:34Z"#, &[Leniency::UnquotedValue]);
     for spaced in [
         r#" userName eq "jo""#,

@@ -13,11 +13,12 @@ use crate::{
     schema::{Attribute, Type},
 };
 
-/// Texts without quotes, blanks of any number, a comparison behind the brackets of a value path. Source: entra 3.1, others
+/// Texts without quotes, `True` for `true`, blanks of any number, a comparison behind the brackets of a value path. Source: entra 3.1, others
 /// 11.4, cases 38, 43, 45. Fixture: `filters.json`.
 pub(crate) fn grammar(taken: BTreeSet<Leniency>, place: &str, notes: &mut Notes) {
     for leniency in taken {
         let quirk = match leniency {
+            Leniency::LiteralCase => Quirk::LiteralCase,
             Leniency::UnquotedValue => Quirk::UnquotedValue,
             Leniency::OtherSpaces => Quirk::OtherSpaces,
             Leniency::ComparedValuePath => Quirk::ComparedValuePath,

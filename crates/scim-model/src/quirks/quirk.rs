@@ -51,12 +51,16 @@ pub enum Quirk {
     NothingSelected,
     /// `remove` with a value.
     RemoveWithValue,
+    /// An empty text or object, which unassigns like null.
+    EmptyValue,
     /// Something that cannot be unassigned was left as it is.
     NotUnassigned,
     /// The name that Entra ID gives to a user it deleted, for a user who is active; the name before it was taken.
     DeletedUserName,
     /// A text without quotes in a filter or path.
     UnquotedValue,
+    /// `true`, `false` or `null` of a filter in another letter case.
+    LiteralCase,
     /// Blanks where there are none, or none or several where there is one.
     OtherSpaces,
     /// A comparison behind the brackets of a value path, in a filter.
@@ -103,7 +107,7 @@ pub enum Quirk {
 
 impl Quirk {
     /// All of them.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 48] = [
         Self::UnknownAttribute,
         Self::UnknownSchema,
         Self::ReadOnlyAttribute,
@@ -126,9 +130,11 @@ impl Quirk {
         Self::ElementMade,
         Self::NothingSelected,
         Self::RemoveWithValue,
+        Self::EmptyValue,
         Self::NotUnassigned,
         Self::DeletedUserName,
         Self::UnquotedValue,
+        Self::LiteralCase,
         Self::OtherSpaces,
         Self::ComparedValuePath,
         Self::ParameterCase,
@@ -177,9 +183,11 @@ impl Quirk {
             Self::ElementMade => "element_made",
             Self::NothingSelected => "nothing_selected",
             Self::RemoveWithValue => "remove_with_value",
+            Self::EmptyValue => "empty_value",
             Self::NotUnassigned => "not_unassigned",
             Self::DeletedUserName => "deleted_user_name",
             Self::UnquotedValue => "unquoted_value",
+            Self::LiteralCase => "literal_case",
             Self::OtherSpaces => "other_spaces",
             Self::ComparedValuePath => "compared_value_path",
             Self::ParameterCase => "parameter_case",
@@ -231,7 +239,9 @@ impl Quirk {
             | Self::EmptyPath
             | Self::UnknownPath => ScimType::InvalidPath,
             // Of a path too: the table has it for the filter in the path of a PATCH.
-            Self::UnquotedValue | Self::OtherSpaces | Self::ComparedValuePath => ScimType::InvalidFilter,
+            Self::UnquotedValue | Self::LiteralCase | Self::OtherSpaces | Self::ComparedValuePath => {
+                ScimType::InvalidFilter
+            }
             Self::NotUnassigned | Self::ReadOnlyAttribute => ScimType::Mutability,
             Self::UnknownAttribute
             | Self::UnknownSchema
@@ -244,6 +254,7 @@ impl Quirk {
             | Self::TextForComplex
             | Self::ObjectInText
             | Self::DeletedUserName
+            | Self::EmptyValue
             | Self::ParameterCase
             | Self::EmptyParameter
             | Self::RepeatedParameter
@@ -269,6 +280,7 @@ impl Quirk {
             | Self::ReadOnlyAttribute
             | Self::OtherCase
             | Self::DeletedUserName
+            | Self::EmptyValue
             | Self::IgnoredParameter => true,
             Self::Schemas
             | Self::LegacyUrn
@@ -290,6 +302,7 @@ impl Quirk {
             | Self::RemoveWithValue
             | Self::NotUnassigned
             | Self::UnquotedValue
+            | Self::LiteralCase
             | Self::OtherSpaces
             | Self::ComparedValuePath
             | Self::ParameterCase

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     mem,
 };
 
@@ -101,6 +101,7 @@ impl<'a> Editor<'a> {
         home: Home<'a>,
         members: &Map<String, Value>,
     ) -> Result<(), ScimError> {
+        let mut named = HashSet::new();
         for (key, value) in members {
             match Target::of_key(self.resource_type, home, key, &mut self.notes)? {
                 Target::Unknown(what) => self.note_unknown(what, key),
@@ -112,6 +113,7 @@ impl<'a> Editor<'a> {
                     _ => return Err(ScimError::invalid_value("a schema's URN takes an object of its attributes")),
                 },
                 Target::Attribute(selection) => {
+                    quirks::named_again(&mut named, key, selection.resolved, &mut self.notes);
                     self.apply_attribute(operation, &selection, Some(value), Naming::Key)?
                 }
             }

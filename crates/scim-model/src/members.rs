@@ -4,6 +4,8 @@
 //! rest by [`patch`](crate::patch) to the document without members. The forms are those of entra 4 and okta 6; the meaning
 //! is the same as that of [`patch`](crate::patch), which a property test holds against it.
 
+use std::collections::HashSet;
+
 use scim_filter::{Filter, Literal, Operator};
 use serde_json::{Map, Value, json};
 
@@ -122,6 +124,7 @@ impl<'a> Reader<'a> {
 
     fn read_object(&mut self, kind: Operation, members: &Map<String, Value>) -> Result<Reading, ScimError> {
         let mut rest = Map::new();
+        let mut named = HashSet::new();
         for (key, value) in members {
             let mut notes = Notes::default();
             match Target::of_key(self.resource_type, Home::Core, key, &mut notes) {
@@ -129,6 +132,7 @@ impl<'a> Reader<'a> {
                     self.notes.merge(notes);
                     let resolved = selection.resolved;
                     let place = Place::of(resolved.schema, resolved.attribute);
+                    quirks::named_again(&mut named, key, resolved, &mut self.notes);
                     if resolved.sub.is_some() || selection.filter.is_some() {
                         return Ok(Reading::NeedsMembers);
                     }

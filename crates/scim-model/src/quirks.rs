@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 pub use self::quirk::Quirk;
 use crate::{
-    catalog::{ENTERPRISE_URN, GROUP_URN, ResourceType, USER_URN},
+    catalog::{ENTERPRISE_URN, GROUP_URN, Resolved, ResourceType, USER_URN},
     document::Notes,
     error::ScimError,
     schema::{Attribute, Type},
@@ -103,6 +103,20 @@ pub(crate) fn is_repeated(urns: &[Value]) -> bool {
 pub(crate) fn several_primary(elements: &[Value], place: Place<'_>, notes: &mut Notes) {
     if elements.iter().filter(|element| element.get("primary") == Some(&Value::Bool(true))).count() > 1 {
         notes.add(Quirk::SeveralPrimary, &place.to_string());
+    }
+}
+
+/// The same attribute twice in one object, in two letter cases: the names are one name (RFC 7643 section 2.1), and the last
+/// value counts, as of a name that is there twice. Source: as of `sending::put_member`. Fixture: `sending.json`.
+pub(crate) fn named_again<'a>(
+    named: &mut HashSet<(Option<&'a str>, &'a str)>,
+    key: &str,
+    resolved: Resolved<'a>,
+    notes: &mut Notes,
+) {
+    let name = resolved.attribute.name.as_str();
+    if name.eq_ignore_ascii_case(key) && !named.insert((resolved.schema, name)) {
+        notes.add(Quirk::RepeatedMember, name);
     }
 }
 

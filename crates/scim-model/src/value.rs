@@ -293,12 +293,16 @@ pub(crate) fn parts<'a>(
     notes: &mut Notes,
 ) -> Result<Vec<(&'a Attribute, Option<Value>)>, ScimError> {
     let mut parts = Vec::with_capacity(object.len());
+    let mut named = HashSet::new();
     for (key, part) in object {
         let Some((sub, quirk)) = quirks::sub_attribute(attribute, key) else {
             notes.add(Quirk::UnknownAttribute, &place.sub(key).to_string());
             continue;
         };
         let place = place.sub(&sub.name);
+        if !named.insert(sub.name.as_str()) {
+            notes.add(Quirk::RepeatedMember, &place.to_string());
+        }
         if let Some(quirk) = quirk {
             notes.add(quirk, &place.to_string());
         }

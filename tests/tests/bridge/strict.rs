@@ -296,6 +296,9 @@ fn rows(quirk: Quirk) -> Vec<Row> {
             let twice = |text: String| text.replacen('{', "{\"title\": \"Boss\", \"title\": \"Lead\", ", 1);
             vec![
                 Row::create(|_| ()).text(twice).refused_as("invalidSyntax"),
+                Row::merge("title", json!("Boss"))
+                    .text(|text| text.replace("\"title\"", "\"TITLE\": \"Lead\", \"title\""))
+                    .refused_as("invalidSyntax"),
                 Row::post("/Users/.search", json!({"schemas": [SEARCH], "count": 5}))
                     .text(|text| text.replace("\"count\"", "\"count\": 4, \"count\""))
                     .refused_as("invalidSyntax"),

@@ -299,6 +299,8 @@ fn rows(quirk: Quirk) -> Vec<Row> {
                 Row::merge("title", json!("Boss"))
                     .text(|text| text.replace("\"title\"", "\"TITLE\": \"Lead\", \"title\""))
                     .refused_as("invalidSyntax"),
+                Row::patch("/Groups/{group}", json!({"op": "add", "value": {"Members": [], "members": []}}))
+                    .refused_as("invalidSyntax"),
                 Row::post("/Users/.search", json!({"schemas": [SEARCH], "count": 5}))
                     .text(|text| text.replace("\"count\"", "\"count\": 4, \"count\""))
                     .refused_as("invalidSyntax"),

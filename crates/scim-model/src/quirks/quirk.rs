@@ -7,7 +7,7 @@ use crate::ScimType;
 /// Something a request needed forgiveness for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Quirk {
-    /// An attribute that no schema knows; ignored.
+    /// An attribute, or a member of a message, that no schema knows; ignored.
     UnknownAttribute,
     /// An extension that is not known; ignored.
     UnknownSchema,

@@ -51,7 +51,8 @@ pub fn has_extra_slash(sent: &str) -> bool {
 }
 
 /// The parts of an address whose letter case counts (RFC 3986 section 6.2.2.1) and is not that of RFC 7644 section 3.2, and
-/// the name that Microsoft's documents have for the configuration. Source: case 11 (letter case), Microsoft's tutorial on SCIM endpoints. Fixture: `sending.json`.
+/// the name that Microsoft's documents have for the configuration. Source: case 11 (letter case), Microsoft's tutorial on SCIM
+/// endpoints. Fixture: `sending.json`.
 pub(crate) fn names(catalog: &Catalog, path: &str, notes: &mut Notes) {
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     let (Some(endpoint), name) = (parts.next(), parts.next()) else { return };

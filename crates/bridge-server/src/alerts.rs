@@ -47,6 +47,12 @@ pub enum AlertKind {
     TargetPaused,
     /// Calls to a target go on.
     TargetRecovered,
+    /// A pool is nearly used up.
+    PoolLow,
+    /// A pool has no free value.
+    PoolEmpty,
+    /// A token by which an identity provider signs in ends soon.
+    TokenEnds,
 }
 
 impl AlertKind {
@@ -59,6 +65,31 @@ impl AlertKind {
             Self::Held => "held",
             Self::TargetPaused => "target_paused",
             Self::TargetRecovered => "target_recovered",
+            Self::PoolLow => "pool_low",
+            Self::PoolEmpty => "pool_empty",
+            Self::TokenEnds => "token_ends",
+        }
+    }
+}
+
+/// Where something is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// At this target.
+    Target(String),
+    /// With this pool.
+    Pool(String),
+    /// With the token of this id.
+    Token(String),
+}
+
+impl Subject {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Target(name) | Self::Pool(name) | Self::Token(name) => name,
         }
     }
 }
@@ -70,8 +101,9 @@ pub struct Alert {
     pub kind: AlertKind,
     /// The tenant.
     pub tenant: String,
-    /// The target.
-    pub target: String,
+    /// The target, pool or token, under the name of what it is.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// The SCIM id of the resource, when it is about one account.
     pub resource: Option<String>,
     /// The target's own handle of that account, if there is one.
@@ -130,10 +162,10 @@ impl Alerts {
         }
         alert.text = alert.text.chars().take(LONGEST_TEXT).collect();
         warn!(
-            alert.kind = alert.kind.name(), tenant = %alert.tenant, target.name = %alert.target,
+            alert.kind = alert.kind.name(), tenant = %alert.tenant, subject.name = alert.subject.name(),
             resource.id = alert.resource.as_deref(), remote.id = alert.remote_id.as_deref(), code = %alert.code,
             fields = %alert.fields.join(","),
-            "{}: {}", alert.target, alert.text
+            "{}: {}", alert.subject.name(), alert.text
         );
         let Some(outbox) = &self.outbox else { return count(alert.kind, "logged") };
         let mut queue = outbox.lock();
@@ -176,8 +208,8 @@ struct Recent {
     accounts: HashMap<Arc<[String; 3]>, HashMap<String, Timestamp>>,
     /// The same in the order in which they rang.
     order: VecDeque<(Arc<[String; 3]>, String, Timestamp)>,
-    /// What a target rang last.
-    targets: HashMap<[String; 2], (AlertKind, String, Timestamp)>,
+    /// What a target, pool or token of a tenant rang last.
+    subjects: HashMap<(String, Subject), (AlertKind, String, Timestamp)>,
 }
 
 impl Recent {
@@ -187,17 +219,17 @@ impl Recent {
         let is_fresh = |at: &Timestamp| alert.at.duration_since(*at).abs() < QUIET;
         let Some(resource) = &alert.resource else {
             // A target that recovers and fails again is news each time; only the repetition is not.
-            let key = [alert.tenant.clone(), alert.target.clone()];
+            let key = (alert.tenant.clone(), alert.subject.clone());
             let news = (alert.kind, alert.code.clone(), alert.at);
-            let last = self.targets.get(&key);
+            let last = self.subjects.get(&key);
             let is_same =
                 last.is_some_and(|(kind, code, at)| *kind == alert.kind && *code == alert.code && is_fresh(at));
             if !is_same {
-                self.targets.insert(key, news);
+                self.subjects.insert(key, news);
             }
             return !is_same;
         };
-        let account = Arc::new([alert.tenant.clone(), alert.target.clone(), resource.clone()]);
+        let account = Arc::new([&alert.tenant, alert.subject.name(), resource].map(str::to_owned));
         if self.accounts.get(&account).and_then(|codes| codes.get(&alert.code)).is_some_and(is_fresh) {
             return false;
         }
@@ -337,7 +369,7 @@ mod tests {
         Alert {
             kind: if resource.is_some() { AlertKind::Parked } else { AlertKind::TargetPaused },
             tenant: "acme".to_owned(),
-            target: "glance".to_owned(),
+            subject: Subject::Target("glance".to_owned()),
             resource: resource.map(str::to_owned),
             remote_id: resource.map(|_| "1042".to_owned()),
             code: code.to_owned(),

@@ -13,6 +13,7 @@ use crate::auth::KnownTokens;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Mode, StoreConfig, StoreUrl};
 use crate::connections::{self, Connections};
+use crate::forewarning;
 use crate::housekeeping;
 use crate::landscape::{Landscape, LandscapeError, Target, Tenant, is_same_place, names_place_within};
 use crate::provisioning::{self, OpenRequests, ResourceLocks, Unanswered};
@@ -160,6 +161,7 @@ impl Bridge {
         tasks.spawn(provisioning::regroup(bridge.clone()));
         tasks.spawn(connections::run(bridge.clone()));
         tasks.spawn(housekeeping::watch_clock(bridge.clone()));
+        tasks.spawn(forewarning::run(bridge.clone()));
         drop(tasks);
         Ok(bridge)
     }

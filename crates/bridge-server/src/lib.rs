@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod connections;
 pub mod error;
+mod forewarning;
 pub mod housekeeping;
 pub mod landscape;
 pub mod operations;

@@ -79,6 +79,8 @@ pub struct PoolStatus {
     pub size: u64,
     /// How many of them nobody can get now: held, resting, or taken by somebody else at the target.
     pub used: u64,
+    /// How many are left.
+    pub free: u64,
 }
 
 /// Accounts by tenant, target, state.
@@ -329,8 +331,8 @@ pub async fn pools(bridge: &Bridge) -> Result<Vec<PoolStatus>, StoreError> {
         for (name, pool) in &tenant.pools {
             let (of, named, ranges) = (tenant.name.clone(), name.clone(), pool.ranges.clone());
             let usage = bridge.store.scan(move |db| db.pool_usage(&of, &named, &ranges, now)).await?;
-            let tenant = tenant.name.clone();
-            statuses.push(PoolStatus { tenant, pool: name.clone(), size: usage.size, used: usage.size - usage.free });
+            let (tenant, pool, used) = (tenant.name.clone(), name.clone(), usage.size - usage.free);
+            statuses.push(PoolStatus { tenant, pool, size: usage.size, used, free: usage.free });
         }
     }
     Ok(statuses)

@@ -24,13 +24,15 @@ const COUNTERS: [(&str, &str); 5] = [
 ];
 
 /// What is measured when somebody asks.
-const GAUGES: [(&str, &str); 7] = [
+const GAUGES: [(&str, &str); 9] = [
     ("scim_bridge_target_up", "1 while calls are made to the target, 0 while they have stopped"),
     ("scim_bridge_target_queue", "Accounts due at the target by now"),
     ("scim_bridge_target_in_flight", "Accounts that are being worked on"),
     ("scim_bridge_accounts", "Accounts by target and state, counted once a minute"),
     ("scim_bridge_pool_size", "Values that the pool has"),
     ("scim_bridge_pool_used", "Values of the pool that nobody can get now, counted once a minute"),
+    ("scim_bridge_pool_free", "Values of the pool that can be handed out, counted once a minute"),
+    ("scim_bridge_token_seconds_left", "How long a token with an end lasts; 0 once it has ended or is revoked"),
     ("scim_bridge_clock_set_seconds", "By how much the clock of the machine was set, while that is not believed"),
 ];
 

@@ -311,8 +311,8 @@ async fn targets_are_listed_with_their_condition_and_pools_with_their_values() {
         ["crm", "glance", "pbx"].map(ok)
     );
     assert_eq!(
-        columns(&listed["pools"], &["tenant", "pool", "size", "used"]),
-        [json!(["default", "extension", 1000, 1])]
+        columns(&listed["pools"], &["tenant", "pool", "size", "used", "free"]),
+        [json!(["default", "extension", 1000, 1, 999])]
     );
     let printed = run(&bridge, "target list").await.done();
     assert!(printed.contains("condition") && printed.contains("extension"), "{printed}");
@@ -412,6 +412,19 @@ async fn a_token_is_listed_without_itself_and_opens_nothing_once_it_is_revoked()
     let row = table.lines().find(|line| line.contains(&id)).unwrap();
     assert!(row.contains("revoked"), "{table}");
     run(&bridge, &format!("token revoke {id}")).await.complains(&["no token", &id, "still good"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn check_says_which_token_ends_soon() {
+    let bridge = Bridge::start().await;
+    run(&bridge, "token new --label okta --expires 15d").await.done();
+    let soon = run(&bridge, "token new --label entra --expires 13d --json").await.document();
+    let checked = run(&bridge, "check --json").await.document();
+    let ends: Vec<&str> = checked["warnings"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let ends: Vec<&&str> = ends.iter().filter(|warning| warning.contains(" ends at ")).collect();
+    assert_eq!(ends.len(), 1, "{checked}");
+    assert!(ends[0].contains(soon["id"].as_str().unwrap()) && ends[0].contains("connection entra"), "{checked}");
     bridge.stop().await;
 }
 

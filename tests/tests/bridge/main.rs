@@ -7,6 +7,7 @@ mod clock;
 mod commands;
 mod connections;
 mod crash;
+mod forewarnings;
 mod forgetting;
 mod groups;
 mod leavers;

@@ -1,5 +1,5 @@
 //! What is measured when somebody asks for the metrics: how every target is doing, how many accounts are in each state,
-//! how full the pools are.
+//! how full the pools are, how long the tokens last.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -66,6 +66,15 @@ async fn count(bridge: &Bridge) -> Result<(), StoreError> {
         let labels = [("tenant", pool.tenant), ("pool", pool.pool)];
         gauge!("scim_bridge_pool_size", &labels).set(pool.size as f64);
         gauge!("scim_bridge_pool_used", &labels).set(pool.used as f64);
+        gauge!("scim_bridge_pool_free", &labels).set(pool.free as f64);
+    }
+    let now = bridge.clock.now();
+    for credential in bridge.store.scan(|db| db.credentials(None)).await? {
+        let Some(end) = credential.expires.filter(|_| credential.subject.is_none()) else { continue };
+        let left = if credential.revoked.is_some() { 0 } else { end.duration_since(now).as_secs().max(0) };
+        let labels =
+            [("tenant", credential.tenant), ("connection", credential.connection), ("token", credential.selector)];
+        gauge!("scim_bridge_token_seconds_left", &labels).set(left as f64);
     }
     Ok(())
 }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use bridge_mapping::TargetKind;
 use bridge_store::{Credential, Store, StoreError, TargetPlace};
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Exit, Output, table};
 use crate::bridge::misfit;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, ConfigProblem, ConnectorConfig, Deprovision, StoreUrl};
+use crate::forewarning;
 use crate::landscape::{Landscape, LandscapeError, Target, Tenant, is_same_place, no_use};
 
 /// Is the configuration good?
@@ -67,7 +69,7 @@ impl Check {
         let is_ok = probes.iter().all(|probe| probe.error.is_none());
         let mut warnings = warnings(&landscape);
         match known {
-            Ok(known) => warnings.extend(known.warnings(&landscape)),
+            Ok(known) => warnings.extend(known.warnings(&landscape, Clock::system().now())),
             Err(error) => warnings.push(format!("store.url: whether this fits the database is not known: {error}")),
         }
         out.json(&json!({ "ok": is_ok, "file": path, "warnings": warnings, "tenants": tenants(&landscape, &probes) }))?;
@@ -214,10 +216,12 @@ impl Known {
         problems
     }
 
-    /// Tables of connections that no token has: a name that was mistyped, most likely.
-    fn warnings(&self, landscape: &Landscape) -> Vec<String> {
+    /// Tokens that end soon, and tables of connections that no token has: a name that was mistyped, most likely.
+    fn warnings(&self, landscape: &Landscape, now: Timestamp) -> Vec<String> {
         let Some(credentials) = &self.credentials else { return Vec::new() };
-        let mut warnings = Vec::new();
+        let ending = forewarning::ending(credentials, now);
+        let mut warnings: Vec<String> =
+            ending.map(|one| format!("tenants.{}: {}", one.tenant, forewarning::end_of(one))).collect();
         for (tenant, config) in &landscape.config.tenants {
             let of_tenant =
                 credentials.iter().filter(|credential| credential.tenant == *tenant && credential.subject.is_none());

@@ -266,7 +266,7 @@ impl Target {
         let answer = remote.ask(Method::GET, &["targets"], &[], None).await?;
         remote.show(&answer, "targets", &["tenant", "target", "kind", "mode", "condition", "queue", "inFlight"])?;
         let out = remote.output();
-        let columns = ["tenant", "pool", "size", "used"];
+        let columns = ["tenant", "pool", "size", "used", "free"];
         if answer["pools"].as_array().is_some_and(|pools| !pools.is_empty()) {
             out.line("")?;
             for line in lines(&answer, "pools", &columns) {

@@ -32,7 +32,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use crate::alerts::{Alert, AlertKind};
+use crate::alerts::{Alert, AlertKind, Subject};
 use crate::bridge::{Bridge, Epoch};
 use crate::clock::later;
 use crate::config::Mode;
@@ -255,7 +255,7 @@ impl Bridge {
         self.alerts.ring(Alert {
             kind,
             tenant: target.tenant.clone(),
-            target: target.name.clone(),
+            subject: Subject::Target(target.name.clone()),
             resource: None,
             remote_id: None,
             code: code.to_owned(),

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::duty;
 use super::memory::{Memory, Unapplied};
 use super::work::{End, Work};
-use crate::alerts::{Alert, AlertKind};
+use crate::alerts::{Alert, AlertKind, Subject};
 use crate::clock::later;
 use crate::config::ConnectorConfig;
 use crate::landscape::{Pool, Target, Tenant};
@@ -144,7 +144,7 @@ impl Work<'_> {
         self.bridge.alerts.ring(Alert {
             kind,
             tenant: self.tenant.name.clone(),
-            target: self.target.name.clone(),
+            subject: Subject::Target(self.target.name.clone()),
             resource: Some(self.resource.id.clone()),
             remote_id: settlement.remote_id.clone(),
             code: reason.code.clone(),

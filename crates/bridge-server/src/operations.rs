@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::bridge::Bridge;
 use crate::clock::later;
+use crate::worker::Contact;
 use crate::worker::settle::Dependents;
 
 /// Which account: of a tenant, by the SCIM id of its resource, at a target.
@@ -61,6 +62,8 @@ pub struct TargetStatus {
     pub mode: String,
     /// `ok`, or why no call is made.
     pub condition: String,
+    /// Whether the target answered when it was asked last, and takes calls; `None` before the first contact.
+    pub up: Option<bool>,
     /// Accounts due by now.
     pub queue: u64,
     /// Accounts being worked on.
@@ -307,12 +310,14 @@ pub async fn targets(bridge: &Bridge) -> Result<Vec<TargetStatus>, StoreError> {
     let mut statuses = Vec::new();
     for target in bridge.landscape().targets() {
         let queue = bridge.store.read(|db| db.queue_length(&target.tenant, &target.name, now)).await?;
+        let blocked = target.lane.condition().blocked(now);
         statuses.push(TargetStatus {
             tenant: target.tenant.clone(),
             target: target.name.clone(),
             kind: target.settings.kind.to_string(),
             mode: format!("{:?}", target.settings.mode).to_lowercase(),
-            condition: target.lane.condition().blocked(now).unwrap_or_else(|| "ok".to_owned()),
+            up: target.lane.last_contact().map(|contact| contact == Contact::Answered && blocked.is_none()),
+            condition: blocked.unwrap_or_else(|| "ok".to_owned()),
             queue,
             in_flight: target.lane.in_flight(),
         });

@@ -25,7 +25,10 @@ const COUNTERS: [(&str, &str); 5] = [
 
 /// What is measured when somebody asks.
 const GAUGES: [(&str, &str); 9] = [
-    ("scim_bridge_target_up", "1 while calls are made to the target, 0 while they have stopped"),
+    (
+        "scim_bridge_target_up",
+        "1 if the target answered when it was last asked and takes calls, 0 if not; not there before the first contact",
+    ),
     ("scim_bridge_target_queue", "Accounts due at the target by now"),
     ("scim_bridge_target_in_flight", "Accounts that are being worked on"),
     ("scim_bridge_accounts", "Accounts by target and state, counted once a minute"),

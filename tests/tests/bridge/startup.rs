@@ -164,6 +164,31 @@ async fn serve_says_where_it_listens_and_what_each_target_answered() {
 }
 
 #[tokio::test]
+async fn the_metric_of_a_target_tells_what_its_last_answer_was() {
+    let stage = Stage::set().await;
+    stage.simulators.glance.fail_next(1, Fault::Status(503, None), None);
+    let (mut serve, [scim, admin]) = stage.serve("info");
+    serve.err.hear("glance: The target is not available");
+    serve.err.hear("pbx: NetSapiens");
+    let up = async |target: &str| {
+        let metrics = reqwest::get(format!("{admin}/metrics")).await.unwrap().text().await.unwrap();
+        let start = format!("scim_bridge_target_up{{tenant=\"default\",target=\"{target}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&start)).map(str::to_owned)
+    };
+    assert_eq!((up("glance").await.as_deref(), up("pbx").await.as_deref()), (Some("0"), Some("1")));
+    let token = stage.token();
+    let ann = Client::new().post(format!("{scim}/Users")).bearer_auth(&token).body(okta_user("ann").to_string());
+    Answer::of(ann.header("Content-Type", "application/scim+json")).await.has_status(201);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while up("glance").await.as_deref() != Some("1") {
+        assert!(Instant::now() < deadline, "it has answered since");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    serve.end();
+    stage.simulators.stop().await;
+}
+
+#[tokio::test]
 async fn check_online_tells_a_good_credential_from_a_bad_one() {
     let stage = Stage::set().await;
     let good = stage.run(&["check", "--online"]);

@@ -27,7 +27,9 @@ impl Gauges {
     pub(super) async fn measure(&self, bridge: &Bridge) -> Result<(), StoreError> {
         for status in operations::targets(bridge).await? {
             let labels = [("tenant", status.tenant), ("target", status.target)];
-            gauge!("scim_bridge_target_up", &labels).set(f64::from(u8::from(status.condition == "ok")));
+            if let Some(is_up) = status.up {
+                gauge!("scim_bridge_target_up", &labels).set(f64::from(u8::from(is_up)));
+            }
             gauge!("scim_bridge_target_queue", &labels).set(status.queue as f64);
             gauge!("scim_bridge_target_in_flight", &labels).set(status.in_flight as f64);
         }

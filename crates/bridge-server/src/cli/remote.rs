@@ -264,7 +264,11 @@ impl Target {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let Self::List { remote } = self;
         let answer = remote.ask(Method::GET, &["targets"], &[], None).await?;
-        remote.show(&answer, "targets", &["tenant", "target", "kind", "mode", "condition", "queue", "inFlight"])?;
+        remote.show(
+            &answer,
+            "targets",
+            &["tenant", "target", "kind", "mode", "up", "condition", "queue", "inFlight"],
+        )?;
         let out = remote.output();
         let columns = ["tenant", "pool", "size", "used", "free"];
         if answer["pools"].as_array().is_some_and(|pools| !pools.is_empty()) {

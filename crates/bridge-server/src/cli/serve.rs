@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bridge_connectors::TargetError;
@@ -13,7 +14,9 @@ use super::signals::{Asked, Signals};
 use crate::bridge::Bridge;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::landscape::Target;
 use crate::running::{self, Running};
+use crate::worker::Contact;
 
 /// Serves the configuration at `path`.
 pub(super) async fn run(path: &Path) -> anyhow::Result<Exit> {
@@ -62,15 +65,37 @@ async fn reload(running: &Running, path: &Path) {
     }
 }
 
+/// How often a target is asked again whose last contact failed.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// Says for each target whether address and credential are right. A target that refuses its credential is paused at once.
+/// One that did not answer is asked again until it does: perhaps nothing else is to be sent there.
 async fn probe_all(bridge: Arc<Bridge>) {
     for target in bridge.landscape().targets() {
-        match target.connector.probe().await {
-            Ok(report) => {
-                info!(tenant = %target.tenant, target.name = %target.name, "{}: {}", target.name, report.summary)
-            }
-            Err(TargetError::Unauthorized { reason }) => bridge.target_refused_credential(target, &reason),
-            Err(error) => warn!(tenant = %target.tenant, target.name = %target.name, "{}: {error}", target.name),
+        probe(&bridge, target).await;
+    }
+    loop {
+        bridge.clock.sleep(AGAIN).await;
+        // A target that is paused or broken is probed by its lane.
+        let is_silent = |target: &&Arc<Target>| {
+            target.lane.last_contact() == Some(Contact::Failed) && target.lane.condition().probe_at().is_none()
+        };
+        for target in bridge.landscape().targets().filter(is_silent) {
+            probe(&bridge, target).await;
+        }
+    }
+}
+
+async fn probe(bridge: &Bridge, target: &Target) {
+    match target.connector.probe().await {
+        Ok(report) => {
+            target.lane.note(Contact::Answered);
+            info!(tenant = %target.tenant, target.name = %target.name, "{}: {}", target.name, report.summary);
+        }
+        Err(TargetError::Unauthorized { reason }) => bridge.target_refused_credential(target, &reason),
+        Err(error) => {
+            target.lane.note(Contact::Failed);
+            warn!(tenant = %target.tenant, target.name = %target.name, "{}: {error}", target.name);
         }
     }
 }

@@ -14,11 +14,22 @@ use super::condition::Condition;
 pub struct Lane {
     bell: Notify,
     condition: Mutex<Condition>,
+    /// What the last contact with the target showed; nothing before the first.
+    contact: Mutex<Option<Contact>>,
     in_flight: AtomicUsize,
     /// The turns of whoever calls the target, before and after a reload.
     manners: Mutex<Option<Manners>>,
     /// Moving average of how long one account takes, in microseconds.
     pace: AtomicU64,
+}
+
+/// What a contact with a target showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contact {
+    /// It answered us.
+    Answered,
+    /// It could not be reached, or did not accept our credential.
+    Failed,
 }
 
 impl Lane {
@@ -40,6 +51,16 @@ impl Lane {
     /// Changes the condition.
     pub fn change<T>(&self, change: impl FnOnce(&mut Condition) -> T) -> T {
         change(&mut self.condition.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the last contact showed; `None` before the first.
+    pub fn last_contact(&self) -> Option<Contact> {
+        *self.contact.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a contact.
+    pub fn note(&self, contact: Contact) {
+        *self.contact.lock().unwrap_or_else(PoisonError::into_inner) = Some(contact);
     }
 
     /// The turns of the target: those that there were before, if they are to be as many as they were.

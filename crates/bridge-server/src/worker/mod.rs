@@ -40,7 +40,7 @@ use crate::landscape::{Target, Tenant};
 use crate::provisioning::group_refs;
 
 pub use condition::Condition;
-pub use lane::Lane;
+pub use lane::{Contact, Lane};
 pub use waiters::{Waiters, Waiting};
 pub use work::VERIFYING;
 
@@ -208,6 +208,7 @@ async fn probe(bridge: &Bridge, target: &Target, probe_at: Timestamp) {
     target.connector.refresh_credentials().await;
     match target.connector.probe().await {
         Ok(_) => {
+            target.lane.note(Contact::Answered);
             target.lane.change(Condition::recovered);
             info!("{} answers again", target.name);
             bridge.ring_about(target, AlertKind::TargetRecovered, "recovered", "the target answers again".to_owned());
@@ -217,6 +218,7 @@ async fn probe(bridge: &Bridge, target: &Target, probe_at: Timestamp) {
         }
         Err(error) => {
             let now = bridge.clock.now();
+            target.lane.note(Contact::Failed);
             target.lane.change(|condition| condition.probe_failed(error.retry_after(), now));
             warn!(%error, "{} does not answer yet", target.name);
         }
@@ -227,6 +229,7 @@ impl Bridge {
     /// A target could not be reached.
     pub(crate) fn target_failed(&self, target: &Target, reason: &str) {
         let now = self.clock.now();
+        target.lane.note(Contact::Failed);
         if target.lane.change(|condition| condition.failed(reason, now)) {
             warn!(target.name = %target.name, "{} cannot be reached, calls stop until it answers a probe", target.name);
             self.ring_about(target, AlertKind::TargetPaused, "target-unavailable", reason.to_owned());
@@ -244,6 +247,7 @@ impl Bridge {
     /// A target refused our credential.
     pub(crate) fn target_refused_credential(&self, target: &Target, reason: &str) {
         let now = self.clock.now();
+        target.lane.note(Contact::Failed);
         if target.lane.change(|condition| condition.refused_credential(reason, now)) {
             warn!(target.name = %target.name, "{} refuses our credential and is paused", target.name);
             self.ring_about(target, AlertKind::TargetPaused, "target-unauthorized", reason.to_owned());

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::backoff;
 use super::duty::{self, Duty, plain_reason};
+use super::lane::Contact;
 use super::memory::Memory;
 use super::secrets::Secrets;
 use crate::bridge::Bridge;
@@ -535,6 +536,7 @@ impl<'a> Work<'a> {
     /// The target answered, whatever it said.
     pub(super) fn answered(&self) {
         let now = self.bridge.clock.now();
+        self.target.lane.note(Contact::Answered);
         self.target.lane.change(|condition| condition.answered(now));
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             .service(web::resource("/accounts").route(web::get().to(list_accounts)).route(web::post().to(seed_account)))
             .service(web::resource("/accounts/{key:.*}").route(web::delete().to(remove_account)))
             .service(web::resource("/calls").route(web::get().to(list_calls)))
-            .service(web::resource("/faults").route(web::post().to(order_fault)))
+            .service(web::resource("/faults").route(web::post().to(order_fault)).route(web::delete().to(clear_faults)))
             .service(web::resource("/clock").route(web::get().to(read_clock)).route(web::post().to(advance_clock)))
             .service(web::resource(["", "/"]).route(web::delete().to(reset)))
             .default_service(web::to(unknown)),
@@ -81,6 +81,12 @@ async fn order_fault(core: Data<Core>, body: Bytes) -> HttpResponse {
     }
 }
 
+/// No faults any more; everything else stays.
+async fn clear_faults(core: Data<Core>) -> HttpResponse {
+    core.clear_faults();
+    HttpResponse::NoContent().finish()
+}
+
 async fn read_clock(core: Data<Core>) -> HttpResponse {
     HttpResponse::Ok().json(json!({"now": core.now().to_string()}))
 }
@@ -109,6 +115,7 @@ async fn unknown(request: HttpRequest) -> HttpResponse {
         "DELETE /_sim/accounts/{key}",
         "GET /_sim/calls",
         "POST /_sim/faults",
+        "DELETE /_sim/faults",
         "GET /_sim/clock",
         "POST /_sim/clock",
         "DELETE /_sim",

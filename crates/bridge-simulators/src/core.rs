@@ -173,6 +173,10 @@ impl Core {
         self.state().vendor.remove(key)
     }
 
+    pub(crate) fn clear_faults(&self) {
+        self.state().faults = Faults::default();
+    }
+
     pub(crate) fn reset(&self) {
         let mut state = self.state();
         state.vendor.reset();

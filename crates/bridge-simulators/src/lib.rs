@@ -10,6 +10,7 @@
 //! | `DELETE /_sim/accounts/{key}` | removes an account by its natural key, as a person would |
 //! | `GET /_sim/calls` | the last calls (100,000 unless told otherwise), oldest first, secrets masked |
 //! | `POST /_sim/faults` | `{"next": 2, "fault": "status:503", "retry_after": 5, "operation": "NewUser"}` |
+//! | `DELETE /_sim/faults` | no faults; accounts and calls stay |
 //! | `GET`, `POST /_sim/clock` | the clock; `{"advance_seconds": 60}` moves it on |
 //! | `DELETE /_sim` | no accounts, no calls, no faults |
 //!

@@ -83,6 +83,11 @@ impl Simulator {
         }
     }
 
+    /// No faults any more; accounts and calls stay.
+    pub fn clear_faults(&self) {
+        self.core.clear_faults();
+    }
+
     /// Back to no accounts, no calls, no faults. The clock and issued tokens stay.
     pub fn reset(&self) {
         self.core.reset();

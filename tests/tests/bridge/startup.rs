@@ -276,10 +276,19 @@ async fn the_fault_switches_are_where_sim_says() {
         assert_eq!(send(method, format!("{api}{path}"), None).await.0, 503, "{target}");
         let (status, calls) = send(Method::GET, switch("/calls"), None).await;
         assert_eq!((status, &calls[0]["status"]), (200, &json!(503)), "{target}: {calls}");
+        let many = json!({"next": 100, "fault": "status:503"});
+        let ordered = send(Method::POST, switch("/faults"), Some(many)).await;
+        assert!((200..300).contains(&ordered.0), "{target}: {ordered:?}");
         let seeded = send(Method::POST, switch("/accounts"), Some(seed)).await;
         assert!((200..300).contains(&seeded.0), "{target}: {seeded:?}");
         let (_, accounts) = send(Method::GET, switch("/accounts"), None).await;
         assert_eq!(accounts.as_array().unwrap().len(), 1, "{target}: {accounts}");
+        let cleared = send(Method::DELETE, switch("/faults"), None).await;
+        assert!((200..300).contains(&cleared.0), "{target}: {cleared:?}");
+        let (_, kept) = send(Method::GET, switch("/accounts"), None).await;
+        assert_eq!(kept, accounts, "{target}: faults are cleared, nothing else");
+        let method = if target == "crm_com" { Method::POST } else { Method::GET };
+        assert_ne!(send(method, format!("{api}{path}"), None).await.0, 503, "{target}");
         let reset = send(Method::DELETE, switch(""), None).await;
         assert!((200..300).contains(&reset.0), "{target}: {reset:?}");
         for list in ["/accounts", "/calls"] {

@@ -2,13 +2,14 @@
 //! (DESIGN, section 9). Each is one small write, and an entry of the audit trail.
 
 use bridge_store::{
-    Account, AccountQuery, AccountState, AuditEntry, CallEntry, Db, RequestEntry, RequestQuery, Resource,
-    ResourceState, StoreError, Tx, Want,
+    Account, AccountQuery, AccountState, AuditEntry, CallEntry, Db, RequestEntry, RequestFilter, RequestQuery,
+    Resource, ResourceState, StoreError, Tx, Want,
 };
 use jiff::Timestamp;
 use scim_filter::AttributePath;
 use scim_model::fold;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::bridge::Bridge;
 use crate::clock::later;
@@ -37,11 +38,20 @@ pub struct NamedAccount {
     pub account: Account,
 }
 
+/// A request, and for which user it was.
+#[derive(Debug, Clone)]
+pub struct NamedRequest {
+    /// The request as received.
+    pub request: RequestEntry,
+    /// The userName that the resource has now; else the one that was sent.
+    pub user_name: Option<String>,
+}
+
 /// A request with the calls that were made for its resource.
 #[derive(Debug, Clone)]
 pub struct RequestStory {
     /// The request as received.
-    pub request: RequestEntry,
+    pub request: NamedRequest,
     /// SCIM id of the resource it is about.
     pub resource: Option<String>,
     /// The calls to targets for that resource, oldest first.
@@ -276,8 +286,28 @@ pub async fn set_link(
 ///
 /// # Errors
 /// Those of the store.
-pub async fn list_requests(bridge: &Bridge, query: RequestQuery) -> Result<Vec<RequestEntry>, StoreError> {
-    bridge.store.scan(move |db| db.requests(&query)).await
+pub async fn list_requests(
+    bridge: &Bridge,
+    query: RequestQuery,
+    filter: RequestFilter,
+) -> Result<Vec<NamedRequest>, StoreError> {
+    bridge
+        .store
+        .scan(move |db| {
+            let is_plain = filter == RequestFilter::default();
+            let found = if is_plain { db.requests(&query)? } else { db.requests_where(&query, &filter)? };
+            found.into_iter().map(|request| named_request(db, request)).collect()
+        })
+        .await
+}
+
+fn named_request(db: &Db<'_>, request: RequestEntry) -> Result<NamedRequest, StoreError> {
+    let resource = request.resource.map(|key| db.resource_by_key(key)).transpose()?.flatten();
+    let now = resource.as_ref().and_then(|resource| resource.document.text("userName"));
+    let members = request.body.as_ref().and_then(Value::as_object);
+    let sent = || members?.iter().find(|(name, _)| name.eq_ignore_ascii_case("userName"))?.1.as_str();
+    let user_name = now.or_else(sent).map(str::to_owned);
+    Ok(NamedRequest { request, user_name })
 }
 
 /// One request and what came of it.
@@ -296,7 +326,7 @@ pub async fn show_request(bridge: &Bridge, tenant: &str, request_id: &str) -> Re
                 calls = db.calls_of(key, None, 200)?;
                 calls.retain(|call| call.at >= request.received);
             }
-            Ok(RequestStory { request, resource, calls })
+            Ok(RequestStory { request: named_request(db, request)?, resource, calls })
         })
         .await
 }

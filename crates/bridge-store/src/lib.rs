@@ -24,6 +24,7 @@ mod meta;
 mod paging;
 mod query;
 mod rebase;
+mod requests;
 mod resources;
 mod rows;
 mod sorting;

@@ -357,6 +357,19 @@ pub struct RequestQuery {
     pub limit: usize,
 }
 
+/// Which requests of the journal, beside a [`RequestQuery`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestFilter {
+    /// Only those that were refused.
+    pub failed: bool,
+    /// Received at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Received before this moment.
+    pub until: Option<Timestamp>,
+    /// About the resource of the query, or sent for a user of this name of whom there is no resource; in lower case.
+    pub user_name: Option<String>,
+}
+
 /// A call to a target as made, secrets already masked by the caller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallEntry {

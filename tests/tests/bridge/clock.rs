@@ -5,7 +5,7 @@ use std::time::Duration;
 use bridge_server::clock::{Clock, Seen};
 use bridge_server::operations;
 use bridge_simulators::Fault;
-use bridge_store::{RequestQuery, ResourceState};
+use bridge_store::{RequestFilter, RequestQuery, ResourceState};
 use bridge_tests::samples::okta_user;
 use bridge_tests::{Bridge, Setup, account_where};
 use jiff::{SignedDuration, Timestamp};
@@ -33,7 +33,7 @@ async fn until_clock_is(bridge: &Bridge, clock: &Clock, word: &str) {
 
 async fn journal(bridge: &Bridge) -> usize {
     let query = RequestQuery { tenant: "default".to_owned(), limit: 100, ..RequestQuery::default() };
-    operations::list_requests(&bridge.running.bridge, query).await.unwrap().len()
+    operations::list_requests(&bridge.running.bridge, query, RequestFilter::default()).await.unwrap().len()
 }
 
 async fn rejected(bridge: &Bridge) -> usize {

@@ -28,21 +28,21 @@ impl Said {
 
     /// Expects that it is done.
     #[track_caller]
-    fn done(self) -> String {
+    pub(super) fn done(self) -> String {
         assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{self:?}");
         self.out
     }
 
     /// Expects that it is done and prints one document.
     #[track_caller]
-    fn document(self) -> Value {
+    pub(super) fn document(self) -> Value {
         let text = self.done();
         serde_json::from_str(&text).unwrap()
     }
 
     /// Expects that it failed, printed nothing for programs, and says why.
     #[track_caller]
-    fn complains(self, words: &[&str]) {
+    pub(super) fn complains(self, words: &[&str]) {
         assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
         assert!(self.err.starts_with("error: ") && self.err.lines().count() == 1, "{self:?}");
         assert!(words.iter().all(|word| self.err.contains(word)), "{words:?} in {self:?}");
@@ -50,7 +50,7 @@ impl Said {
 }
 
 /// Runs a command, its arguments written with spaces, with the configuration of a running bridge.
-async fn run(bridge: &Bridge, command: &str) -> Said {
+pub(super) async fn run(bridge: &Bridge, command: &str) -> Said {
     let file = bridge.folder().join("bridge.toml");
     let admin = format!("\nadmin_listen = \"{}\"", bridge.running.admin_addr);
     std::fs::write(&file, bridge.file().replace("\nadmin_listen = \"127.0.0.1:0\"", &admin)).unwrap();
@@ -61,7 +61,7 @@ async fn run(bridge: &Bridge, command: &str) -> Said {
 }
 
 /// A user who is everywhere, and the id.
-async fn with_user(bridge: &Bridge, name: &str) -> String {
+pub(super) async fn with_user(bridge: &Bridge, name: &str) -> String {
     let id = bridge.post("/Users", okta_user(name)).await.has_status(201).id();
     bridge.until_at_rest(&id).await;
     id
@@ -74,7 +74,7 @@ async fn deactivate(bridge: &Bridge, id: &str) {
 
 /// The fields of each entry of a list, side by side.
 #[track_caller]
-fn columns(list: &Value, names: &[&str]) -> Vec<Value> {
+pub(super) fn columns(list: &Value, names: &[&str]) -> Vec<Value> {
     let items = list.as_array().unwrap();
     items.iter().map(|item| names.iter().map(|name| item[name].clone()).collect::<Value>()).collect()
 }

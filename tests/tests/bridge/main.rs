@@ -23,6 +23,7 @@ mod restart;
 mod returners;
 mod scope;
 mod secrets;
+mod shown;
 mod startup;
 mod strict;
 mod tenancy;

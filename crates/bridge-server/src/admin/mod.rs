@@ -9,7 +9,7 @@
 //! POST /admin/v1/accounts/{tenant}/{resource}/{target}/retry | release | adopt | drop
 //! GET  /admin/v1/tasks?tenant=&target=
 //! POST /admin/v1/tasks/{tenant}/{resource}/{target}/done
-//! GET  /admin/v1/requests?tenant=&resource=&limit=&before=
+//! GET  /admin/v1/requests?tenant=&resource=&user=&failed=&since=&until=&limit=&before=
 //! GET  /admin/v1/requests/{id}?tenant=
 //! GET  /admin/v1/links?tenant=&target=
 //! PUT  /admin/v1/links/{tenant}/{resource}/{target}     {"remoteId": "…" or null}

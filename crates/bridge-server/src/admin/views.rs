@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::operations::{NamedAccount, RequestStory};
+use crate::operations::{NamedAccount, NamedRequest, RequestStory};
 
 /// An account.
 #[derive(Serialize)]
@@ -96,15 +96,17 @@ pub(super) struct RequestView {
     connection: Option<String>,
     method: String,
     path: String,
+    user_name: Option<String>,
     status: Option<u16>,
     outcome: Option<String>,
     received: Timestamp,
     finished: Option<Timestamp>,
 }
 
-impl From<RequestEntry> for RequestView {
-    fn from(entry: RequestEntry) -> Self {
+impl From<NamedRequest> for RequestView {
+    fn from(NamedRequest { request: entry, user_name }: NamedRequest) -> Self {
         Self {
+            user_name,
             key: entry.key,
             tenant: entry.tenant,
             id: entry.request_id,
@@ -146,7 +148,7 @@ struct CallView {
 
 impl From<RequestStory> for StoryView {
     fn from(story: RequestStory) -> Self {
-        let (body, notes) = (story.request.body.clone(), story.request.notes.clone());
+        let RequestEntry { body, notes, .. } = story.request.request.clone();
         let calls = story.calls.into_iter().map(|call| CallView {
             target: call.target,
             operation: call.operation,

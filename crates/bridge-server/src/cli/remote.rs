@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use jiff::{Span, SpanRelativeTo, Timestamp};
 use reqwest::{Client, Method};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use url::Url;
 
 use super::{Exit, Output, only_tenant, table};
 use crate::api::DEFAULT_TENANT;
+use crate::clock::Clock;
 use crate::config::{self, Config};
 
 /// Entries of a list, if the command does not say how many.
@@ -163,6 +165,18 @@ pub(super) enum Request {
         /// Only about this user (by SCIM id or userName) or group (by SCIM id).
         #[arg(long)]
         resource: Option<String>,
+        /// Only about this user (by userName or SCIM id), or refused creates of that userName.
+        #[arg(long, conflicts_with = "resource")]
+        user: Option<String>,
+        /// Only what was refused.
+        #[arg(long)]
+        failed: bool,
+        /// Received since: a time ago such as "2h", or a moment such as "2027-01-31T00:00:00Z".
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// Received before: as for --since.
+        #[arg(long, value_name = "WHEN")]
+        until: Option<String>,
         /// At most so many; 100 if nothing is said.
         #[arg(long)]
         limit: Option<usize>,
@@ -296,14 +310,19 @@ impl Task {
 impl Request {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         match self {
-            Self::List { remote, tenant, resource, limit } => {
+            Self::List { remote, tenant, resource, user, failed, since, until, limit } => {
+                let now = Clock::system().now();
+                let moment = |text: Option<String>| text.map(|text| moment_ago(&text, now)).transpose();
+                let (since, until) = (moment(since)?, moment(until)?);
                 let mut query = vec![("tenant", remote.tenant(tenant.as_deref())?)];
-                query.extend(resource.map(|id| ("resource", id)));
+                let chosen = [("resource", resource), ("user", user), ("since", since), ("until", until)];
+                query.extend(chosen.into_iter().filter_map(|(name, value)| Some((name, value?))));
+                query.extend(failed.then(|| ("failed", "true".to_owned())));
                 let answer = remote.list("requests", query, "before", limit).await?;
                 remote.show(
                     &answer,
                     "requests",
-                    &["received", "id", "connection", "method", "path", "status", "outcome"],
+                    &["received", "id", "connection", "method", "path", "status", "userName", "outcome"],
                 )
             }
             Self::Show { remote, id, tenant } => {
@@ -371,6 +390,16 @@ impl Which {
         let pairs = [("tenant", self.tenant.clone()), ("target", self.target.clone())];
         pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
+}
+
+/// A time ago, or a moment, as the admin API takes it.
+fn moment_ago(text: &str, now: Timestamp) -> anyhow::Result<String> {
+    let wrong = || format!("{text:?} is neither a time such as \"2h\" nor a moment such as \"2027-01-31T00:00:00Z\"");
+    let moment = match text.parse::<Span>() {
+        Ok(span) => now.checked_sub(span.to_duration(SpanRelativeTo::days_are_24_hours()).with_context(wrong)?)?,
+        Err(_) => text.parse::<Timestamp>().with_context(wrong)?,
+    };
+    Ok(moment.to_string())
 }
 
 impl Remote {
@@ -555,6 +584,18 @@ mod tests {
         assert_eq!(url.as_str(), "http://127.0.0.1:8081/admin/v1/accounts/default/a%2Fb/pbx/retry");
         let url = address(&root, &["accounts"], &[("state", "parked".to_owned())]).unwrap();
         assert_eq!(url.as_str(), "http://127.0.0.1:8081/admin/v1/accounts?state=parked");
+    }
+
+    #[test]
+    fn a_moment_is_a_time_ago_or_itself() {
+        let now: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(moment_ago(text, now).ok().as_deref(), expected, "{text}");
+        };
+        check("2h", Some("2026-01-01T22:00:00Z"));
+        check("1d", Some("2026-01-01T00:00:00Z"));
+        check("2025-12-31T00:00:00Z", Some("2025-12-31T00:00:00Z"));
+        check("soon", None);
     }
 
     #[test]

@@ -374,7 +374,7 @@ async fn a_link_is_shown_and_can_be_set_to_the_account_that_a_person_made() {
     let second = at_crm("ann");
     assert_ne!(first, second);
     let set = format!("link set {id} crm --remote-id {} --json", second.as_str().unwrap());
-    assert_eq!(run(&bridge, &set).await.document(), json!({"done": true}));
+    assert_eq!(run(&bridge, &set).await.document(), json!({"done": true, "targetWasAsked": true}));
     bridge.until_at_rest(&id).await;
     assert_eq!(remote_ids().await, [json!(["default", id, "crm", second]), of_bob.clone()]);
     assert_eq!(bridge.crm().accounts().len(), 2, "nothing is made twice");

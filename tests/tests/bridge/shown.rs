@@ -1,5 +1,6 @@
 //! What a person is shown of one account, of the requests, and of a configuration that does not fit what is there.
 
+use bridge_simulators::Fault;
 use bridge_tests::Bridge;
 use bridge_tests::samples::okta_user;
 use serde_json::{Value, json};
@@ -31,5 +32,22 @@ async fn requests_are_found_by_what_came_of_them_by_user_and_by_time() {
     let head: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(head, ["received", "id", "connection", "method", "path", "status", "userName", "outcome"]);
     run(&bridge, "request list --since soon").await.complains(&["\"soon\"", "2h"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_to_an_account_that_the_target_does_not_have_is_refused() {
+    let bridge = Bridge::start().await;
+    let id = with_user(&bridge, "ann").await;
+    let before = bridge.accounts(&id).await;
+    for target in ["crm", "pbx", "glance"] {
+        let wrong = format!("link set {id} {target} --remote-id 98989");
+        run(&bridge, &wrong).await.complains(&["there is no such account at the target"]);
+    }
+    assert_eq!(bridge.accounts(&id).await, before, "nothing has changed");
+    // A target that does not answer says nothing about it.
+    bridge.crm().fail_next(1, Fault::Status(503, None), Some("users/show"));
+    let unknown = run(&bridge, &format!("link set {id} crm --remote-id 98989")).await.done();
+    assert!(unknown.contains("the target was not asked"), "{unknown}");
     bridge.stop().await;
 }

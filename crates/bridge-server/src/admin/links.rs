@@ -4,7 +4,7 @@ use actix_web::web::{Data, Json, Path, Query};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::accounts::{Selection, done, named, next};
+use super::accounts::{Selection, named, next};
 use super::views::LinkView;
 use super::{ACTOR, Problem};
 use crate::bridge::Bridge;
@@ -35,6 +35,6 @@ pub(super) async fn set(
     if link.remote_id.as_ref().is_some_and(|id| id.trim().is_empty()) {
         return Err(Problem::bad_request("remoteId is empty; send null to remove the link"));
     }
-    operations::set_link(&bridge, &named(&bridge, path)?, link.remote_id, ACTOR).await?;
-    done()
+    let was_asked = operations::set_link(&bridge, &named(&bridge, path)?, link.remote_id, ACTOR).await?;
+    Ok(Json(json!({ "done": true, "targetWasAsked": was_asked })))
 }

@@ -497,7 +497,8 @@ impl Remote {
             return Ok(Exit::Done);
         }
         let Some(state) = answer["state"].as_str() else {
-            out.line("done")?;
+            let is_sure = answer["targetWasAsked"] != false;
+            out.line(if is_sure { "done" } else { "done; the target was not asked whether it has that account" })?;
             return Ok(Exit::Done);
         };
         let reason = if answer["reason"].is_null() { String::new() } else { format!(": {}", cell(&answer["reason"])) };

@@ -106,7 +106,7 @@ pub struct Alert {
     pub subject: Subject,
     /// The SCIM id of the resource, when it is about one account.
     pub resource: Option<String>,
-    /// The target's own handle of that account, if there is one.
+    /// The target's own handle of that account, or of the one that was found there in its place.
     pub remote_id: Option<String>,
     /// Stable code.
     pub code: String,

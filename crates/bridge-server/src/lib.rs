@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod connections;
 pub mod error;
+pub mod explain;
 mod forewarning;
 pub mod housekeeping;
 pub mod landscape;

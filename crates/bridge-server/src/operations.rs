@@ -37,8 +37,18 @@ pub struct NamedAccount {
     pub id: String,
     /// Its userName, if it is a user.
     pub user_name: Option<String>,
+    /// Whether it is there, deleted, or was refused.
+    pub state: ResourceState,
     /// The row.
     pub account: Account,
+}
+
+impl NamedAccount {
+    /// The account of a resource.
+    pub(crate) fn of(resource: &Resource, account: Account) -> Self {
+        let user_name = resource.document.text("userName").map(str::to_owned);
+        Self { id: resource.id.clone(), user_name, state: resource.state, account }
+    }
 }
 
 /// A request, and for which user it was.
@@ -110,11 +120,8 @@ pub async fn list_accounts(bridge: &Bridge, query: AccountQuery) -> Result<Vec<N
             let rows = db.accounts_where(&query)?;
             rows.into_iter()
                 .map(|account| {
-                    let resource = db.resource_by_key(account.resource)?;
-                    let user_name = resource.as_ref().and_then(|resource| resource.document.text("userName"));
-                    let user_name = user_name.map(str::to_owned);
-                    let id = resource.map(|resource| resource.id).unwrap_or_default();
-                    Ok(NamedAccount { id, user_name, account })
+                    let resource = db.resource_by_key(account.resource)?.ok_or(StoreError::NotFound("resource"))?;
+                    Ok(NamedAccount::of(&resource, account))
                 })
                 .collect()
         })

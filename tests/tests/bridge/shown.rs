@@ -1,11 +1,85 @@
 //! What a person is shown of one account, of the requests, and of a configuration that does not fit what is there.
 
 use bridge_simulators::Fault;
-use bridge_tests::Bridge;
-use bridge_tests::samples::okta_user;
+use bridge_store::AccountState;
+use bridge_tests::samples::{ann, okta_user};
+use bridge_tests::{Bridge, Setup, account_where};
 use serde_json::{Value, json};
 
 use crate::commands::{columns, run, with_user};
+use crate::secrets::webhook;
+
+/// Somebody whom the PBX had before.
+fn annie() -> Value {
+    json!({
+        "user": "1400", "name-first-name": "Annie", "name-last-name": "Roe", "login-username": "ann@acme.example",
+        "email-address": "ann@acme.example", "user-scope": "Basic User"
+    })
+}
+
+#[tokio::test]
+async fn who_is_under_review_is_shown_with_the_account_that_was_found_and_the_commands_that_settle_it() {
+    let (address, alerts) = webhook();
+    let bridge = Bridge::with(Setup { more: format!("[alerts]\nwebhook = \"{address}\""), ..Setup::default() }).await;
+    bridge.pbx().seed(annie());
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_state(&id, "pbx", AccountState::Parked).await;
+    let shown = run(&bridge, "account show ann@acme.example pbx").await.done();
+    let lines: Vec<&str> = shown.lines().map(str::trim).collect();
+    let has = |words: &[&str]| lines.iter().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(has(&["ann@acme.example", &id]), "{shown}");
+    assert!(has(&["pbx: parked"]) && !has(&["glance: "]), "{shown}");
+    assert!(has(&["review", "remote id 1400"]), "the reason names it: {shown}");
+    assert!(has(&["candidate", "remote id 1400", "user = 1400", "login-username = ann@acme.example"]), "{shown}");
+    let release = format!("scim-bridge account release {id} pbx");
+    let link = format!("scim-bridge link set {id} pbx --remote-id");
+    assert!(has(&[&release]) && has(&[&link]), "{shown}");
+    let listed = run(&bridge, "account list --state parked --json").await.document();
+    let account = &listed["accounts"][0];
+    let candidate = json!(["1400", "1400", "Annie"]);
+    let seen = &account["candidate"];
+    assert_eq!(
+        json!([seen["remoteId"], seen["naturalKey"], seen["fields"]["name-first-name"]]),
+        candidate,
+        "{account}"
+    );
+    assert!(!account.to_string().contains("remote_id"), "one spelling: {account}");
+    bridge.stop().await;
+    let told: Vec<Value> = alerts.try_iter().filter(|alert| alert["code"] == "review").collect();
+    let [alert] = told.as_slice() else { panic!("one alert: {told:#?}") };
+    assert!(alert["text"].as_str().unwrap().contains("remote id 1400"), "{alert}");
+    let text = alert.to_string().to_lowercase();
+    assert!(!text.contains("ann") && !text.contains("roe") && !text.contains('@'), "{text}");
+}
+
+#[tokio::test]
+async fn what_was_left_out_of_an_account_and_what_was_not_understood_is_shown_with_it() {
+    let bridge = Bridge::start().await;
+    let mut user = ann();
+    user["nickNmae"] = json!("Annie");
+    user["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"] = json!({"department": "D".repeat(65)});
+    let created = bridge.post("/Users", user).await.has_status(201);
+    let id = created.id();
+    bridge.until_at_rest(&id).await;
+    let shown = run(&bridge, &format!("account show {id} --json")).await.document();
+    assert_eq!(columns(&shown["notUnderstood"], &["attribute"]), [json!(["nickNmae"])], "{shown}");
+    assert_eq!(shown["notUnderstood"][0]["request"], created.header("x-request-id"));
+    let accounts = shown["accounts"].as_array().unwrap();
+    let pbx = accounts.iter().find(|account| account["target"] == "pbx").unwrap();
+    let left_out = columns(&pbx["leftOut"], &["field", "code"]);
+    assert_eq!(left_out, [json!(["department", "too-long"])], "{pbx}");
+    assert!(pbx["leftOut"][0]["attribute"].as_str().unwrap().ends_with("department"), "{pbx}");
+    assert_eq!(pbx["remoteId"], "1000");
+    let printed = run(&bridge, &format!("account show {id}")).await.done();
+    for words in ["glance: settled", "pbx: settled", "crm: settled", "left out: department", "not understood: nickNmae"]
+    {
+        assert!(printed.contains(words), "{words}: {printed}");
+    }
+    assert!(!printed.contains(&"D".repeat(65)), "limits are shown, not values");
+    run(&bridge, "account show nobody").await.complains(&["there is no such resource"]);
+    run(&bridge, &format!("account show {id} nowhere")).await.complains(&["there is no target \"nowhere\""]);
+    bridge.stop().await;
+}
 
 #[tokio::test]
 async fn requests_are_found_by_what_came_of_them_by_user_and_by_time() {
@@ -49,5 +123,20 @@ async fn a_link_to_an_account_that_the_target_does_not_have_is_refused() {
     bridge.crm().fail_next(1, Fault::Status(503, None), Some("users/show"));
     let unknown = run(&bridge, &format!("link set {id} crm --remote-id 98989")).await.done();
     assert!(unknown.contains("the target was not asked"), "{unknown}");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn the_accounts_of_a_refused_create_are_told_from_those_of_a_user() {
+    let bridge = Bridge::start().await;
+    bridge.crm().fail_next(1, Fault::Refuse("no licence left".to_owned()), Some("users/create"));
+    bridge.post("/Users", okta_user("ann")).await.has_status(400);
+    with_user(&bridge, "bob").await;
+    let listed = run(&bridge, "account list --target glance --json").await.document();
+    assert_eq!(columns(&listed["accounts"], &["resourceState"]), [json!(["rejected"]), json!(["live"])]);
+    let table = run(&bridge, "account list --target glance").await.done();
+    let row = table.lines().find(|line| line.contains("ann")).unwrap();
+    assert!(row.contains("rejected"), "{table}");
+    assert!(account_where(&bridge.glance().accounts(), "UserFirst", "Ann").is_some());
     bridge.stop().await;
 }

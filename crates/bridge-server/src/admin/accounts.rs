@@ -5,9 +5,10 @@ use bridge_store::{AccountQuery, AccountState};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::views::AccountView;
+use super::views::{AccountView, ExplainedView};
 use super::{ACTOR, Problem, known};
 use crate::bridge::Bridge;
+use crate::explain;
 use crate::operations::{self, AccountName, NamedAccount};
 
 /// Most accounts in one answer.
@@ -68,8 +69,26 @@ async fn answer(bridge: &Bridge, name: &str, query: AccountQuery) -> Result<Json
     let limit = query.limit;
     let page = operations::list_accounts(bridge, query).await?;
     let next = next(&page, limit);
-    let accounts: Vec<AccountView> = page.into_iter().map(AccountView::from).collect();
+    let accounts: Vec<AccountView> = page.into_iter().map(|account| AccountView::of(bridge, account)).collect();
     Ok(Json(json!({ name: accounts, "next": next })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AtTarget {
+    target: Option<String>,
+}
+
+/// One user, with all accounts or the one at a target.
+pub(super) async fn show(
+    bridge: Data<Bridge>,
+    path: Path<(String, String)>,
+    Query(AtTarget { target }): Query<AtTarget>,
+) -> Result<Json<ExplainedView>, Problem> {
+    let (tenant, resource) = path.into_inner();
+    known::names(&bridge, Some(&tenant), target.as_deref())?;
+    let explained = explain::explain(&bridge, &tenant, &resource).await?;
+    Ok(Json(ExplainedView::of(&bridge, explained, target.as_deref())))
 }
 
 /// `{tenant}/{resource}/{target}` in a path.
@@ -126,7 +145,7 @@ async fn came_of(bridge: &Bridge, name: &AccountName) -> Result<Json<Value>, Pro
     Ok(Json(json!({ "done": !needs_a_person, "state": account.state, "reason": account.reason })))
 }
 
-pub(super) fn done() -> Result<Json<Value>, Problem> {
+fn done() -> Result<Json<Value>, Problem> {
     Ok(Json(json!({ "done": true })))
 }
 

@@ -6,6 +6,7 @@
 //! GET  /admin/v1/targets
 //! POST /admin/v1/targets/{tenant}/{target}/release      what its brake holds
 //! GET  /admin/v1/accounts?tenant=&target=&state=&limit=&after=
+//! GET  /admin/v1/accounts/{tenant}/{resource}?target=   what is known of one user's accounts
 //! POST /admin/v1/accounts/{tenant}/{resource}/{target}/retry | release | adopt | drop
 //! GET  /admin/v1/tasks?tenant=&target=
 //! POST /admin/v1/tasks/{tenant}/{resource}/{target}/done
@@ -78,6 +79,7 @@ fn admin_routes(config: &mut ServiceConfig) {
         .route("/targets", web::get().to(accounts::targets))
         .route("/targets/{tenant}/{target}/release", web::post().to(accounts::release_held))
         .route("/accounts", web::get().to(accounts::list))
+        .route("/accounts/{tenant}/{resource}", web::get().to(accounts::show))
         .route(&format!("/accounts{ACCOUNT}/retry"), web::post().to(accounts::retry))
         .route(&format!("/accounts{ACCOUNT}/release"), web::post().to(accounts::release))
         .route(&format!("/accounts{ACCOUNT}/adopt"), web::post().to(accounts::release))

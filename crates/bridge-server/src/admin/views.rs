@@ -1,11 +1,18 @@
-//! Rows as the admin API shows them. Of a person's data only the userName is shown, by which a
-//! person is known to whoever asks: no natural keys, no observed fields, no secrets.
+//! Rows as the admin API shows them; every name of a member is in camelCase, as in SCIM. Of a person's data only the userName
+//! is shown, by which a person is known to whoever asks, and an account under review, because a person must decide: no
+//! other natural keys and observed fields, no secrets.
 
-use bridge_store::{Account, AccountState, Doubt, Reason, RequestEntry};
+use std::collections::BTreeMap;
+
+use bridge_connectors::Observed;
+use bridge_mapping::AccountSchema;
+use bridge_store::{Account, AccountState, Doubt, Reason, RequestEntry, ResourceState};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::bridge::Bridge;
+use crate::explain::{Explained, LeftOut, NotUnderstood};
 use crate::operations::{NamedAccount, NamedRequest, RequestStory};
 
 /// An account.
@@ -15,6 +22,7 @@ pub(super) struct AccountView {
     tenant: String,
     resource: String,
     user_name: Option<String>,
+    resource_state: ResourceState,
     target: String,
     state: AccountState,
     reason: Option<Reason>,
@@ -26,17 +34,25 @@ pub(super) struct AccountView {
     urgent: bool,
     in_doubt: bool,
     failing_since: Option<Timestamp>,
-    candidate: Option<Value>,
+    candidate: Option<CandidateView>,
     updated: Timestamp,
 }
 
-impl From<NamedAccount> for AccountView {
-    fn from(NamedAccount { id, user_name, account }: NamedAccount) -> Self {
+impl AccountView {
+    pub(super) fn of(
+        bridge: &Bridge,
+        NamedAccount { id, user_name, state: resource_state, account }: NamedAccount,
+    ) -> Self {
         let state = shown_state(&account);
+        let tenant = bridge.tenant(&account.tenant);
+        let target = tenant.as_ref().and_then(|tenant| tenant.targets.get(&account.target));
+        let schema = target.map(|target| target.rules.schema());
+        let seen = account.candidate.and_then(|seen| serde_json::from_value(seen).ok());
         Self {
             tenant: account.tenant,
             resource: id,
             user_name,
+            resource_state,
             target: account.target,
             state,
             reason: account.reason,
@@ -47,8 +63,89 @@ impl From<NamedAccount> for AccountView {
             urgent: account.urgent,
             in_doubt: account.doubt != Doubt::None,
             failing_since: account.failing_since,
-            candidate: account.candidate,
+            candidate: seen.map(|seen| CandidateView::of(seen, schema)),
             updated: account.updated,
+        }
+    }
+}
+
+/// An account that was found at the target and may be the user's.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CandidateView {
+    remote_id: Option<String>,
+    natural_key: Option<Value>,
+    /// The natural key and what else is unique at the target, by field.
+    keys: BTreeMap<String, Value>,
+    active: Option<bool>,
+    /// Everything that is known of it, by the vendor's names.
+    fields: BTreeMap<String, Value>,
+    /// What of ours it equals.
+    equal: Vec<&'static str>,
+    unmanageable: Option<String>,
+}
+
+impl CandidateView {
+    fn of(seen: Observed, schema: Option<&AccountSchema>) -> Self {
+        let known = |name: &String| Some((name.clone(), seen.fields.get(name)?.clone()));
+        let unique =
+            schema.into_iter().flat_map(|schema| &schema.fields).filter(|field| field.natural_key || field.unique);
+        let keys: BTreeMap<String, Value> = unique.filter_map(|field| known(&field.name)).collect();
+        let evidence = [
+            (seen.evidence.marker, "marker"),
+            (seen.evidence.natural_key, "naturalKey"),
+            (seen.evidence.unique_key, "uniqueKey"),
+            (seen.evidence.email, "email"),
+        ];
+        Self {
+            natural_key: schema.and_then(|schema| keys.get(&schema.natural_key().name).cloned()),
+            keys,
+            remote_id: seen.remote_id,
+            active: seen.active,
+            fields: seen.fields,
+            equal: evidence.into_iter().filter_map(|(is_equal, name)| is_equal.then_some(name)).collect(),
+            unmanageable: seen.unmanageable,
+        }
+    }
+}
+
+/// A user with all accounts.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ExplainedView {
+    tenant: String,
+    resource: String,
+    user_name: Option<String>,
+    resource_state: ResourceState,
+    active: bool,
+    not_understood: Vec<NotUnderstood>,
+    accounts: Vec<ExplainedAccountView>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExplainedAccountView {
+    #[serde(flatten)]
+    account: AccountView,
+    left_out: Vec<LeftOut>,
+}
+
+impl ExplainedView {
+    /// With the account at one target only, or with all.
+    pub(super) fn of(bridge: &Bridge, explained: Explained, target: Option<&str>) -> Self {
+        let Explained { resource, not_understood, accounts } = explained;
+        let is_asked = |account: &NamedAccount| target.is_none_or(|target| account.account.target == target);
+        let shown = accounts.into_iter().filter(|(account, _)| is_asked(account));
+        let shown = shown
+            .map(|(account, left_out)| ExplainedAccountView { account: AccountView::of(bridge, account), left_out });
+        Self {
+            user_name: resource.document.text("userName").map(str::to_owned),
+            tenant: resource.tenant,
+            resource: resource.id,
+            resource_state: resource.state,
+            active: resource.active,
+            not_understood,
+            accounts: shown.collect(),
         }
     }
 }

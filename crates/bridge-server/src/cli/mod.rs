@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod output;
 mod plan;
+mod portrait;
 mod remote;
 mod serve;
 mod signals;

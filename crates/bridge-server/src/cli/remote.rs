@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Exit, Output, only_tenant, table};
+use super::{Exit, Output, only_tenant, portrait, table};
 use crate::api::DEFAULT_TENANT;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -99,6 +99,18 @@ pub(super) enum Account {
         /// waiting, due, settled, parked, held, task, handed_over or out_of_scope.
         #[arg(long)]
         state: Option<String>,
+    },
+    /// A user's accounts: the state of each, why, what was left out of it, and what can be done.
+    Show {
+        #[command(flatten)]
+        remote: Remote,
+        /// The user, by SCIM id or userName.
+        resource: String,
+        /// Only the account at this target.
+        target: Option<String>,
+        /// The tenant; can be left out if there is only one.
+        #[arg(long)]
+        tenant: Option<String>,
     },
     /// Make an account due now.
     Retry {
@@ -260,8 +272,29 @@ impl Account {
                 remote.show(
                     &answer,
                     "accounts",
-                    &["tenant", "userName", "resource", "target", "state", "next", "remoteId", "reason"],
+                    &[
+                        "tenant",
+                        "userName",
+                        "resource",
+                        "resourceState",
+                        "target",
+                        "state",
+                        "next",
+                        "remoteId",
+                        "reason",
+                    ],
                 )
+            }
+            Self::Show { remote, resource, target, tenant } => {
+                let tenant = remote.tenant(tenant.as_deref())?;
+                let query: Vec<_> = target.map(|target| ("target", target)).into_iter().collect();
+                let answer = remote.ask(Method::GET, &["accounts", &tenant, &resource], &query, None).await?;
+                let out = remote.output();
+                out.json(&answer)?;
+                for line in portrait::lines(&answer, &remote.repeated()) {
+                    out.line(line)?;
+                }
+                Ok(Exit::Done)
             }
             Self::Retry { remote, name } => remote.act("accounts", &name, "retry").await,
             Self::Release { remote, which } => {
@@ -403,6 +436,13 @@ fn moment_ago(text: &str, now: Timestamp) -> anyhow::Result<String> {
 }
 
 impl Remote {
+    /// How a further command says where the bridge is.
+    fn repeated(&self) -> String {
+        let config = self.config.as_ref().map(|path| format!(" --config {}", path.display()));
+        let admin_url = self.admin_url.as_ref().map(|url| format!(" --admin-url {url}"));
+        config.into_iter().chain(admin_url).collect()
+    }
+
     fn output(&self) -> Output {
         Output::new(self.json)
     }
@@ -562,7 +602,7 @@ fn lines(answer: &Value, list: &str, columns: &[&str]) -> Vec<String> {
 }
 
 /// A value as a cell: texts as they are, a reason by code and text.
-fn cell(value: &Value) -> String {
+pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),

@@ -113,7 +113,10 @@ impl Work<'_> {
                 None => None,
             },
             Found::Review => {
-                let text = "an account with these keys was there before; decide with `account release` or `link set`";
+                let which = seen.remote_id.as_ref().map(|id| format!(" (remote id {id})")).unwrap_or_default();
+                let text = format!(
+                    "an account with these keys{which} was there before; decide with `account release` or `link set`"
+                );
                 let reason = plain_reason("review", text);
                 Some(Step::from(End::Parked { reason, candidate: candidate(&seen) }))
             }

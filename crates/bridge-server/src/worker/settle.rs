@@ -146,7 +146,7 @@ impl Work<'_> {
             tenant: self.tenant.name.clone(),
             subject: Subject::Target(self.target.name.clone()),
             resource: Some(self.resource.id.clone()),
-            remote_id: settlement.remote_id.clone(),
+            remote_id: settlement.remote_id.clone().or_else(|| found_there(settlement)),
             code: reason.code.clone(),
             fields: self.fields_in_question(reason),
             text: self.without_data(kind, reason),
@@ -371,4 +371,9 @@ pub fn is_unfinished(row: &Row) -> bool {
 pub fn waiting_reason<'a>(after: impl IntoIterator<Item = &'a str>) -> Reason {
     let names: Vec<&str> = after.into_iter().collect();
     duty::plain_reason(WAITING_FOR_TARGET, format!("made after the account at {}", names.join(", ")))
+}
+
+/// The remote id of an account that a person must judge.
+fn found_there(settlement: &Settlement) -> Option<String> {
+    Some(settlement.candidate.as_ref()?.get("remote_id")?.as_str()?.to_owned())
 }

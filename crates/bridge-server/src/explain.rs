@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 
 use bridge_mapping::{Mapping, Outcome};
-use bridge_store::{RequestEntry, RequestQuery, Resource, StoreError};
+use bridge_store::{Db, RequestEntry, RequestQuery, Resource, ResourceState, StoreError};
 use jiff::Timestamp;
-use scim_model::Quirk;
+use scim_filter::AttributePath;
+use scim_model::{Quirk, fold};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::bridge::Bridge;
-use crate::landscape::Target;
+use crate::landscape::{Landscape, Target};
 use crate::operations::{NamedAccount, folded_user_name, resource_named};
 use crate::provisioning::{Surroundings, judge};
 use crate::worker;
@@ -133,4 +134,31 @@ fn not_understood(requests: &[RequestEntry]) -> Vec<NotUnderstood> {
         }
     }
     found
+}
+
+/// The groups that rules of a target name and that are not there, each as a warning: perhaps they are still to be pushed,
+/// perhaps a name is mistyped.
+///
+/// # Errors
+/// Those of the store.
+pub fn absent_groups(db: &Db<'_>, landscape: &Landscape) -> Result<Vec<String>, StoreError> {
+    let display_name = AttributePath::named("displayName");
+    let mut warnings = Vec::new();
+    for target in landscape.targets() {
+        let Some(tenant) = landscape.tenant(&target.tenant) else { continue };
+        let attribute = tenant.resource_type("Group").and_then(|groups| groups.resolve(&display_name));
+        let Some(attribute) = attribute else { continue };
+        for name in target.rules.group_names() {
+            let folded = fold(attribute.leaf(), name);
+            let named = db.resources_by_value(&target.tenant, "Group", "displayName", &folded)?;
+            if !named.iter().any(|group| group.state == ResourceState::Live) {
+                warnings.push(format!(
+                    "tenants.{}.targets.{}: no group {name:?} exists in the tenant, so what its rules say of it reaches \
+                     nobody; is it still to be pushed, or is its name another one?",
+                    target.tenant, target.name
+                ));
+            }
+        }
+    }
+    Ok(warnings)
 }

@@ -82,6 +82,25 @@ async fn what_was_left_out_of_an_account_and_what_was_not_understood_is_shown_wi
 }
 
 #[tokio::test]
+async fn a_group_that_rules_name_and_nobody_pushed_is_warned_of_until_it_is_there() {
+    let crm = r#"map.user_template_identifier = { groups = { "Team Leads" = "Agent", "*" = "Contact centre agent" } }"#;
+    let bridge = Bridge::with(Setup::default().crm(crm)).await;
+    let warning = "tenants.default.targets.crm: no group \"Team Leads\" exists in the tenant";
+    let said = async || {
+        let (listed, checked) = (run(&bridge, "target list").await.done(), run(&bridge, "check").await.done());
+        assert_eq!(listed.contains(warning), checked.contains(warning), "{listed}\n{checked}");
+        listed.contains(warning)
+    };
+    assert!(said().await);
+    let group = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "TEAM leads"});
+    bridge.post("/Groups", group).await.has_status(201);
+    assert!(!said().await, "the case of letters does not count");
+    let listed = run(&bridge, "target list --json").await.document();
+    assert_eq!(listed["warnings"], json!([]));
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn requests_are_found_by_what_came_of_them_by_user_and_by_time() {
     let bridge = Bridge::start().await;
     let id = with_user(&bridge, "ann").await;

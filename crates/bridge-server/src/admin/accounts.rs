@@ -151,5 +151,7 @@ fn done() -> Result<Json<Value>, Problem> {
 
 pub(super) async fn targets(bridge: Data<Bridge>) -> Result<Json<Value>, Problem> {
     let (targets, pools) = (operations::targets(&bridge).await?, operations::pools(&bridge).await?);
-    Ok(Json(json!({ "targets": targets, "pools": pools })))
+    let landscape = bridge.landscape();
+    let warnings = bridge.store.scan(move |db| explain::absent_groups(db, &landscape)).await?;
+    Ok(Json(json!({ "targets": targets, "pools": pools, "warnings": warnings })))
 }

@@ -14,6 +14,7 @@ use super::{Exit, Output, table};
 use crate::bridge::misfit;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, ConfigProblem, ConnectorConfig, Deprovision, StoreUrl};
+use crate::explain;
 use crate::forewarning;
 use crate::landscape::{Landscape, LandscapeError, Target, Tenant, is_same_place, no_use};
 
@@ -50,7 +51,7 @@ impl Check {
                 return Ok(Exit::Failed);
             }
         };
-        let known = Known::of(&landscape.config);
+        let known = Known::of(&landscape);
         if let Ok(known) = &known
             && let misfits = known.misfits(&landscape)
             && !misfits.is_empty()
@@ -186,14 +187,20 @@ fn some_wait_without_end(target: &Target) -> Vec<String> {
 struct Known {
     places: Vec<TargetPlace>,
     credentials: Option<Vec<Credential>>,
+    absent_groups: Vec<String>,
 }
 
 impl Known {
     /// Reads it, if there is one, and changes nothing.
-    fn of(config: &Config) -> Result<Self, StoreError> {
-        let StoreUrl::Sqlite(path) = &config.store.url;
-        let known =
-            Store::peek(path, |db| Ok(Self { places: db.target_places()?, credentials: Some(db.credentials(None)?) }))?;
+    fn of(landscape: &Landscape) -> Result<Self, StoreError> {
+        let StoreUrl::Sqlite(path) = &landscape.config.store.url;
+        let known = Store::peek(path, |db| {
+            Ok(Self {
+                places: db.target_places()?,
+                credentials: Some(db.credentials(None)?),
+                absent_groups: explain::absent_groups(db, landscape)?,
+            })
+        })?;
         Ok(known.unwrap_or_default())
     }
 
@@ -222,6 +229,7 @@ impl Known {
         let ending = forewarning::ending(credentials, now);
         let mut warnings: Vec<String> =
             ending.map(|one| format!("tenants.{}: {}", one.tenant, forewarning::end_of(one))).collect();
+        warnings.extend(self.absent_groups.iter().cloned());
         for (tenant, config) in &landscape.config.tenants {
             let of_tenant =
                 credentials.iter().filter(|credential| credential.tenant == *tenant && credential.subject.is_none());

@@ -324,6 +324,9 @@ impl Target {
                 out.line(line)?;
             }
         }
+        for warning in answer["warnings"].as_array().into_iter().flatten() {
+            out.line(format_args!("warning: {}", cell(warning)))?;
+        }
         Ok(Exit::Done)
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Compiled {
     pub(crate) cti_templates: BTreeSet<String>,
     schema: AccountSchema,
     named: Named,
+    /// The setting, with its value, that would keep users apart who have the same natural key.
+    apart: Option<(String, String)>,
 }
 
 /// What the rules and the scope name beside attributes.
@@ -87,6 +89,9 @@ struct Defaults {
     /// Allowed values of a setting; the first is the default.
     #[serde(default)]
     settings: BTreeMap<String, Vec<String>>,
+    /// The value of a setting with which users have keys of their own whom the default map gives the same natural key.
+    #[serde(default)]
+    apart: BTreeMap<String, String>,
     map: toml::Table,
 }
 
@@ -138,7 +143,10 @@ impl Rules {
         by_name.sort_by_key(|position| fields[*position].field.name.as_str());
         let named = Named::by(&fields, &scope);
         let cti_templates = config.cti_templates.iter().map(|name| name.to_lowercase()).collect();
-        let compiled = Compiled { kind, fields, by_name, scope, environment, cti_templates, schema, named };
+        // A rule of one's own for the key reads what it likes.
+        let is_own = configured.contains_key(&schema.natural_key().name);
+        let apart = defaults.apart.into_iter().find(|(name, value)| !is_own && settings.get(name) != Some(value));
+        let compiled = Compiled { kind, fields, by_name, scope, environment, cti_templates, schema, named, apart };
         Ok(Rules { compiled: Arc::new(compiled) })
     }
 
@@ -156,6 +164,12 @@ impl Rules {
     /// [`Mapping::pools`](crate::Mapping).
     pub fn pools(&self) -> &[String] {
         &self.compiled.named.pools
+    }
+
+    /// The setting of the target, with the value that it would have to have, which keeps users apart who have the same natural
+    /// key as things are. `None` if there is none.
+    pub fn keeps_apart(&self) -> Option<(&str, &str)> {
+        self.compiled.apart.as_ref().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Whether memberships can change an account or its scope.

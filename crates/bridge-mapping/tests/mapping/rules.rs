@@ -328,6 +328,21 @@ fn a_crm_com_user_name_comes_from_the_local_part_or_the_whole() {
 }
 
 #[test]
+fn the_setting_that_would_keep_namesakes_apart_is_named_unless_it_is_set_or_a_rule_takes_its_place() {
+    let apart = |config: &RulesConfig| {
+        compile(config).unwrap().keeps_apart().map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let mut crm = config(CrmCom);
+    assert_eq!(apart(&crm), Some(("username_from".to_owned(), "whole".to_owned())));
+    crm.settings.insert("username_from".to_owned(), "whole".to_owned());
+    assert_eq!(apart(&crm), None);
+    let mut own = config(CrmCom);
+    own.map.insert("username".to_owned(), "{{ userName | before('@') | login }}".into());
+    assert_eq!(apart(&own), None);
+    assert_eq!([Glance, Netsapiens].map(|kind| apart(&config(kind))), [None, None]);
+}
+
+#[test]
 fn a_telephone_extension_goes_to_cti_enabled_templates_only() {
     let mut config = config(CrmCom);
     let field = "cti_phone_extension_number";

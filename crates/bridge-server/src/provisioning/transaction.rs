@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bridge_mapping::{Scope, TargetKind};
+use bridge_mapping::Scope;
 use bridge_store::{
     Account as Row, AccountState, AuditEntry, Doubt, RequestEntry, Resource, ResourceState, StoreError, Taken, Tx, Want,
 };
@@ -300,10 +300,10 @@ impl Consequences {
             Failure::Refused(refusal.into())
         };
         if holder.state == ResourceState::Live {
-            let is_shortened = target.settings.kind == TargetKind::CrmCom
-                && target.settings.settings.get("username_from").is_none_or(|from| from != "whole");
+            let apart = target.rules.keeps_apart();
             let advice =
-                if is_shortened { "; username_from = \"whole\" in the configuration keeps them apart" } else { "" };
+                apart.map(|(name, value)| format!("; {name} = {value:?} in the configuration keeps them apart"));
+            let advice = advice.unwrap_or_default();
             let cause = format!("user {} of this bridge has the same value{advice}", holder.id);
             return if target.settings.required && self.refuses {
                 Err(held(&cause))

@@ -92,6 +92,19 @@ async fn a_new_user_name_renames_the_glance_address_and_the_pbx_login() {
 }
 
 #[tokio::test]
+async fn all_that_a_rename_leaves_to_a_person_is_one_task() {
+    let bridge = Bridge::start().await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let value = json!({"userName": "anne@acme.example", "name": {"familyName": "Rowe"}});
+    bridge.patch(&format!("/Users/{id}"), json!([{"op": "replace", "value": value}])).await.has_status(200);
+    let reason = bridge.until_state(&id, "crm", AccountState::Task).await.reason.unwrap();
+    let words = ["set last_name to Rowe", "username cannot be changed"];
+    assert!(words.iter().all(|word| reason.text.contains(word)), "{}", reason.text);
+    assert_eq!(reason.code, "cannot-update");
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn the_same_put_again_causes_no_call() {
     let bridge = Bridge::start().await;
     let created = bridge.post("/Users", okta_user("bob")).await.has_status(201);

@@ -390,7 +390,13 @@ impl<'a> Work<'a> {
         self.memory.not_replaced = None;
         let reason = task_reason(plan);
         self.task_fields = plan.tasks.iter().flat_map(|task| task.fields.iter().cloned()).collect();
-        let reason = reason.or_else(|| plan.rekey.as_ref().map(|rekey| self.rekey_reason(rekey)));
+        let renamed = plan.rekey.as_ref().map(|rekey| self.rekey_reason(rekey));
+        // A person who goes there goes there once.
+        self.task_fields.extend(renamed.iter().filter_map(|renamed| renamed.field.clone()));
+        let reason = match (reason, renamed) {
+            (Some(task), Some(renamed)) => Some(Reason { text: format!("{} {}", task.text, renamed.text), ..task }),
+            (task, renamed) => task.or(renamed),
+        };
         let state = match (&reason, &self.resource.state) {
             (Some(_), _) => AccountState::Task,
             (None, _) => self.resting_state(),

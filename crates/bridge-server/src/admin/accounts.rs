@@ -5,7 +5,7 @@ use bridge_store::{AccountQuery, AccountState};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::views::{AccountView, ExplainedView};
+use super::views::{AccountView, ExplainedView, ReasonView};
 use super::{ACTOR, Problem, known};
 use crate::bridge::Bridge;
 use crate::explain;
@@ -142,7 +142,7 @@ async fn came_of(bridge: &Bridge, name: &AccountName) -> Result<Json<Value>, Pro
         | AccountState::HandedOver
         | AccountState::OutOfScope => false,
     };
-    Ok(Json(json!({ "done": !needs_a_person, "state": account.state, "reason": account.reason })))
+    Ok(Json(json!({ "done": !needs_a_person, "state": account.state, "reason": account.reason.map(ReasonView::from) })))
 }
 
 fn done() -> Result<Json<Value>, Problem> {

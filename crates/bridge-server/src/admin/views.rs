@@ -25,7 +25,7 @@ pub(super) struct AccountView {
     resource_state: ResourceState,
     target: String,
     state: AccountState,
-    reason: Option<Reason>,
+    reason: Option<ReasonView>,
     remote_id: Option<String>,
     attempts: u32,
     due_at: Timestamp,
@@ -55,7 +55,7 @@ impl AccountView {
             resource_state,
             target: account.target,
             state,
-            reason: account.reason,
+            reason: account.reason.map(ReasonView::from),
             remote_id: account.remote_id,
             attempts: account.attempts,
             due_at: account.due_at,
@@ -66,6 +66,23 @@ impl AccountView {
             candidate: seen.map(|seen| CandidateView::of(seen, schema)),
             updated: account.updated,
         }
+    }
+}
+
+/// Why an account is in its state.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReasonView {
+    code: String,
+    field: Option<String>,
+    attribute: Option<String>,
+    text: String,
+    retry_helps: bool,
+}
+
+impl From<Reason> for ReasonView {
+    fn from(Reason { code, field, attribute, text, retry_helps }: Reason) -> Self {
+        Self { code, field, attribute, text, retry_helps }
     }
 }
 

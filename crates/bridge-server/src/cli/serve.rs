@@ -89,7 +89,9 @@ async fn probe_all(bridge: Arc<Bridge>) {
 async fn probe(bridge: &Bridge, target: &Target) {
     match target.connector.probe().await {
         Ok(report) => {
+            let now = bridge.clock.now();
             target.lane.note(Contact::Answered);
+            target.lane.change(|condition| condition.answered(now));
             info!(tenant = %target.tenant, target.name = %target.name, "{}: {}", target.name, report.summary);
         }
         Err(TargetError::Unauthorized { reason }) => bridge.target_refused_credential(target, &reason),
@@ -97,5 +99,44 @@ async fn probe(bridge: &Bridge, target: &Target) {
             target.lane.note(Contact::Failed);
             warn!(tenant = %target.tenant, target.name = %target.name, "{}: {error}", target.name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridge_simulators::{Fault, Options, credentials};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_target_that_did_not_answer_at_the_start_is_asked_again() {
+        let simulator = bridge_simulators::start_glance(&Options::default()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("password"), credentials::glance::PARTNER_PASSWORD).unwrap();
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\n\
+             [tenants.default.targets.glance]\nkind = \"glance\"\nbase_url = \"{}\"\npartner_login = \"{}\"\n\
+             partner_password = {{ file = \"password\" }}\naddress_domain = \"acme.glance.net\"\n",
+            simulator.api_url(),
+            credentials::glance::PARTNER_LOGIN
+        );
+        let clock = Clock::hand_set(Timestamp::UNIX_EPOCH);
+        let config = Config::parse(&text, folder.path()).unwrap();
+        let running = running::start(config, clock.clone()).await.unwrap();
+        let target = running.bridge.tenant("default").unwrap().targets["glance"].clone();
+        assert_eq!(target.lane.last_contact(), None);
+        simulator.fail_next(1, Fault::Status(503, None), None);
+        let probes = tokio::spawn(probe_all(running.bridge.clone()));
+        while target.lane.last_contact() != Some(Contact::Failed) {
+            tokio::task::yield_now().await;
+        }
+        while target.lane.last_contact() != Some(Contact::Answered) {
+            clock.advance(AGAIN);
+            tokio::task::yield_now().await;
+        }
+        probes.abort();
+        running.stop().await;
+        simulator.stop().await;
     }
 }

@@ -2,6 +2,7 @@
 //! speaks to its admin API. Exit status: 0 done, 1 error, 2 differences found.
 
 mod check;
+mod client;
 mod demo;
 mod output;
 mod plan;

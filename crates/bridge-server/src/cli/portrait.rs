@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::remote::cell;
+use super::client::cell;
 
 /// The lines. `bridge` is how a command says where the bridge is.
 pub(super) fn lines(shown: &Value, bridge: &str) -> Vec<String> {

@@ -111,7 +111,7 @@ impl Db<'_> {
                 | AccountState::Held
                 | AccountState::Task
                 | AccountState::HandedOver,
-            ) => "state IN ('waiting', 'parked', 'held', 'task', 'handed_over') AND state = ?3",
+            ) => "state <> 'settled' AND state <> 'out_of_scope' AND state <> 'due' AND state = ?3",
         };
         // Nor is an index used for "any tenant, or this one".
         let tenant = if query.tenant.is_some() { "tenant = ?1" } else { "?1 = ''" };

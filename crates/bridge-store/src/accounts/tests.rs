@@ -696,7 +696,7 @@ async fn the_worker_s_questions_are_answered_by_indexes() {
     )
     .await;
     check(
-        "SELECT resource FROM account WHERE state IN ('waiting', 'parked', 'held', 'task', 'handed_over') \
+        "SELECT resource FROM account WHERE state <> 'settled' AND state <> 'out_of_scope' AND state <> 'due' \
          AND state = ?3 AND tenant = ?1 AND target = ?2 \
          AND (resource > ?4 OR (resource = ?4 AND target > ?5)) ORDER BY resource, target LIMIT ?6",
         "account_unsettled",

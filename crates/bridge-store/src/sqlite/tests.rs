@@ -67,3 +67,22 @@ async fn whom_the_brake_of_version_3_let_through_is_told_apart_by_whether_the_ac
     assert_eq!(ask(&store, HELD, 1, 1_000, 1_040).await, Braked::Still, "nobody has let it go");
     assert_eq!(ask(&store, LET_GO, 1, 1_000, 1_050).await, Braked::No, "a person has");
 }
+
+/// A condition of an index that is a list of words makes one (version 5).
+#[test]
+fn no_change_of_an_account_makes_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let newest =
+        embedded::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap();
+    let connection = made_at(&folder.path().join("bridge.db"), newest);
+    for sql in [
+        "INSERT INTO account (resource, target, tenant, wanted, applied, state, urgent, attempts, due_at, claims, doubt, \
+         secret_pending, updated) VALUES (1, 'pbx', 'acme', 1, 0, 'due', 0, 0, 0, 0, 'none', 0, 0)",
+        "UPDATE account SET state = 'settled', urgent = 0, due_at = 0, lease_until = 1 WHERE resource = 1 AND target = 'pbx'",
+    ] {
+        let mut steps = connection.prepare(&format!("EXPLAIN {sql}")).unwrap();
+        let steps: Vec<String> = steps.query_map([], |row| row.get(1)).unwrap().map(Result::unwrap).collect();
+        assert!(steps.iter().any(|step| step == "IdxInsert"), "{sql}: {steps:?}");
+        assert!(!steps.iter().any(|step| step == "OpenEphemeral"), "{sql}: {steps:?}");
+    }
+}

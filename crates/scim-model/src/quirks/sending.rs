@@ -1,6 +1,7 @@
 //! How real clients address and pack their requests, beside the letter of HTTP and JSON. All of it is known before what a
 //! request says is looked at.
 
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 use super::Quirk;
@@ -98,8 +99,13 @@ pub(crate) fn without_mark<'a>(text: &'a [u8], notes: &mut Notes) -> &'a [u8] {
 /// Adds a member to a JSON object. Of a name that is there twice the last value counts, as with most readers. Source: RFC
 /// 8259 section 4, where names should be there once. Fixture: `sending.json`.
 pub(crate) fn put_member(object: &mut Map<String, Value>, name: String, value: Value, notes: &mut Notes) {
-    if object.contains_key(&name) {
-        notes.add(Quirk::RepeatedMember, &name);
+    match object.entry(name) {
+        Entry::Vacant(place) => {
+            place.insert(value);
+        }
+        Entry::Occupied(mut place) => {
+            notes.add(Quirk::RepeatedMember, place.key());
+            place.insert(value);
+        }
     }
-    object.insert(name, value);
 }

@@ -63,6 +63,17 @@ pub struct Mapping {
 }
 
 impl Mapping {
+    /// Of a user who is to have no account, for a reason that is no rule's. Nothing is mapped: there is no lineage.
+    pub fn out_of_scope(rules: &Rules, reason: String) -> Self {
+        Self {
+            scope: Scope::Out { reason },
+            account: Account::new(rules.compiled.kind),
+            lineage: Lineages::new(rules.clone(), Vec::new()),
+            problems: Vec::new(),
+            pools: BTreeSet::new(),
+        }
+    }
+
     /// Whether the target cannot take this user as the user is now.
     pub fn is_refused(&self) -> bool {
         self.problems.iter().any(|problem| problem.refuses)

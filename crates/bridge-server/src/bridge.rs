@@ -16,7 +16,7 @@ use crate::connections::{self, Connections};
 use crate::forewarning;
 use crate::housekeeping;
 use crate::landscape::{Landscape, LandscapeError, Target, Tenant, is_same_place, names_place_within};
-use crate::provisioning::{self, OpenRequests, ResourceLocks, Unanswered};
+use crate::provisioning::{self, Guesses, OpenRequests, ResourceLocks, Unanswered};
 use crate::seal::Sealer;
 use crate::worker::settle::Dependents;
 use crate::worker::{self, Lane, Waiters};
@@ -33,6 +33,8 @@ pub struct Bridge {
     pub(crate) known_tokens: KnownTokens,
     pub(crate) waiters: Waiters,
     pub(crate) open_requests: OpenRequests,
+    /// What pools will hand out next.
+    pub(crate) guesses: Arc<Guesses>,
     pub(crate) locks: ResourceLocks,
     pub(crate) unanswered: Unanswered,
     /// Who speaks at the other end of each connection.
@@ -142,6 +144,7 @@ impl Bridge {
             known_tokens: KnownTokens::default(),
             waiters: Waiters::default(),
             open_requests: OpenRequests::default(),
+            guesses: Arc::default(),
             locks: ResourceLocks::default(),
             unanswered: Unanswered::default(),
             connections,

@@ -12,6 +12,7 @@ use scim_model::{Catalog, ResourceType};
 
 use crate::clock::Clock;
 use crate::config::{Config, ConnectorConfig, Mode, PoolConfig, Profile, RequestLimit, TargetConfig, TenantConfig};
+use crate::provisioning::secret_names;
 use crate::worker::Lane;
 use crate::worker::waves;
 
@@ -38,6 +39,8 @@ pub struct Tenant {
     pub pools: BTreeMap<String, Pool>,
     /// Users with every extension that rules may read.
     pub users: ResourceType,
+    /// The names of attributes whose values are secrets.
+    pub secrets: Vec<String>,
     /// Its targets that are not retired, by name.
     pub targets: BTreeMap<String, Arc<Target>>,
     profiles: BTreeMap<String, Profile>,
@@ -163,6 +166,11 @@ impl Landscape {
 }
 
 impl Tenant {
+    /// The pools that a rule of a target takes values from.
+    pub fn used_pools(&self) -> BTreeSet<&String> {
+        self.targets.values().flat_map(|target| target.rules.pools()).collect()
+    }
+
     fn build(
         name: &str,
         config: &TenantConfig,
@@ -215,7 +223,8 @@ impl Tenant {
         }
         let (name, base_url, profiles) = (name.to_owned(), base_url(public_url, name), config.profiles.clone());
         let (restore_on_create, requests) = (config.restore_on_create, config.requests);
-        Ok(Self { name, base_url, catalog, restore_on_create, requests, pools, users, targets, profiles })
+        let secrets = secret_names(&users);
+        Ok(Self { name, base_url, catalog, restore_on_create, requests, pools, users, secrets, targets, profiles })
     }
 
     /// What a connection is forgiven.

@@ -341,7 +341,9 @@ pub async fn list_requests(
 fn named_request(db: &Db<'_>, request: RequestEntry) -> Result<NamedRequest, StoreError> {
     let resource = request.resource.map(|key| db.resource_by_key(key)).transpose()?.flatten();
     let now = resource.as_ref().and_then(|resource| resource.document.text("userName"));
-    let members = request.body.as_ref().and_then(Value::as_object);
+    // What is no JSON, which nothing here has written, names nobody.
+    let body: Value = request.body.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let members = body.as_object();
     let sent = || members?.iter().find(|(name, _)| name.eq_ignore_ascii_case("userName"))?.1.as_str();
     let user_name = now.or_else(sent).map(str::to_owned);
     Ok(NamedRequest { request, user_name })

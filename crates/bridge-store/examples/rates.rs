@@ -66,7 +66,7 @@ async fn create(store: Store, kind: Arc<ResourceType>, number: u64) -> Result<()
         connection: Some("okta".into()),
         method: "POST".into(),
         path: "/Users".into(),
-        body: Some(body),
+        body: Some(body.to_string()),
         resource: None,
         notes: None,
         received: now(),

@@ -23,6 +23,21 @@ impl Range {
         format!("{:0width$}", self.first + offset, width = self.width)
     }
 
+    /// The value that comes `steps` after another one, over all ranges of a pool; none behind the last one, or if the other
+    /// is in no range.
+    #[must_use]
+    pub fn following(ranges: &[Self], value: &str, steps: u64) -> Option<String> {
+        let mut before = 0;
+        for range in ranges {
+            if let Some(offset) = range.offset(value) {
+                let (range, offset) = at(ranges, before + offset + steps)?;
+                return Some(range.value(offset));
+            }
+            before += range.len();
+        }
+        None
+    }
+
     /// Where in the range a value is.
     fn offset(self, value: &str) -> Option<u64> {
         if value.len() != self.width || !value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -227,10 +242,13 @@ impl Tx<'_> {
         }
         let candidate = self.candidate(tenant, pool, ranges, now)?;
         let candidate = candidate.ok_or_else(|| StoreError::PoolEmpty { pool: pool.to_owned() })?;
-        let walked = "INSERT INTO pool (tenant, pool, ranges, position) VALUES (?1, ?2, ?3, ?4) \
-                      ON CONFLICT (tenant, pool) DO UPDATE SET ranges = excluded.ranges, position = excluded.position";
         let position = i64::try_from(candidate.position).map_err(StoreError::corrupt)?;
-        self.session().execute(walked, &parameters![tenant, pool, text(ranges), position])?;
+        let walked = parameters![tenant, pool, text(ranges), position];
+        let sql = "UPDATE pool SET ranges = ?3, position = ?4 WHERE tenant = ?1 AND pool = ?2";
+        if self.session().execute(sql, &walked)? == 0 {
+            let sql = "INSERT INTO pool (tenant, pool, ranges, position) VALUES (?1, ?2, ?3, ?4)";
+            self.session().execute(sql, &walked)?;
+        }
         self.put(tenant, pool, &candidate.value, resource, AssignmentState::Held, now)?;
         Ok(candidate.value)
     }

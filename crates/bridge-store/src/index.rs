@@ -30,17 +30,26 @@ const SLICE: usize = 100;
 const META: &str = "index/";
 
 /// What is indexed, and what of it can be searched.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Index {
     /// Paths beside the usual ones.
     extra: Vec<String>,
+    /// All paths, read.
+    paths: Vec<PatchPath>,
     /// By tenant and type, those of the extra paths that all resources have been gone through for.
     complete: RwLock<BTreeMap<(String, String), BTreeSet<String>>>,
 }
 
+impl Default for Index {
+    fn default() -> Self {
+        Self::new(&[])
+    }
+}
+
 impl Index {
     pub(crate) fn new(extra: &[String]) -> Self {
-        Self { extra: extra.to_vec(), complete: RwLock::default() }
+        let paths = USUAL.iter().copied().chain(extra.iter().map(String::as_str)).filter_map(read);
+        Self { paths: paths.collect(), extra: extra.to_vec(), complete: RwLock::default() }
     }
 
     fn completed(&self, tenant: &str, resource_type: &str) -> BTreeSet<String> {
@@ -58,18 +67,21 @@ impl Index {
         if USUAL.iter().any(|path| without_urn(path) == name) {
             return true;
         }
-        let is = |path: &String| known(resource_type, path).is_some_and(|(_, resolved)| index_name(resolved) == name);
+        let is = |path: &String| {
+            let path = read(path);
+            path.and_then(|path| Some(index_name(understood(resource_type, &path)?))).is_some_and(|known| known == name)
+        };
         !self.extra.is_empty() && self.completed(tenant, &resource_type.name).iter().any(is)
     }
 
     /// The values of a document, sorted, each once.
     pub(crate) fn values(&self, resource_type: &ResourceType, document: &Document) -> Vec<IndexedValue> {
         let mut values = BTreeSet::new();
-        for path in USUAL.iter().copied().chain(self.extra.iter().map(String::as_str)) {
-            let Some((path, resolved)) = known(resource_type, path) else { continue };
+        for path in &self.paths {
+            let Some(resolved) = understood(resource_type, path) else { continue };
             let attribute = index_name(resolved);
             let unique = matches!(resolved.leaf().uniqueness, Uniqueness::Server | Uniqueness::Global);
-            for value in scim_model::get(document.as_map(), resource_type, &path) {
+            for value in scim_model::get(document.as_map(), resource_type, path) {
                 if let Some(text) = value.as_str() {
                     let value = fold(resolved.leaf(), text);
                     values.insert(IndexedValue { attribute: attribute.clone(), value, unique });
@@ -97,12 +109,20 @@ fn without_urn(path: &str) -> &str {
     path.strip_prefix(EXTENSION).unwrap_or(path)
 }
 
-/// The path as the resource type understands it, if it does and the attribute is a text.
-fn known<'a>(resource_type: &'a ResourceType, path: &str) -> Option<(PatchPath, Resolved<'a>)> {
-    let path = AttributePath::parse(path).ok()?;
-    let resolved = resource_type.resolve(&path)?;
-    let is_text = matches!(resolved.leaf().kind, Type::String | Type::Reference);
-    is_text.then_some((PatchPath { attribute: path, filter: None, sub_attribute: None }, resolved))
+fn read(path: &str) -> Option<PatchPath> {
+    let attribute = AttributePath::parse(path).ok()?;
+    Some(PatchPath { attribute, filter: None, sub_attribute: None })
+}
+
+/// What the resource type understands by a path, if it does and the attribute is a text.
+fn understood<'a>(resource_type: &'a ResourceType, path: &PatchPath) -> Option<Resolved<'a>> {
+    let resolved = resource_type.resolve(&path.attribute)?;
+    matches!(resolved.leaf().kind, Type::String | Type::Reference).then_some(resolved)
+}
+
+/// Whether resources of the type have an attribute of that path that can be indexed.
+fn has(resource_type: &ResourceType, path: &str) -> bool {
+    read(path).is_some_and(|path| understood(resource_type, &path).is_some())
 }
 
 impl Tx<'_> {
@@ -153,8 +173,7 @@ impl Store {
     /// type after opening, while requests are served.
     pub async fn reindex(&self, tenant: &str, resource_type: &ResourceType) -> Result<u64, StoreError> {
         let index = &self.inner.shared.index;
-        let wanted: BTreeSet<String> =
-            index.extra.iter().filter(|path| known(resource_type, path).is_some()).cloned().collect();
+        let wanted: BTreeSet<String> = index.extra.iter().filter(|path| has(resource_type, path)).cloned().collect();
         if index.completed(tenant, &resource_type.name) == wanted {
             return Ok(0);
         }

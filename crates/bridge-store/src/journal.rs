@@ -36,7 +36,7 @@ fn request(row: &Row<'_>) -> Result<RequestEntry, StoreError> {
         outcome: row.optional_text(9)?,
         finished: row.optional_time(10)?,
         notes: row.optional_json(11)?,
-        body: row.optional_json(12)?,
+        body: row.optional_text(12)?,
     })
 }
 

@@ -40,7 +40,8 @@ impl Db<'_> {
         let mut keys = Vec::new();
         self.session().each(sql, &parameters, |row| {
             // Keys rise with time: what comes after this is older still.
-            let is_asked = filter.since.is_none_or(|since| row.time(1).is_ok_and(|received| received >= since));
+            let received = row.time(1)?;
+            let is_asked = filter.since.is_none_or(|since| received >= since);
             if is_asked {
                 keys.push(row.integer(0)?);
             }
@@ -72,7 +73,7 @@ mod tests {
             connection: Some("okta".into()),
             method: "POST".into(),
             path: "/Users".into(),
-            body: Some(json!({ "UserName": name })),
+            body: Some(json!({ "UserName": name }).to_string()),
             resource,
             notes: None,
             received: at(number),

@@ -45,6 +45,9 @@ fn with_document<D>(row: &Row<'_>, document: D) -> Result<Resource<D>, StoreErro
     })
 }
 
+/// Values that one statement adds: more than most users have, and few enough for a statement of each length to be kept.
+const VALUES: usize = 16;
+
 /// A value in the column `indexed`.
 type Stored = (String, String, bool);
 
@@ -142,6 +145,16 @@ impl Db<'_> {
                    AND v.value = ?3 AND r.key = v.resource AND r.state = ?4 ORDER BY v.resource DESC LIMIT 200";
         let attribute = tree_name(resource_type, attribute);
         self.session().query(sql, &parameters![tenant, attribute, folded, state.as_str()], |row| row.integer(0))
+    }
+
+    /// Whether there is, or was, a resource that has a value under an indexed attribute.
+    fn is_known_by(&self, tenant: &str, resource_type: &str, value: &IndexedValue) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM resource_value WHERE tenant = ?1 AND attribute = ?2 AND value = ?3 LIMIT 1";
+        let attribute = tree_name(resource_type, &value.attribute);
+        Ok(self
+            .session()
+            .query_one(sql, &parameters![tenant, attribute, &value.value], |row| row.is_true(0))?
+            .is_some())
     }
 
     /// How many live resources of a type a tenant has.
@@ -262,6 +275,25 @@ impl Tx<'_> {
     /// [`StoreError::Taken`] with the attribute and its holder if a unique value is in use, or the id (`id`).
     pub fn insert_resource(&mut self, new: &NewResource) -> Result<Resource, StoreError> {
         self.check_unique(&new.tenant, &new.resource_type, &new.values, 0)?;
+        self.insert(new)
+    }
+
+    /// Like [`Tx::insert_resource`], of a resource that is none of those that are there or were: `None`, and nothing written,
+    /// if another one has, or had, a unique value or one under an attribute of `identity`.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] if the id is in use.
+    pub fn insert_newcomer(&mut self, new: &NewResource, identity: &[&str]) -> Result<Option<Resource>, StoreError> {
+        let tells = |value: &&IndexedValue| value.unique || identity.contains(&value.attribute.as_str());
+        for value in new.values.iter().filter(tells) {
+            if self.is_known_by(&new.tenant, &new.resource_type, value)? {
+                return Ok(None);
+            }
+        }
+        self.insert(new).map(Some)
+    }
+
+    fn insert(&self, new: &NewResource) -> Result<Resource, StoreError> {
         let sql = "INSERT INTO resource (tenant, resource_type, id, version, active, state, created, modified, \
                    connection, indexed, document) VALUES (?1, ?2, ?3, 1, ?4, 'live', ?5, ?5, ?6, ?7, ?8) \
                    ON CONFLICT DO NOTHING";
@@ -279,9 +311,7 @@ impl Tx<'_> {
             let holder = self.resource_by_id(&new.tenant, &new.resource_type, &new.id)?;
             return Err(StoreError::taken("id", holder.map_or(0, |holder| holder.key)));
         };
-        for value in &new.values {
-            self.add_value(&new.tenant, &new.resource_type, value, key)?;
-        }
+        self.add_values(&new.tenant, &new.resource_type, &new.values.iter().collect::<Vec<_>>(), key)?;
         self.count(&new.tenant, &new.resource_type, 1, 0)?;
         let now = whole_milliseconds(new.now)?;
         Ok(Resource {
@@ -444,27 +474,46 @@ impl Tx<'_> {
             let attribute = tree_name(&head.resource_type, &value.attribute);
             self.session().execute(sql, &parameters![&head.tenant, attribute, &value.value, head.key])?;
         }
-        for value in values.iter().filter(|value| !head.indexed.contains(value)) {
-            self.add_value(&head.tenant, &head.resource_type, value, head.key)?;
-        }
+        let missing: Vec<&IndexedValue> = values.iter().filter(|value| !head.indexed.contains(value)).collect();
+        self.add_values(&head.tenant, &head.resource_type, &missing, head.key)?;
         let sql = "UPDATE resource SET indexed = ?2 WHERE key = ?1";
         self.session().execute(sql, &parameters![head.key, stored_text(values)?])?;
         Ok(())
     }
 
-    fn add_value(&self, tenant: &str, resource_type: &str, value: &IndexedValue, key: i64) -> Result<(), StoreError> {
-        let sql = "INSERT INTO resource_value (tenant, attribute, value, resource) VALUES (?1, ?2, ?3, ?4) \
-                   ON CONFLICT DO NOTHING";
-        let attribute = tree_name(resource_type, &value.attribute);
-        self.session().execute(sql, &parameters![tenant, attribute, &value.value, key])?;
+    fn add_values(
+        &self,
+        tenant: &str,
+        resource_type: &str,
+        values: &[&IndexedValue],
+        key: i64,
+    ) -> Result<(), StoreError> {
+        for values in values.chunks(VALUES) {
+            let mut parameters = parameters![tenant, key].to_vec();
+            let mut rows = Vec::with_capacity(values.len());
+            for value in values {
+                let place = parameters.len() + 1;
+                rows.push(format!("(?1, ?{place}, ?{}, ?2)", place + 1));
+                parameters.push(tree_name(resource_type, &value.attribute).into());
+                parameters.push((&value.value).into());
+            }
+            let sql = format!(
+                "INSERT INTO resource_value (tenant, attribute, value, resource) VALUES {} ON CONFLICT DO NOTHING",
+                rows.join(", ")
+            );
+            self.session().execute(&sql, &parameters)?;
+        }
         Ok(())
     }
 
     fn count(&self, tenant: &str, resource_type: &str, live: i64, shifts: i64) -> Result<(), StoreError> {
-        let sql = "INSERT INTO resource_count (tenant, resource_type, live, shifts) VALUES (?1, ?2, ?3, ?4) \
-                   ON CONFLICT (tenant, resource_type) DO UPDATE SET live = resource_count.live + excluded.live, \
-                   shifts = resource_count.shifts + excluded.shifts";
-        self.session().execute(sql, &parameters![tenant, resource_type, live, shifts])?;
+        let counted = parameters![tenant, resource_type, live, shifts];
+        let sql = "UPDATE resource_count SET live = live + ?3, shifts = shifts + ?4 \
+                   WHERE tenant = ?1 AND resource_type = ?2";
+        if self.session().execute(sql, &counted)? == 0 {
+            let sql = "INSERT INTO resource_count (tenant, resource_type, live, shifts) VALUES (?1, ?2, ?3, ?4)";
+            self.session().execute(sql, &counted)?;
+        }
         Ok(())
     }
 }

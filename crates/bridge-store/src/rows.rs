@@ -315,8 +315,8 @@ pub struct RequestEntry {
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// Masked body.
-    pub body: Option<Value>,
+    /// Masked body, as JSON text.
+    pub body: Option<String>,
     /// Key of the resource it is about.
     pub resource: Option<i64>,
     /// Quirks applied and whatever else helps to understand it.

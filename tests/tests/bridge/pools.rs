@@ -24,6 +24,38 @@ async fn each_user_gets_an_extension_of_their_own_and_keeps_it() {
 }
 
 #[tokio::test]
+async fn users_who_come_in_the_same_moment_get_an_extension_each_and_all_their_accounts_have_it() {
+    let bridge = std::sync::Arc::new(Bridge::start().await);
+    let mut coming = tokio::task::JoinSet::new();
+    for number in 0..24 {
+        let bridge = bridge.clone();
+        coming.spawn(async move {
+            let mut user = okta_user(&format!("user{number}"));
+            // One of four is refused in the middle of it: somebody else may get what was meant for that one.
+            if number % 4 == 3 {
+                user["userName"] = json!("user0@acme.example");
+            }
+            bridge.post("/Users", user).await.status
+        });
+    }
+    let mut statuses = coming.join_all().await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [[201; 18].as_slice(), &[409; 6]].concat());
+    let users = bridge.get("/Users").await.body;
+    for user in users["Resources"].as_array().unwrap() {
+        bridge.until_at_rest(user["id"].as_str().unwrap()).await;
+    }
+    let (pbx, crm) = (bridge.pbx().accounts(), bridge.crm().accounts());
+    let number = |account: &Value, field: &str| account[field].as_str().unwrap().to_owned();
+    let mut extensions: Vec<String> = pbx.iter().map(|account| number(account, "user")).collect();
+    let mut at_the_crm: Vec<String> = crm.iter().map(|account| number(account, "cti_phone_extension_number")).collect();
+    extensions.sort_unstable();
+    at_the_crm.sort_unstable();
+    assert_eq!(extensions, (1000..1018).map(|extension| extension.to_string()).collect::<Vec<_>>());
+    assert_eq!(at_the_crm, extensions);
+}
+
+#[tokio::test]
 async fn an_extension_that_somebody_at_the_pbx_has_is_passed_over_in_the_same_delivery() {
     let bridge = Bridge::start().await;
     for extension in ["1000", "1001"] {
@@ -126,6 +158,28 @@ async fn an_empty_pool_parks_the_account_at_a_target_that_is_not_required_until_
         account_where(&crm, "cti_phone_extension_number", "1001").map(|account| &account["username"]),
         Some(&json!("bob"))
     );
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn behind_a_value_that_came_back_nobody_counts_on_one_that_somebody_has() {
+    let ranges = "[\"1000-1002\"]\ncool_off = \"0s\"".to_owned();
+    let setup = Setup { ranges, ..Setup::default() };
+    let bridge = Bridge::with(setup.pbx("settle_lag = \"0s\"\nrequired = false").crm("required = false")).await;
+    let mut ids = Vec::new();
+    for name in ["ann", "bob", "cid"] {
+        let id = bridge.post("/Users", okta_user(name)).await.has_status(201).id();
+        bridge.until_state(&id, "pbx", AccountState::Settled).await;
+        ids.push(id);
+    }
+    bridge.delete(&format!("/Users/{}", ids[1])).await.has_status(204);
+    bridge.until_at_rest(&ids[1]).await;
+    let dan = bridge.post("/Users", okta_user("dan")).await.has_status(201).id();
+    bridge.until_state(&dan, "pbx", AccountState::Settled).await;
+    assert_eq!(bridge.account(&dan, "pbx").await.remote_id.as_deref(), Some("1001"));
+    let eve = bridge.post("/Users", okta_user("eve")).await.has_status(201).id();
+    let row = bridge.until_state(&eve, "pbx", AccountState::Parked).await;
+    assert_eq!((row.reason.unwrap().code, row.natural_key), ("pool-empty".to_owned(), None));
     bridge.stop().await;
 }
 

@@ -268,6 +268,22 @@ async fn a_second_user_with_the_same_user_name_is_a_conflict() {
     bridge.stop().await;
 }
 
+/// What a target would refuse is told to who can be made at all: a client that is told 409 looks for the user and goes on.
+#[tokio::test]
+async fn who_is_there_already_is_told_so_and_not_what_a_target_would_refuse() {
+    let bridge = Bridge::start().await;
+    bridge.post("/Users", ann()).await.has_status(201);
+    let mut refused = okta_user("bob");
+    refused["name"]["familyName"] = json!("x".repeat(200));
+    let why = bridge.post("/Users", refused.clone()).await.has_status(400);
+    assert_eq!(why.scim_type(), "invalidValue");
+    refused["userName"] = json!("ANN@acme.example");
+    let conflict = bridge.post("/Users", refused).await.has_status(409);
+    assert_eq!(conflict.scim_type(), "uniqueness");
+    assert_eq!(bridge.get("/Users").await.body["totalResults"], 1);
+    bridge.stop().await;
+}
+
 #[tokio::test]
 async fn two_users_that_would_share_a_glance_address_are_a_conflict_that_names_it() {
     let bridge = Bridge::with(Setup::default().crm(r#"username_from = "whole""#)).await;

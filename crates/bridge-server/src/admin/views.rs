@@ -263,6 +263,9 @@ struct CallView {
 impl From<RequestStory> for StoryView {
     fn from(story: RequestStory) -> Self {
         let RequestEntry { body, notes, .. } = story.request.request.clone();
+        // What is no JSON, which nothing here has written, is shown as it is.
+        let parse = |text: String| serde_json::from_str(&text).unwrap_or(Value::String(text));
+        let body = body.map(parse);
         let calls = story.calls.into_iter().map(|call| CallView {
             target: call.target,
             operation: call.operation,

@@ -11,6 +11,7 @@ use scim_model::{Context, Draft, ResourceType, accept};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::guess::Guess;
 use super::judge::{Surroundings, judge, refuse};
 use super::open::{CreateKey, Place};
 use super::transaction::{Consequences, Failure, Stored, audit, taken_error};
@@ -24,6 +25,9 @@ use crate::landscape::Tenant;
 /// A race on the same resource is run again so many times.
 const TRIES: usize = 5;
 
+/// The attributes by which an identity provider tells who somebody is.
+const IDENTITY: [&str; 2] = ["userName", "externalId"];
+
 /// Creates a resource and its accounts.
 ///
 /// # Errors
@@ -34,7 +38,7 @@ pub async fn create(bridge: &Bridge, ask: &Ask<'_>, body: Value) -> Result<Shown
     if kind.has_members() {
         return groups::create(bridge, ask, &tenant, kind, body).await;
     }
-    let masked = journal::mask_secrets(&tenant.users, &body);
+    let masked = journal::mask_secrets(&tenant.secrets, &body)?;
     let draft = accept(kind, body, Context::Create).map_err(ApiError::Scim);
     let draft = match draft.and_then(|draft| understood(ask, &tenant, draft)) {
         Ok(draft) => draft,
@@ -66,14 +70,18 @@ struct Create<'a> {
     tenant: &'a Arc<Tenant>,
     kind: &'a ResourceType,
     draft: Draft,
-    masked: Value,
+    masked: String,
 }
 
 /// What a create starts from.
 struct Basis {
+    /// Nobody was looked for: the write sees whether there is anybody with the same userName or externalId, or was.
+    is_newcomer: bool,
     /// A rejected resource with the same userName or externalId: its row is taken up.
     rejected: Option<Resource>,
     around: Surroundings,
+    /// What is expected, or learned, of pools.
+    guess: Option<Guess>,
 }
 
 impl Create<'_> {
@@ -86,13 +94,18 @@ impl Create<'_> {
     }
 
     async fn run(&self) -> Result<Shown, ApiError> {
-        let answer = match self.returner().await {
-            Ok(Some(id)) => return self.take_up(&id).await,
-            Ok(None) => match self.store_with_patience().await {
-                Ok((resource, stored)) => self.converge(resource, stored).await,
-                Err(why) => Err(why),
+        let stored = match self.store_newcomer().await {
+            Ok(stored) => Ok(stored),
+            Err(Failure::Refused(why)) => Err(why),
+            Err(Failure::Again) => match self.returner().await {
+                Ok(Some(id)) => return self.take_up(&id).await,
+                Ok(None) => self.store_with_patience().await,
+                Err(why) => Err(why.into()),
             },
-            Err(why) => Err(why.into()),
+        };
+        let answer = match stored {
+            Ok((resource, stored)) => self.converge(resource, stored).await,
+            Err(why) => Err(why),
         };
         if let Err(why) = &answer {
             journal::denied(self.bridge, self.ask.caller, self.ask.received, Some(self.masked.clone()), why).await;
@@ -106,11 +119,11 @@ impl Create<'_> {
         if !self.tenant.restore_on_create {
             return Ok(None);
         }
-        let values = self.bridge.store.indexed_values(&self.tenant.name, self.kind, &self.draft.document);
+        let values = self.indexed_values();
         let external_id = self.draft.document.text("externalId");
         let found = self.bridge.store.read(|db| {
             let mut live = BTreeMap::new();
-            for value in values.iter().filter(|value| matches!(value.attribute.as_str(), "userName" | "externalId")) {
+            for value in identity(&values) {
                 let holders =
                     db.resources_by_value(&self.tenant.name, &self.kind.name, &value.attribute, &value.value)?;
                 let holders = holders.into_iter().filter(|holder| holder.state == ResourceState::Live);
@@ -140,13 +153,27 @@ impl Create<'_> {
             .await
     }
 
+    /// Stores the user as one whom nobody knows, as most are: nothing is read before the write, which sees whether that is so.
+    /// If it is not, or a target would refuse the user, those who are there have to be looked at first, and the user is judged
+    /// beside them.
+    async fn store_newcomer(&self) -> Result<(Resource, Stored), Failure> {
+        let Some(guess) = Guess::of(&self.bridge.guesses, self.tenant) else { return Err(Failure::Again) };
+        let around = Surroundings { assigned: guess.values().clone(), ..self.surroundings() };
+        let basis = Basis { is_newcomer: true, rejected: None, around, guess: Some(guess) };
+        self.store(self.indexed_values(), basis).await
+    }
+
+    /// Stores the user beside those who are there.
+    async fn store_among_others(&self) -> Result<(Resource, Stored), Failure> {
+        let values = self.indexed_values();
+        let basis = self.bridge.store.read(|db| self.basis(db, &values)).await?;
+        self.store(values, basis).await
+    }
+
     async fn store_with_patience(&self) -> Result<(Resource, Stored), ApiError> {
         for _ in 0..TRIES {
-            match self.store().await {
-                Ok(stored) => {
-                    self.bridge.connections.heard(self.ask.caller, self.ask.received, &self.draft.notes);
-                    return Ok(stored);
-                }
+            match self.store_among_others().await {
+                Ok(stored) => return Ok(stored),
                 Err(Failure::Refused(why)) => return Err(why),
                 Err(Failure::Again) => {}
             }
@@ -156,6 +183,7 @@ impl Create<'_> {
 
     /// Waits for the accounts; a refusal by a required target takes the resource back.
     async fn converge(&self, resource: Resource, Stored { rung, shown }: Stored) -> Result<Shown, ApiError> {
+        self.bridge.connections.heard(self.ask.caller, self.ask.received, &self.draft.notes);
         rung.iter().for_each(|target| target.lane.ring());
         // Who did not wait is told what was written.
         if let Some(shown) = shown {
@@ -179,19 +207,18 @@ impl Create<'_> {
         }
     }
 
-    async fn store(&self) -> Result<(Resource, Stored), Failure> {
+    async fn store(
+        &self,
+        values: Vec<IndexedValue>,
+        Basis { is_newcomer, rejected, around, guess }: Basis,
+    ) -> Result<(Resource, Stored), Failure> {
         let document = self.draft.document.clone();
-        let values = self.bridge.store.indexed_values(&self.tenant.name, self.kind, &document);
-        let basis = self.bridge.store.read(|db| self.basis(db, &values)).await?;
         let now = self.bridge.clock.now();
-        let id = match &basis.rejected {
-            Some(rejected) => rejected.id.clone(),
-            None => new_id(now),
-        };
+        let id = rejected.as_ref().map_or_else(|| new_id(now), |rejected| rejected.id.clone());
         let is_active = document.is_active();
-        let judged = judge(self.tenant, &id, &document, &basis.around);
-        if is_active {
-            refuse(&judged, &basis.around)?;
+        let judged = judge(self.tenant, &id, &document, &around);
+        if is_active && let Err(why) = refuse(&judged, &around) {
+            return Err(if is_newcomer { Failure::Again } else { why.into() });
         }
         let new = NewResource {
             tenant: self.tenant.name.clone(),
@@ -205,11 +232,11 @@ impl Create<'_> {
         };
         let entry =
             journal::entry(self.ask.caller, self.ask.received, Some(self.masked.clone()), &self.draft.notes, 201, now);
-        let rejected = basis.rejected;
         let consequences = Consequences {
             tenant: self.tenant.clone(),
             judged,
-            around: basis.around,
+            around,
+            guess,
             supplied: self.draft.secrets.clone(),
             sealer: self.bridge.sealer.clone(),
             entry: Some(entry),
@@ -223,21 +250,33 @@ impl Create<'_> {
             .store
             .write(move |tx| {
                 let resource = match &rejected {
+                    _ if is_newcomer => tx.insert_newcomer(&new, &IDENTITY)?.ok_or(Failure::Again)?,
                     Some(rejected) => tx.revive(rejected.key, rejected.version, &new)?,
                     None => tx.insert_resource(&new)?,
                 };
-                resolve_external_id(tx, &consequences.tenant, &resource, now)?;
+                if !is_newcomer {
+                    resolve_external_id(tx, &consequences.tenant, &resource, now)?;
+                }
                 let stored = consequences.store(tx, &resource)?;
                 Ok::<_, Failure>((resource, stored))
             })
             .await
     }
 
+    fn indexed_values(&self) -> Vec<IndexedValue> {
+        self.bridge.store.indexed_values(&self.tenant.name, self.kind, &self.draft.document)
+    }
+
+    /// What the mapping of a user reads who has nothing yet.
+    fn surroundings(&self) -> Surroundings {
+        Surroundings { supplied: self.draft.secrets.keys().cloned().collect(), ..Surroundings::default() }
+    }
+
     /// Reads what the create starts from: who has its values, and the pool values it would be given.
     fn basis(&self, db: &Db<'_>, values: &[IndexedValue]) -> Result<Basis, Failure> {
         let mut rejected = None;
         let mut predecessor: Option<Resource> = None;
-        for value in values.iter().filter(|value| matches!(value.attribute.as_str(), "userName" | "externalId")) {
+        for value in identity(values) {
             for found in db.resources_by_value(&self.tenant.name, &self.kind.name, &value.attribute, &value.value)? {
                 match found.state {
                     ResourceState::Live if value.unique => return Err(taken_error(&value.attribute).into()),
@@ -250,8 +289,7 @@ impl Create<'_> {
                 }
             }
         }
-        let mut around =
-            Surroundings { supplied: self.draft.secrets.keys().cloned().collect(), ..Surroundings::default() };
+        let mut around = self.surroundings();
         let source = rejected.as_ref().or(predecessor.as_ref());
         if let Some(source) = source {
             let held = db.assignments_of(source.key)?;
@@ -261,7 +299,9 @@ impl Create<'_> {
             around.groups = group_refs(db.groups_of(&self.tenant.name, &rejected.id)?);
         }
         assume_free_values(db, self.tenant, &mut around, self.bridge.clock.now())?;
-        Ok(Basis { rejected, around })
+        // Who gets back what somebody had says nothing of what is handed out next.
+        let guess = source.is_none().then(|| Guess::nothing(&self.bridge.guesses, self.tenant));
+        Ok(Basis { is_newcomer: false, rejected, around, guess })
     }
 
     /// The create that a required target refused becomes `rejected`: 404, in no list, its userName free. If another
@@ -298,8 +338,7 @@ pub(super) fn assume_free_values(
     around: &mut Surroundings,
     now: jiff::Timestamp,
 ) -> Result<(), StoreError> {
-    let used: BTreeSet<&String> = tenant.targets.values().flat_map(|target| target.rules.pools()).collect();
-    for name in used {
+    for name in tenant.used_pools() {
         let Some(config) = tenant.pools.get(name) else { continue };
         if !around.assigned.contains_key(name)
             && let Some(value) = db.next_free(&tenant.name, name, &config.ranges, now)?
@@ -308,6 +347,11 @@ pub(super) fn assume_free_values(
         }
     }
     Ok(())
+}
+
+/// The values by which an identity provider tells who somebody is.
+fn identity(values: &[IndexedValue]) -> impl Iterator<Item = &IndexedValue> {
+    values.iter().filter(|value| IDENTITY.contains(&value.attribute.as_str()))
 }
 
 /// A person who was deleted and comes back with the same externalId gets the same numbers; who is still there is not made

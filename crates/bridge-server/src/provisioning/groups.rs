@@ -35,7 +35,7 @@ pub(super) async fn create(
     kind: &ResourceType,
     body: Value,
 ) -> Result<Shown, ApiError> {
-    let masked = Some(journal::mask_secrets(&tenant.users, &body));
+    let masked = Some(journal::mask_secrets(&tenant.secrets, &body)?);
     let write = Write { bridge, ask, tenant, kind, masked };
     write.answer(write.create(body).await).await
 }
@@ -50,7 +50,7 @@ pub(super) async fn change(
     change: &Change,
     if_match: Option<&str>,
 ) -> Result<Shown, ApiError> {
-    let masked = change.body().map(|body| journal::mask_secrets(&tenant.users, body));
+    let masked = change.body().map(|body| journal::mask_secrets(&tenant.secrets, body)).transpose()?;
     let write = Write { bridge, ask, tenant, kind, masked };
     write.answer(write.change(id, change, if_match).await).await
 }
@@ -60,7 +60,7 @@ struct Write<'a> {
     ask: &'a Ask<'a>,
     tenant: &'a Arc<Tenant>,
     kind: &'a ResourceType,
-    masked: Option<Value>,
+    masked: Option<String>,
 }
 
 /// What a PUT or PATCH makes of a group.

@@ -2,7 +2,8 @@
 
 use bridge_store::{RequestEntry, StoreError};
 use scim_model::{Note, ResourceType, Returned};
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde_json::{Value, json};
 use tracing::error;
 
 use super::{Ask, Caller, Received, Shown};
@@ -12,37 +13,58 @@ use crate::error::ApiError;
 /// What stands where a secret was.
 const MASK: &str = "***";
 
-/// A body with every value masked that a schema never returns, wherever the client put it: as a member, under its URN, or
-/// as the target of a PATCH operation. The schemas of users say so of what is sent to groups too: only users have secrets.
-pub fn mask_secrets(kind: &ResourceType, body: &Value) -> Value {
-    let secrets: Vec<String> = kind
+/// The names of the attributes that a schema never returns. The schemas of users say so of what is sent to groups too: only
+/// users have secrets.
+pub(crate) fn secret_names(users: &ResourceType) -> Vec<String> {
+    users
         .extensions
         .iter()
         .map(|(schema, _)| schema)
-        .chain([&kind.schema])
+        .chain([&users.schema])
         .flat_map(|schema| &schema.attributes)
         .filter(|attribute| attribute.returned == Returned::Never)
-        .map(|attribute| attribute.name.to_lowercase())
-        .collect();
-    mask(body, &secrets)
+        .map(|attribute| attribute.name.clone())
+        .collect()
 }
 
-fn mask(value: &Value, secrets: &[String]) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(|item| mask(item, secrets)).collect(),
-        Value::Object(members) => {
-            let path = members.iter().find(|(name, _)| name.eq_ignore_ascii_case("path"));
-            let sets_a_secret = path.and_then(|(_, path)| path.as_str()).is_some_and(|path| is_secret(path, secrets));
-            let masked: Map<String, Value> = members
-                .iter()
-                .map(|(name, member)| {
-                    let hides = is_secret(name, secrets) || (sets_a_secret && name.eq_ignore_ascii_case("value"));
-                    (name.clone(), if hides { Value::from(MASK) } else { mask(member, secrets) })
-                })
-                .collect();
-            Value::Object(masked)
+/// The JSON text of a body with every value masked that has one of these names, wherever the client put it: as a member,
+/// under its URN, or as the target of a PATCH operation.
+///
+/// # Errors
+/// 500 if a value cannot be written.
+pub fn mask_secrets(secrets: &[String], body: &Value) -> Result<String, ApiError> {
+    serde_json::to_string(&Masked { value: body, secrets }).map_err(ApiError::internal)
+}
+
+/// A value that is written without its secrets.
+struct Masked<'a> {
+    value: &'a Value,
+    secrets: &'a [String],
+}
+
+impl Serialize for Masked<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let masked = |value| Masked { value, secrets: self.secrets };
+        match self.value {
+            Value::Array(items) => serializer.collect_seq(items.iter().map(masked)),
+            Value::Object(members) => {
+                let path = members.iter().find(|(name, _)| name.eq_ignore_ascii_case("path"));
+                let path = path.and_then(|(_, path)| path.as_str());
+                let sets_a_secret = path.is_some_and(|path| is_secret(path, self.secrets));
+                let hides =
+                    |name: &str| is_secret(name, self.secrets) || (sets_a_secret && name.eq_ignore_ascii_case("value"));
+                let mut map = serializer.serialize_map(Some(members.len()))?;
+                for (name, member) in members {
+                    if hides(name) {
+                        map.serialize_entry(name, MASK)?;
+                    } else {
+                        map.serialize_entry(name, &masked(member))?;
+                    }
+                }
+                map.end()
+            }
+            other => other.serialize(serializer),
         }
-        other => other.clone(),
     }
 }
 
@@ -57,7 +79,7 @@ fn is_secret(name: &str, secrets: &[String]) -> bool {
 pub(super) fn entry(
     caller: &Caller,
     received: &Received,
-    body: Option<Value>,
+    body: Option<String>,
     notes: &[Note],
     status: u16,
     now: jiff::Timestamp,
@@ -83,7 +105,13 @@ pub(super) fn entry(
 
 /// Writes down a write that was denied: its entry is corrected if it was stored before its targets refused it, else made.
 /// The answer does not depend on it.
-pub(super) async fn denied(bridge: &Bridge, caller: &Caller, received: &Received, body: Option<Value>, why: &ApiError) {
+pub(super) async fn denied(
+    bridge: &Bridge,
+    caller: &Caller,
+    received: &Received,
+    body: Option<String>,
+    why: &ApiError,
+) {
     let now = bridge.clock.now();
     let mut entry = entry(caller, received, body, &[], why.status().as_u16(), now);
     entry.outcome = Some(why.to_scim(&received.request_id).detail);
@@ -91,7 +119,7 @@ pub(super) async fn denied(bridge: &Bridge, caller: &Caller, received: &Received
 }
 
 /// Writes down a create that was answered with the answer of the same one, which was still open.
-pub(super) async fn joined(bridge: &Bridge, ask: &Ask<'_>, body: Value, answer: &Result<Shown, ApiError>) {
+pub(super) async fn joined(bridge: &Bridge, ask: &Ask<'_>, body: String, answer: &Result<Shown, ApiError>) {
     if let Err(why) = answer {
         return denied(bridge, ask.caller, ask.received, Some(body), why).await;
     }
@@ -124,7 +152,8 @@ mod tests {
 
     fn check(body: &Value, expected: &Value) {
         let secrets = ["password".to_owned(), "voicemail-login-pin".to_owned()];
-        assert_eq!(mask(body, &secrets), *expected);
+        let masked: Value = serde_json::from_str(&mask_secrets(&secrets, body).unwrap()).unwrap();
+        assert_eq!(masked, *expected);
     }
 
     #[test]

@@ -37,6 +37,16 @@ pub fn judge(tenant: &Tenant, id: &str, document: &Document, around: &Surroundin
     tenant.targets.values().map(|target| judge_for(tenant, target, id, document, around)).collect()
 }
 
+/// What a person who leaves means for every target: an account is ended as its row says, whatever the rules would make of the
+/// document. Nothing is mapped for that.
+pub(super) fn dismiss(tenant: &Tenant) -> Vec<Judged> {
+    let leaves = |target: &Arc<Target>| {
+        let reason = "the user is inactive or deleted".to_owned();
+        Judged { target: target.clone(), mapping: Mapping::out_of_scope(&target.rules, reason) }
+    };
+    tenant.targets.values().map(leaves).collect()
+}
+
 /// Maps a document for one target.
 pub(super) fn judge_for(
     tenant: &Tenant,

@@ -6,6 +6,7 @@
 mod bulk;
 mod create;
 mod groups;
+mod guess;
 mod journal;
 mod judge;
 mod open;
@@ -37,7 +38,9 @@ use crate::landscape::Tenant;
 
 pub use bulk::{BulkDone, BulkOutcome, run_bulk};
 pub use create::create;
+pub use guess::Guesses;
 pub use journal::mask_secrets;
+pub(crate) use journal::secret_names;
 pub use judge::{Judged, Surroundings, judge};
 pub use open::{OpenRequests, ResourceLocks, Unanswered};
 pub(crate) use regroup::run as regroup;

@@ -43,7 +43,8 @@ pub enum Place<'a> {
 /// The first of equal creates.
 pub struct First<'a> {
     requests: &'a OpenRequests,
-    key: CreateKey,
+    /// None when it is closed.
+    key: Option<CreateKey>,
     answer: watch::Sender<Answer>,
 }
 
@@ -58,7 +59,7 @@ impl OpenRequests {
                     None => {
                         let (answer, receiver) = watch::channel(None);
                         open.insert(key.clone(), receiver);
-                        return Place::First(First { requests: self, key, answer });
+                        return Place::First(First { requests: self, key: Some(key), answer });
                     }
                 }
             };
@@ -73,15 +74,25 @@ impl OpenRequests {
 }
 
 impl First<'_> {
-    /// Gives the answer to whoever joined.
-    pub fn answer(&self, answer: &Result<Shown, ApiError>) {
-        self.answer.send_replace(Some(answer.clone()));
+    /// Gives the answer to whoever joined. Who comes later finds what was stored.
+    pub fn answer(mut self, answer: &Result<Shown, ApiError>) {
+        self.close();
+        // Mostly nobody has joined, and an answer is a whole user.
+        if self.answer.receiver_count() > 0 {
+            self.answer.send_replace(Some(answer.clone()));
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.requests.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        }
     }
 }
 
 impl Drop for First<'_> {
     fn drop(&mut self) {
-        self.requests.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.close();
     }
 }
 
@@ -212,7 +223,6 @@ mod tests {
         });
         tokio::task::yield_now().await;
         first.answer(&Err(ApiError::NotFound("gone".to_owned())));
-        drop(first);
         assert_eq!(second.await.unwrap(), "gone");
         assert!(matches!(requests.open(key()).await, Place::First(_)));
     }

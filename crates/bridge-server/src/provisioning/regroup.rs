@@ -258,6 +258,7 @@ fn consequences(bridge: &Bridge, tenant: &Arc<Tenant>, moved: Moved, now: Timest
         tenant: tenant.clone(),
         judged,
         around,
+        guess: None,
         supplied: BTreeMap::new(),
         sealer: bridge.sealer.clone(),
         entry: None,

@@ -11,7 +11,8 @@ use bridge_store::{
 use jiff::Timestamp;
 
 use super::group_refs;
-use super::judge::{Judged, Surroundings, judge_for, pool_empty};
+use super::guess::Guess;
+use super::judge::{Judged, Surroundings, judge_for, pool_empty, refuse};
 use super::view::{Shown, View, show};
 use crate::config::{Adopt, Mode, Rekey};
 use crate::error::{ApiError, Refusal};
@@ -75,6 +76,8 @@ pub(super) struct Consequences {
     pub(super) judged: Vec<Judged>,
     /// What it was judged with.
     pub(super) around: Surroundings,
+    /// What a new user was expected to get out of pools.
+    pub(super) guess: Option<Guess>,
     /// Secrets that the write brought along, by SCIM attribute.
     pub(super) supplied: BTreeMap<String, String>,
     /// Seals them.
@@ -91,6 +94,13 @@ pub(super) struct Consequences {
     pub(super) shows: Option<View>,
     /// The present moment.
     pub(super) now: Timestamp,
+}
+
+/// What a resource has out of pools, by pool, and what that changes.
+struct Reserved {
+    assigned: BTreeMap<String, String>,
+    /// By target.
+    judged_again: BTreeMap<String, Judged>,
 }
 
 /// What came of storing a write.
@@ -117,14 +127,14 @@ impl Consequences {
     /// Reserves what the accounts use out of pools, and raises `wanted` where an account changes.
     pub(super) fn store_duties(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Vec<Arc<Target>>, Failure> {
         self.check_groups(tx, resource)?;
-        let judged_again = self.reserve(tx, resource)?;
+        let Reserved { assigned, judged_again } = self.reserve(tx, resource)?;
         let rows = tx.accounts_of(resource.key)?;
         let mut rung = Vec::new();
         let mut somebody_waits = rows.iter().any(settle::waits_for_target);
         for judged in &self.judged {
             let judged = judged_again.get(&judged.target.name).unwrap_or(judged);
             let row = rows.iter().find(|row| row.target == judged.target.name);
-            match self.want(tx, resource, judged, row, &rows)? {
+            match self.want(tx, resource, judged, &assigned, row, &rows)? {
                 Some(AccountState::Due) => rung.push(judged.target.clone()),
                 Some(AccountState::Waiting) => somebody_waits = true,
                 _ => {}
@@ -139,7 +149,8 @@ impl Consequences {
 
     /// A membership that came or went since the judgement: judge again.
     fn check_groups(&self, tx: &Tx<'_>, resource: &Resource) -> Result<(), Failure> {
-        if !self.judged.iter().any(|judged| judged.target.rules.uses_groups()) {
+        let is_leaving = !resource.active || resource.state != ResourceState::Live;
+        if is_leaving || !self.judged.iter().any(|judged| judged.target.rules.uses_groups()) {
             return Ok(());
         }
         let groups = group_refs(tx.groups_of(&self.tenant.name, &resource.id)?);
@@ -147,10 +158,11 @@ impl Consequences {
     }
 
     /// Reserves a value of each pool that an account uses. Where it is not the value that was assumed, the document is judged
-    /// again with the real one, for the targets that use it; returns those judgements by target.
-    fn reserve(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<BTreeMap<String, Judged>, Failure> {
+    /// again with the real one, for the targets that use it.
+    fn reserve(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Reserved, Failure> {
+        let mut assigned = self.around.assigned.clone();
         if !resource.active || resource.state != ResourceState::Live {
-            return Ok(BTreeMap::new());
+            return Ok(Reserved { assigned, judged_again: BTreeMap::new() });
         }
         let used: BTreeSet<&str> = self
             .judged
@@ -158,26 +170,45 @@ impl Consequences {
             .filter(|judged| matches!(judged.mapping.scope, Scope::In))
             .flat_map(|judged| judged.mapping.pools.iter().map(String::as_str))
             .collect();
-        let (mut assigned, mut changed) = (self.around.assigned.clone(), BTreeSet::new());
+        let mut changed = BTreeSet::new();
         for name in used {
             let Some(config) = self.tenant.pools.get(name) else { continue };
             let value = match tx.reserve(&self.tenant.name, name, &config.ranges, resource.key, self.now) {
                 Ok(value) => value,
-                // The worker parks the account until there is one.
-                Err(StoreError::PoolEmpty { .. }) if !self.refuses || !self.is_required(name) => continue,
+                Err(StoreError::PoolEmpty { pool }) => {
+                    if let Some(guess) = &self.guess {
+                        guess.was_wrong(name);
+                    }
+                    if self.refuses && self.is_required(name) {
+                        return Err(StoreError::PoolEmpty { pool }.into());
+                    }
+                    // The worker parks the account until there is one.
+                    if assigned.remove(name).is_some() {
+                        changed.insert(name.to_owned());
+                    }
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
+            if let Some(guess) = &self.guess {
+                guess.handed_out(name, &value);
+            }
             if assigned.insert(name.to_owned(), value.clone()) != Some(value) {
                 changed.insert(name.to_owned());
             }
         }
-        let around = Surroundings { assigned, ..self.around.clone() };
+        let around = Surroundings { assigned: assigned.clone(), ..self.around.clone() };
         let concerned = self.judged.iter().filter(|judged| !judged.mapping.pools.is_disjoint(&changed));
-        let judge = |judged: &Judged| {
-            let judged = judge_for(&self.tenant, &judged.target, &resource.id, &resource.document, &around);
-            (judged.target.name.clone(), judged)
-        };
-        Ok(concerned.map(judge).collect())
+        let judged_again: Vec<Judged> = concerned
+            .map(|judged| judge_for(&self.tenant, &judged.target, &resource.id, &resource.document, &around))
+            .collect();
+        // What was accepted was a guess: with what is known now it is judged from the beginning.
+        let was_guessed = self.guess.as_ref().is_some_and(|guess| !guess.values().is_empty());
+        if was_guessed && refuse(&judged_again, &around).is_err() {
+            return Err(Failure::Again);
+        }
+        let by_target = |judged: Judged| (judged.target.name.clone(), judged);
+        Ok(Reserved { assigned, judged_again: judged_again.into_iter().map(by_target).collect() })
     }
 
     /// Raises `wanted` of one account if it is to change. Returns the state that it is wanted in.
@@ -186,6 +217,7 @@ impl Consequences {
         tx: &mut Tx<'_>,
         resource: &Resource,
         judged: &Judged,
+        assigned: &BTreeMap<String, String>,
         row: Option<&Row>,
         rows: &[Row],
     ) -> Result<Option<AccountState>, Failure> {
@@ -214,7 +246,7 @@ impl Consequences {
             && !has_account
             && let Scope::Out { reason } = &mapping.scope
             // Where nothing but a value is missing, the worker parks the account until the pool has one.
-            && self.lacking(resource, judged).is_empty()
+            && self.lacking(resource, judged, assigned).is_empty()
         {
             want.state = AccountState::OutOfScope;
             want.reason = Some(duty::plain_reason("out-of-scope", reason.clone()));
@@ -239,8 +271,8 @@ impl Consequences {
     }
 
     /// The pools without a value for an account that is otherwise wanted.
-    fn lacking(&self, resource: &Resource, judged: &Judged) -> Vec<String> {
-        pool::lacking(&self.tenant, &judged.mapping, &self.around.assigned, |assigned| {
+    fn lacking(&self, resource: &Resource, judged: &Judged, assigned: &BTreeMap<String, String>) -> Vec<String> {
+        pool::lacking(&self.tenant, &judged.mapping, assigned, |assigned| {
             let around = Surroundings { assigned, ..self.around.clone() };
             judge_for(&self.tenant, &judged.target, &resource.id, &resource.document, &around).mapping
         })

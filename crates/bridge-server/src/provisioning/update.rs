@@ -9,7 +9,7 @@ use scim_model::bulk::Change;
 use scim_model::{Context, Document, Draft, ResourceType, accept};
 use serde_json::Value;
 
-use super::judge::{Judged, Surroundings, judge, refuse};
+use super::judge::{Judged, Surroundings, dismiss, judge, refuse};
 use super::open::Answered;
 use super::transaction::{Consequences, Failure, Stored, concerns, taken_error};
 use super::view::show;
@@ -70,7 +70,7 @@ async fn write(
     if kind.has_members() {
         return groups::change(bridge, ask, &tenant, kind, id, &change, if_match).await;
     }
-    let masked = change.body().map(|body| journal::mask_secrets(&tenant.users, body));
+    let masked = change.body().map(|body| journal::mask_secrets(&tenant.secrets, body)).transpose()?;
     let task = Task::Change(change);
     Update { bridge, ask, tenant: &tenant, kind, id, task, if_match, masked }.run().await
 }
@@ -107,10 +107,10 @@ pub(super) async fn take_up(
     kind: &ResourceType,
     id: &str,
     draft: Draft,
-    masked: &Value,
+    masked: &str,
 ) -> Result<Shown, ApiError> {
     let task = Task::TakeUp(draft);
-    Update { bridge, ask, tenant, kind, id, task, if_match: None, masked: Some(masked.clone()) }.run().await
+    Update { bridge, ask, tenant, kind, id, task, if_match: None, masked: Some(masked.to_owned()) }.run().await
 }
 
 /// What an update is to do.
@@ -129,14 +129,13 @@ struct Update<'a> {
     id: &'a str,
     task: Task,
     if_match: Option<&'a str>,
-    masked: Option<Value>,
+    masked: Option<String>,
 }
 
 /// What an update starts from.
 struct Basis {
     resource: Resource,
     rows: Vec<Row>,
-    around: Surroundings,
 }
 
 /// A change that is stored.
@@ -233,10 +232,10 @@ impl Update<'_> {
     }
 
     async fn store_draft(&self, basis: Basis, draft: Draft) -> Result<Changed, Failure> {
-        let Basis { resource, rows, mut around } = basis;
-        let is_unchanged = draft.document == resource.document && draft.secrets.is_empty();
-        around.supplied.extend(draft.secrets.keys().cloned());
-        let judged = judge(self.tenant, &resource.id, &draft.document, &around);
+        let is_unchanged = draft.document == basis.resource.document && draft.secrets.is_empty();
+        let supplied = draft.secrets.keys().cloned().collect();
+        let (judged, around) = self.judge(&basis, &draft.document, supplied).await?;
+        let Basis { resource, rows } = basis;
         // The same again may mean something else by now: other rules, a new target.
         let is_idle = || rows.iter().all(is_at_rest) && !judged.iter().any(|judged| concerns(&resource, judged, &rows));
         if is_unchanged && is_idle() {
@@ -286,9 +285,9 @@ impl Update<'_> {
     }
 
     async fn store_delete(&self, basis: Basis) -> Result<Changed, Failure> {
-        let Basis { resource, rows, around } = basis;
+        let Basis { resource, rows } = basis;
         let now = self.bridge.clock.now();
-        let judged = judge(self.tenant, &resource.id, &resource.document, &around);
+        let (judged, around) = (dismiss(self.tenant), Surroundings::default());
         let entry = journal::entry(self.ask.caller, self.ask.received, None, &[], 204, now);
         let consequences = Consequences { entry: Some(entry), ..self.consequences("delete", judged, around, now) };
         let (key, version) = (resource.key, resource.version);
@@ -313,8 +312,23 @@ impl Update<'_> {
         let found = db.resource_by_id(&self.tenant.name, &self.kind.name, self.id)?;
         let resource = live(found, &self.kind.name, self.id)?;
         let rows = db.accounts_of(resource.key)?;
-        let around = surroundings(db, self.tenant, &resource, &rows, self.bridge.clock.now())?;
-        Ok(Basis { resource, rows, around })
+        Ok(Basis { resource, rows })
+    }
+
+    /// What the document means for every target, and what that was judged with. Of who leaves nothing more has to be known.
+    async fn judge(
+        &self,
+        Basis { resource, rows }: &Basis,
+        document: &Document,
+        supplied: BTreeSet<String>,
+    ) -> Result<(Vec<Judged>, Surroundings), StoreError> {
+        if !document.is_active() {
+            return Ok((dismiss(self.tenant), Surroundings::default()));
+        }
+        let now = self.bridge.clock.now();
+        let around = self.bridge.store.read(|db| surroundings(db, self.tenant, resource, rows, now)).await?;
+        let around = Surroundings { supplied, ..around };
+        Ok((judge(self.tenant, &resource.id, document, &around), around))
     }
 
     /// An update that a required target refused: the last document that was answered 2xx is in force again. If another
@@ -340,11 +354,12 @@ impl Update<'_> {
 
     /// `None` if another write came in between.
     async fn store_restored(&self, refused: &Resource, before: Answered) -> Result<Option<Vec<Arc<Target>>>, Failure> {
-        let Basis { resource, around, .. } = self.bridge.store.read(|db| self.basis(db)).await?;
-        if resource.version != refused.version {
+        let basis = self.bridge.store.read(|db| self.basis(db)).await?;
+        if basis.resource.version != refused.version {
             return Ok(None);
         }
-        let judged = judge(self.tenant, &resource.id, &before.document, &around);
+        let (judged, around) = self.judge(&basis, &before.document, BTreeSet::new()).await?;
+        let resource = basis.resource;
         let values = self.bridge.store.indexed_values(&self.tenant.name, self.kind, &before.document);
         let now = self.bridge.clock.now();
         let consequences = self.consequences("restore", judged, around, now);
@@ -370,6 +385,7 @@ impl Update<'_> {
             tenant: self.tenant.clone(),
             judged,
             around,
+            guess: None,
             supplied: BTreeMap::new(),
             sealer: self.bridge.sealer.clone(),
             entry: None,

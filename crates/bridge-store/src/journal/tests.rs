@@ -14,7 +14,7 @@ fn received(request_id: &str, resource: Option<i64>, seconds: i64) -> RequestEnt
         connection: Some("okta".into()),
         method: "POST".into(),
         path: "/Users".into(),
-        body: Some(json!({ "userName": "ann", "password": "***" })),
+        body: Some(r#"{"userName":"ann","password":"***"}"#.into()),
         resource,
         notes: None,
         received: at(seconds),

@@ -260,3 +260,44 @@ async fn times_are_kept_in_whole_milliseconds() {
     assert_eq!(ann.created, Timestamp::from_millisecond(1_800_000_000_123).unwrap());
     assert_eq!(by_key(&store, ann.key).await, Some(ann));
 }
+
+#[tokio::test]
+async fn a_newcomer_is_stored_unless_somebody_has_or_had_the_name_or_the_external_id() {
+    let store = store();
+    let coming = async |id: &str, user_name: &str, external_id: &str| {
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "userName": user_name, "externalId": external_id, "displayName": "Somebody"
+        });
+        let new = new_user(&store, id, body);
+        let stored = store.write(move |tx| tx.insert_newcomer(&new, &["externalId"])).await.unwrap();
+        stored.map(|resource| resource.id)
+    };
+    assert_eq!(coming("1", "ann", "00u1").await.as_deref(), Some("1"));
+    assert_eq!(coming("2", "ANN", "00u2").await, None, "the name is there, whatever its case");
+    assert_eq!(coming("3", "bob", "00u1").await, None, "the externalId is there");
+    assert_eq!(
+        coming("4", "bob", "00U1").await.as_deref(),
+        Some("4"),
+        "externalIds are exact, display names are shared"
+    );
+    let ann = store.read(|db| db.resource_by_id(TENANT, "User", "1")).await.unwrap().unwrap();
+    set_state(&store, &ann, ResourceState::Deleted).await.unwrap();
+    assert_eq!(coming("5", "ann", "00u5").await, None, "who was there is known, too");
+    assert_eq!((count(&store).await, found(&store, "displayName", "somebody").await.len()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_user_is_found_by_each_of_many_addresses() {
+    const ADDRESSES: usize = 500;
+    let store = store();
+    let emails: Vec<_> = (0..ADDRESSES).map(|number| json!({ "value": format!("{number}@example.com") })).collect();
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "ann", "emails": emails
+    });
+    let ann = insert(&store, new_user(&store, "1", body)).await;
+    for number in [0, 1, VALUES - 1, VALUES, VALUES + 1, ADDRESSES - 1] {
+        let address = format!("{number}@example.com");
+        assert_eq!(found(&store, "emails.value", &address).await, [(ann.key, ResourceState::Live)], "{address}");
+    }
+}

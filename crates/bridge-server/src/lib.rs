@@ -23,6 +23,8 @@ pub mod provisioning;
 pub mod running;
 pub mod seal;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod throttle;
 pub mod token;
 pub mod worker;

@@ -263,21 +263,15 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::testing::glance_alone;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_password_that_was_changed_where_it_is_kept_ends_the_pause() {
         let simulator = bridge_simulators::start_glance(&Options::default()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("password"), "old").unwrap();
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\n\
-             [tenants.default.targets.glance]\nkind = \"glance\"\nbase_url = \"{}\"\npartner_login = \"{}\"\n\
-             partner_password = {{ file = \"password\" }}\naddress_domain = \"acme.glance.net\"\n",
-            simulator.api_url(),
-            credentials::glance::PARTNER_LOGIN
-        );
         let clock = Clock::hand_set(Timestamp::UNIX_EPOCH);
-        let running = start(Config::parse(&text, folder.path()).unwrap(), clock.clone()).await.unwrap();
+        let running = start(glance_alone(&simulator.api_url(), folder.path()), clock.clone()).await.unwrap();
         let target = || running.bridge.tenant("default").unwrap().targets["glance"].clone();
         assert!(target().connector.probe().await.is_err());
         running.bridge.target_refused_credential(&target(), "the password is wrong");

@@ -4,7 +4,9 @@
 //! `bulk.maxOperations`, Entra derives its attribute list from the schemas. So it names what
 //! works, and nothing else.
 
-use actix_web::{HttpResponse, web::Data};
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, web::Data};
 use scim_model::{ResourceType, Schema, list_response};
 use serde_json::{Value, json};
 
@@ -19,14 +21,40 @@ use crate::{auth::Anybody, bridge::Bridge, error::ApiError, landscape::Tenant};
 /// URN of the schema of the ServiceProviderConfig.
 const CONFIGURATION_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 
-/// `GET /ServiceProviderConfig`.
-pub(super) async fn configuration(
+/// A request for something that is whole on every request: a filter is refused, other parameters are overlooked and counted
+/// (RFC 7644 section 4).
+pub(super) struct Asked {
     bridge: Data<Bridge>,
-    caller: Anybody,
     place: Place,
-    query: Query,
-) -> Result<HttpResponse, ApiError> {
-    heed(&bridge, &caller, &place, &query)?;
+}
+
+impl Asked {
+    fn by(request: &HttpRequest) -> Result<Self, ApiError> {
+        let nothing = &mut Payload::None;
+        let bridge = request.app_data::<Data<Bridge>>().cloned();
+        let bridge = bridge.ok_or_else(|| ApiError::internal("no bridge behind this server"))?;
+        let Anybody(caller) = Anybody::from_request(request, nothing).into_inner()?;
+        let place = Place::from_request(request, nothing).into_inner()?;
+        let query = Query::from_request(request, nothing).into_inner()?;
+        if query.has_filter() {
+            return Err(ApiError::Forbidden("This cannot be filtered, it is always whole".into()));
+        }
+        resources::heed(&bridge, &caller, &place, query.forgiven_of_none())?;
+        Ok(Self { bridge, place })
+    }
+}
+
+impl FromRequest for Asked {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::by(request))
+    }
+}
+
+/// `GET /ServiceProviderConfig`.
+pub(super) async fn configuration(Asked { bridge, place }: Asked) -> Result<HttpResponse, ApiError> {
     let landscape = bridge.landscape();
     let server = &landscape.config.server;
     answer::json(&json!({
@@ -61,24 +89,12 @@ pub(super) async fn configuration(
 }
 
 /// `GET /ResourceTypes`.
-pub(super) async fn resource_types(
-    bridge: Data<Bridge>,
-    caller: Anybody,
-    place: Place,
-    query: Query,
-) -> Result<HttpResponse, ApiError> {
-    heed(&bridge, &caller, &place, &query)?;
+pub(super) async fn resource_types(Asked { place, .. }: Asked) -> Result<HttpResponse, ApiError> {
     list(place.tenant.catalog.resource_types().iter().map(|resource_type| show_type(&place.tenant, resource_type)))
 }
 
 /// `GET /ResourceTypes/{name}`.
-pub(super) async fn resource_type(
-    bridge: Data<Bridge>,
-    caller: Anybody,
-    place: Place,
-    query: Query,
-) -> Result<HttpResponse, ApiError> {
-    heed(&bridge, &caller, &place, &query)?;
+pub(super) async fn resource_type(Asked { place, .. }: Asked) -> Result<HttpResponse, ApiError> {
     let found =
         place.tenant.catalog.resource_types().iter().find(|candidate| candidate.name.eq_ignore_ascii_case(place.id()));
     let found = found.ok_or_else(|| ApiError::NotFound("There is no resource type of that name".into()))?;
@@ -86,36 +102,15 @@ pub(super) async fn resource_type(
 }
 
 /// `GET /Schemas`.
-pub(super) async fn schemas(
-    bridge: Data<Bridge>,
-    caller: Anybody,
-    place: Place,
-    query: Query,
-) -> Result<HttpResponse, ApiError> {
-    heed(&bridge, &caller, &place, &query)?;
+pub(super) async fn schemas(Asked { place, .. }: Asked) -> Result<HttpResponse, ApiError> {
     list(place.tenant.catalog.schemas().iter().map(|schema| show_schema(&place.tenant, schema)))
 }
 
 /// `GET /Schemas/{urn}`.
-pub(super) async fn schema(
-    bridge: Data<Bridge>,
-    caller: Anybody,
-    place: Place,
-    query: Query,
-) -> Result<HttpResponse, ApiError> {
-    heed(&bridge, &caller, &place, &query)?;
+pub(super) async fn schema(Asked { place, .. }: Asked) -> Result<HttpResponse, ApiError> {
     let found = place.tenant.catalog.schemas().iter().find(|candidate| candidate.id.eq_ignore_ascii_case(place.id()));
     let found = found.ok_or_else(|| ApiError::NotFound("There is no schema with that URN".into()))?;
     answer::json(&show_schema(&place.tenant, found))
-}
-
-/// Everything here is whole on every request: a filter is refused, other parameters are overlooked and counted (RFC 7644
-/// section 4).
-fn heed(bridge: &Bridge, Anybody(caller): &Anybody, place: &Place, query: &Query) -> Result<(), ApiError> {
-    if query.has_filter() {
-        return Err(ApiError::Forbidden("This cannot be filtered, it is always whole".into()));
-    }
-    resources::heed(bridge, caller, place, query.forgiven_of_none())
 }
 
 fn list(resources: impl Iterator<Item = Value>) -> Result<HttpResponse, ApiError> {

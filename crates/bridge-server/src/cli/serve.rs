@@ -108,21 +108,15 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::testing::glance_alone;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_target_that_did_not_answer_at_the_start_is_asked_again() {
         let simulator = bridge_simulators::start_glance(&Options::default()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("password"), credentials::glance::PARTNER_PASSWORD).unwrap();
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\n\
-             [tenants.default.targets.glance]\nkind = \"glance\"\nbase_url = \"{}\"\npartner_login = \"{}\"\n\
-             partner_password = {{ file = \"password\" }}\naddress_domain = \"acme.glance.net\"\n",
-            simulator.api_url(),
-            credentials::glance::PARTNER_LOGIN
-        );
         let clock = Clock::hand_set(Timestamp::UNIX_EPOCH);
-        let config = Config::parse(&text, folder.path()).unwrap();
+        let config = glance_alone(&simulator.api_url(), folder.path());
         let running = running::start(config, clock.clone()).await.unwrap();
         let target = running.bridge.tenant("default").unwrap().targets["glance"].clone();
         assert_eq!(target.lane.last_contact(), None);

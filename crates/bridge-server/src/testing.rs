@@ -1,0 +1,18 @@
+//! What the tests of several modules start with.
+
+use std::path::Path;
+
+use bridge_simulators::credentials;
+
+use crate::config::Config;
+
+/// A bridge in front of a Glance alone, whose password is in the file `password` of this folder.
+pub(crate) fn glance_alone(glance: &str, folder: &Path) -> Config {
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\n\
+         [tenants.default.targets.glance]\nkind = \"glance\"\nbase_url = \"{glance}\"\npartner_login = \"{}\"\n\
+         partner_password = {{ file = \"password\" }}\naddress_domain = \"acme.glance.net\"\n",
+        credentials::glance::PARTNER_LOGIN
+    );
+    Config::parse(&text, folder).unwrap()
+}

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge_store::{Credential, StoreError};
+use bridge_store::{Credential, Range, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use tracing::error;
 
@@ -57,7 +57,7 @@ pub(crate) async fn run(bridge: Arc<Bridge>) {
 async fn look(bridge: &Bridge) -> Result<(), StoreError> {
     let now = bridge.clock.now();
     let told: BTreeMap<String, String> = bridge.store.read(|db| db.meta_with_prefix(TOLD)).await?.into_iter().collect();
-    let pools = operations::pools(bridge).await?;
+    let pools = scarce(bridge).await?;
     let credentials = bridge.store.scan(|db| db.credentials(None)).await?;
     let of_pools = pools.iter().filter_map(|pool| of_pool(pool, &told, now));
     let warnings: Vec<Warning> = of_pools.chain(ending(&credentials, now).map(|one| of_token(one, now))).collect();
@@ -83,18 +83,39 @@ async fn look(bridge: &Bridge) -> Result<(), StoreError> {
         .await
 }
 
+/// The pools of which few values may be free. To count one is a scan over all its values, so it is not done as long as enough
+/// were never in use.
+async fn scarce(bridge: &Bridge) -> Result<Vec<PoolStatus>, StoreError> {
+    let mut scarce = Vec::new();
+    for tenant in bridge.landscape().tenants() {
+        for (name, pool) in &tenant.pools {
+            let (of, named, ranges) = (tenant.name.clone(), name.clone(), pool.ranges.clone());
+            let enough = well_again(Range::size(&ranges));
+            if !bridge.store.scan(move |db| db.has_unused(&of, &named, &ranges, enough)).await? {
+                scarce.push(operations::pool(bridge, tenant, name, pool).await?);
+            }
+        }
+    }
+    Ok(scarce)
+}
+
 /// Fewer free values than these are few: one in twenty, and 10 at least; of a small pool half.
 fn few(size: u64) -> u64 {
     (size / SHARE).max(FEW).min(size / 2)
 }
 
-/// How far a pool is used up. A pool of which that was said is well again only when half as many again are free: whoever
-/// comes and goes at the edge rings no bell.
+/// A pool of which it was said that few are free is well again only when half as many again are: whoever comes and goes at
+/// the edge rings no bell.
+fn well_again(size: u64) -> u64 {
+    few(size) + few(size) / 2
+}
+
+/// How far a pool is used up.
 fn level(size: u64, free: u64, was_told: bool) -> Option<Level> {
     let few = few(size);
     match free {
         0 => Some(Level::Empty),
-        free if free < few || (was_told && free < few + few / 2) => Some(Level::Low),
+        free if free < few || (was_told && free < well_again(size)) => Some(Level::Low),
         _ => None,
     }
 }

@@ -16,6 +16,7 @@ use tracing::warn;
 use crate::bridge::Bridge;
 use crate::clock::later;
 use crate::config::Mode;
+use crate::landscape::{Pool, Tenant};
 use crate::worker::Contact;
 use crate::worker::settle::Dependents;
 
@@ -399,17 +400,25 @@ pub async fn targets(bridge: &Bridge) -> Result<Vec<TargetStatus>, StoreError> {
 /// # Errors
 /// Those of the store.
 pub async fn pools(bridge: &Bridge) -> Result<Vec<PoolStatus>, StoreError> {
-    let now = bridge.clock.now();
     let mut statuses = Vec::new();
     for tenant in bridge.landscape().tenants() {
-        for (name, pool) in &tenant.pools {
-            let (of, named, ranges) = (tenant.name.clone(), name.clone(), pool.ranges.clone());
-            let usage = bridge.store.scan(move |db| db.pool_usage(&of, &named, &ranges, now)).await?;
-            let (tenant, pool, used) = (tenant.name.clone(), name.clone(), usage.size - usage.free);
-            statuses.push(PoolStatus { tenant, pool, size: usage.size, used, free: usage.free });
+        for (name, config) in &tenant.pools {
+            statuses.push(pool(bridge, tenant, name, config).await?);
         }
     }
     Ok(statuses)
+}
+
+/// How full a pool is.
+///
+/// # Errors
+/// Those of the store.
+pub async fn pool(bridge: &Bridge, tenant: &Tenant, name: &str, pool: &Pool) -> Result<PoolStatus, StoreError> {
+    let now = bridge.clock.now();
+    let (of, named, ranges) = (tenant.name.clone(), name.to_owned(), pool.ranges.clone());
+    let usage = bridge.store.scan(move |db| db.pool_usage(&of, &named, &ranges, now)).await?;
+    let (tenant, pool, used) = (tenant.name.clone(), name.to_owned(), usage.size - usage.free);
+    Ok(PoolStatus { tenant, pool, size: usage.size, used, free: usage.free })
 }
 
 async fn change(

@@ -23,6 +23,12 @@ impl Range {
         format!("{:0width$}", self.first + offset, width = self.width)
     }
 
+    /// How many values the ranges of a pool have.
+    #[must_use]
+    pub fn size(ranges: &[Self]) -> u64 {
+        ranges.iter().map(|range| range.len()).sum()
+    }
+
     /// The value that comes `steps` after another one, over all ranges of a pool; none behind the last one, or if the other
     /// is in no range.
     #[must_use]
@@ -46,11 +52,6 @@ impl Range {
         let number = value.parse::<u64>().ok()?;
         (self.first..=self.last).contains(&number).then(|| number - self.first)
     }
-}
-
-/// How many values the ranges of a pool have.
-fn size(ranges: &[Range]) -> u64 {
-    ranges.iter().map(|range| range.len()).sum()
 }
 
 /// The range that holds the value at `position` of all ranges, and where in it.
@@ -140,6 +141,28 @@ impl Db<'_> {
         Ok(self.candidate(tenant, pool, ranges, now)?.map(|candidate| candidate.value))
     }
 
+    /// Whether at least `count` values of a pool were never in use. Looks only at what lies ahead of the walk.
+    pub fn has_unused(&self, tenant: &str, pool: &str, ranges: &[Range], count: u64) -> Result<bool, StoreError> {
+        let mut position = self.walked(tenant, pool, ranges)?;
+        let mut unused = Range::size(ranges).saturating_sub(position);
+        while let Some((range, offset)) = at(ranges, position) {
+            let sql = "SELECT count(*) FROM assignment WHERE tenant = ?1 AND pool = ?2 AND value >= ?3 AND value <= ?4";
+            let (first, last) = (range.value(offset), range.value(range.len() - 1));
+            let used = self.session().query_one(sql, &parameters![tenant, pool, first, last], |row| row.count(0))?;
+            unused = unused.saturating_sub(used.unwrap_or_default());
+            position += range.len() - offset;
+        }
+        Ok(unused >= count)
+    }
+
+    /// How far the walk over the values of a pool has come. Other ranges than last time are walked from their beginning: what
+    /// is in use has a row and is passed over.
+    fn walked(&self, tenant: &str, pool: &str, ranges: &[Range]) -> Result<u64, StoreError> {
+        let sql = "SELECT position FROM pool WHERE tenant = ?1 AND pool = ?2 AND ranges = ?3";
+        let walked = self.session().query_one(sql, &parameters![tenant, pool, text(ranges)], |row| row.count(0))?;
+        Ok(walked.unwrap_or_default())
+    }
+
     /// How full a pool is. A scan over its rows.
     pub fn pool_usage(
         &self,
@@ -148,7 +171,7 @@ impl Db<'_> {
         ranges: &[Range],
         now: Timestamp,
     ) -> Result<PoolUsage, StoreError> {
-        let mut usage = PoolUsage { size: size(ranges), ..PoolUsage::default() };
+        let mut usage = PoolUsage { size: Range::size(ranges), ..PoolUsage::default() };
         let mut out = 0;
         let sql = "SELECT value, state, free_at FROM assignment WHERE tenant = ?1 AND pool = ?2";
         self.session().each(sql, &parameters![tenant, pool], |row| {
@@ -182,12 +205,7 @@ impl Db<'_> {
         ranges: &[Range],
         now: Timestamp,
     ) -> Result<Option<Candidate>, StoreError> {
-        let walked = "SELECT position FROM pool WHERE tenant = ?1 AND pool = ?2 AND ranges = ?3";
-        // Other ranges than last time are walked from their beginning: what is in use has a row and is passed over.
-        let mut position = self
-            .session()
-            .query_one(walked, &parameters![tenant, pool, text(ranges)], |row| row.count(0))?
-            .unwrap_or_default();
+        let mut position = self.walked(tenant, pool, ranges)?;
         while let Some((range, offset)) = at(ranges, position) {
             let ahead = "SELECT value FROM assignment WHERE tenant = ?1 AND pool = ?2 AND value >= ?3 AND value <= ?4 \
                          ORDER BY value LIMIT ?5";

@@ -236,3 +236,26 @@ async fn usage_counts_every_kind_of_value() {
     let listed: Vec<&str> = listed.iter().map(|row| row.value.as_str()).collect();
     assert_eq!(listed, ["4", "5"]);
 }
+
+#[tokio::test]
+async fn what_was_never_in_use_is_told_without_counting_what_is() {
+    let store = store();
+    let ranges = [range(10, 14, 2), range(20, 22, 2)];
+    let has = async |count: u64| {
+        let ranges = ranges.to_vec();
+        store.read(move |db| db.has_unused(TENANT, POOL, &ranges, count)).await.unwrap()
+    };
+    assert!(has(8).await && !has(9).await);
+    for resource in 1..=3 {
+        reserve(&store, &ranges, resource, 0).await.unwrap();
+    }
+    assert!(has(5).await && !has(6).await);
+    // An account that was there before has a value ahead of the walk, and one is given back behind it.
+    store.write(|tx| tx.replace_assignment(TENANT, POOL, 4, "21", at(0))).await.unwrap();
+    release(&store, 2, 0, 0).await;
+    assert!(has(4).await && !has(5).await, "what was given back may be wanted again, and is not unused");
+    for resource in 5..=9 {
+        reserve(&store, &ranges, resource, 0).await.unwrap();
+    }
+    assert!(has(0).await && !has(1).await);
+}

@@ -263,7 +263,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::testing::glance_alone;
+    use crate::testing::{glance_alone, until};
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_password_that_was_changed_where_it_is_kept_ends_the_pause() {
@@ -276,10 +276,11 @@ mod tests {
         assert!(target().connector.probe().await.is_err());
         running.bridge.target_refused_credential(&target(), "the password is wrong");
         std::fs::write(folder.path().join("password"), credentials::glance::PARTNER_PASSWORD).unwrap();
-        while target().lane.condition() != Condition::Works {
+        let works = || {
             clock.advance(SECRETS_EVERY);
-            tokio::task::yield_now().await;
-        }
+            target().lane.condition() == Condition::Works
+        };
+        until("the target works again", works).await;
         assert!(target().connector.probe().await.is_ok());
         running.stop().await;
         simulator.stop().await;

@@ -108,7 +108,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::testing::glance_alone;
+    use crate::testing::{glance_alone, until};
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_target_that_did_not_answer_at_the_start_is_asked_again() {
@@ -122,13 +122,12 @@ mod tests {
         assert_eq!(target.lane.last_contact(), None);
         simulator.fail_next(1, Fault::Status(503, None), None);
         let probes = tokio::spawn(probe_all(running.bridge.clone()));
-        while target.lane.last_contact() != Some(Contact::Failed) {
-            tokio::task::yield_now().await;
-        }
-        while target.lane.last_contact() != Some(Contact::Answered) {
+        until("the target has not answered", || target.lane.last_contact() == Some(Contact::Failed)).await;
+        let is_asked_again = || {
             clock.advance(AGAIN);
-            tokio::task::yield_now().await;
-        }
+            target.lane.last_contact() == Some(Contact::Answered)
+        };
+        until("the target has answered", is_asked_again).await;
         probes.abort();
         running.stop().await;
         simulator.stop().await;

@@ -249,9 +249,9 @@ pub(crate) fn judge_strictly(tenant: &Tenant, caller: &Caller, notes: &[Note]) -
 /// # Errors
 /// 400 with the first thing that the RFCs do not allow.
 pub(crate) fn judge_query_strictly(tenant: &Tenant, caller: &Caller, forgiven: &Forgiveness) -> Result<(), ApiError> {
-    judge(tenant, caller, &forgiven.filter, |_| (400, Some(ScimType::InvalidFilter)))?;
+    judge(tenant, caller, &forgiven.filter, |quirk| quirk.refusal().map(|_| (400, Some(ScimType::InvalidFilter))))?;
     judge(tenant, caller, &forgiven.elsewhere, |quirk| match quirk.refusal() {
-        (status, Some(ScimType::InvalidFilter)) => (status, Some(ScimType::InvalidValue)),
+        Some((status, Some(ScimType::InvalidFilter))) => Some((status, Some(ScimType::InvalidValue))),
         other => other,
     })
 }
@@ -260,23 +260,19 @@ fn judge(
     tenant: &Tenant,
     caller: &Caller,
     notes: &[Note],
-    refusal: impl Fn(Quirk) -> (u16, Option<ScimType>),
+    refusal: impl Fn(Quirk) -> Option<(u16, Option<ScimType>)>,
 ) -> Result<(), ApiError> {
     if notes.is_empty() || tenant.profile(&caller.connection) != Profile::Strict {
         return Ok(());
     }
-    match notes.iter().find(|note| !note.quirk.is_by_the_rfc()) {
-        None => Ok(()),
-        Some(note) => {
-            let Note { attribute, quirk, .. } = note;
-            let detail = format!("This connection is strict: {} [{quirk}]; it is about {attribute}", quirk.demand());
-            Err(match refusal(note.quirk) {
-                (401, _) => ApiError::Unauthorized(detail),
-                (415, _) => ApiError::UnsupportedMediaType(detail),
-                (status, keyword) => ApiError::Scim(ScimError::new(status, keyword, detail)),
-            })
-        }
-    }
+    let Some((note, refusal)) = notes.iter().find_map(|note| Some((note, refusal(note.quirk)?))) else { return Ok(()) };
+    let Note { attribute, quirk, .. } = note;
+    let detail = format!("This connection is strict: {} [{quirk}]; it is about {attribute}", quirk.demand());
+    Err(match refusal {
+        (401, _) => ApiError::Unauthorized(detail),
+        (415, _) => ApiError::UnsupportedMediaType(detail),
+        (status, keyword) => ApiError::Scim(ScimError::new(status, keyword, detail)),
+    })
 }
 
 #[cfg(test)]

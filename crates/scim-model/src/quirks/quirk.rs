@@ -217,10 +217,22 @@ impl Quirk {
     /// The status, and for 400 the keyword, that the RFCs have for who may not be forgiven it (RFC 7644 section 3.12, table
     /// 9): 401 for a token that is not sent as RFC 6750 section 2.1 says, 415 for a body without a media type (RFC 9110
     /// section 15.5.16).
-    pub fn refusal(self) -> (u16, Option<ScimType>) {
+    ///
+    /// None for what the RFCs themselves want taken, or leave to the server: attributes that the client cannot write are
+    /// ignored (RFC 7644 section 3.5.1), letter case in names does not count (RFC 7643 section 2.1), a server may leave out
+    /// or alter what a POST or PUT sends (RFC 7644 section 3.3), discovery overlooks parameters (section 4), and extensions
+    /// bring new ones (RFC 9865 does).
+    pub fn refusal(self) -> Option<(u16, Option<ScimType>)> {
         let keyword = match self {
-            Self::BareToken => return (401, None),
-            Self::NoMediaType => return (415, None),
+            Self::UnknownAttribute
+            | Self::UnknownSchema
+            | Self::ReadOnlyAttribute
+            | Self::OtherCase
+            | Self::DeletedUserName
+            | Self::EmptyValue
+            | Self::IgnoredParameter => return None,
+            Self::BareToken => return Some((401, None)),
+            Self::NoMediaType => return Some((415, None)),
             Self::ElementMade | Self::NothingSelected => ScimType::NoTarget,
             Self::Schemas
             | Self::LegacyUrn
@@ -242,88 +254,30 @@ impl Quirk {
             Self::UnquotedValue | Self::LiteralCase | Self::OtherSpaces | Self::ComparedValuePath => {
                 ScimType::InvalidFilter
             }
-            Self::NotUnassigned | Self::ReadOnlyAttribute => ScimType::Mutability,
-            Self::UnknownAttribute
-            | Self::UnknownSchema
-            | Self::OtherCase
-            | Self::TextForBoolean
+            Self::NotUnassigned => ScimType::Mutability,
+            Self::TextForBoolean
             | Self::TextForNumber
             | Self::NumberForText
             | Self::SingleForList
             | Self::ListForSingle
             | Self::TextForComplex
             | Self::ObjectInText
-            | Self::DeletedUserName
-            | Self::EmptyValue
             | Self::ParameterCase
             | Self::EmptyParameter
             | Self::RepeatedParameter
             | Self::StraySeparator
             | Self::StrayPercent
             | Self::SeveralPrimary
-            | Self::IgnoredParameter
             | Self::ExtraSlash
             | Self::OtherAddress
             | Self::BareTag => ScimType::InvalidValue,
         };
-        (400, Some(keyword))
+        Some((400, Some(keyword)))
     }
 
-    /// Whether the RFCs themselves want it taken, or leave it to the server: attributes that the client cannot write are
-    /// ignored (RFC 7644 section 3.5.1), letter case in names does not count (RFC 7643 section 2.1), a server may leave out
-    /// or alter what a POST or PUT sends (RFC 7644 section 3.3), discovery overlooks parameters (section 4), and extensions
-    /// bring new ones (RFC 9865 does).
+    /// Whether the RFCs themselves want it taken, or leave it to the server.
     pub fn is_by_the_rfc(self) -> bool {
-        match self {
-            Self::UnknownAttribute
-            | Self::UnknownSchema
-            | Self::ReadOnlyAttribute
-            | Self::OtherCase
-            | Self::DeletedUserName
-            | Self::EmptyValue
-            | Self::IgnoredParameter => true,
-            Self::Schemas
-            | Self::LegacyUrn
-            | Self::OperationCase
-            | Self::OtherName
-            | Self::TextForBoolean
-            | Self::TextForNumber
-            | Self::NumberForText
-            | Self::SingleForList
-            | Self::ListForSingle
-            | Self::TextForComplex
-            | Self::ObjectInText
-            | Self::DottedKey
-            | Self::UrnKey
-            | Self::PathKey
-            | Self::BareEnterpriseAttribute
-            | Self::ElementMade
-            | Self::NothingSelected
-            | Self::RemoveWithValue
-            | Self::NotUnassigned
-            | Self::UnquotedValue
-            | Self::LiteralCase
-            | Self::OtherSpaces
-            | Self::ComparedValuePath
-            | Self::ParameterCase
-            | Self::EmptyParameter
-            | Self::RepeatedParameter
-            | Self::StraySeparator
-            | Self::StrayPercent
-            | Self::EmptyPath
-            | Self::UnknownPath
-            | Self::MemberCase
-            | Self::BulkPath
-            | Self::NoBulkId
-            | Self::SeveralPrimary
-            | Self::ExtraSlash
-            | Self::OtherAddress
-            | Self::NoMediaType
-            | Self::BareToken
-            | Self::BareTag
-            | Self::ByteOrderMark
-            | Self::RepeatedMember => false,
-        }
+        self.refusal().is_none()
     }
 }
 

@@ -22,7 +22,7 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
-use bridge_store::{Credential, RequestEntry, ResourceState, StoreError};
+use bridge_store::{Credential, RequestEntry, StoreError};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use metrics::counter;
@@ -221,7 +221,7 @@ pub async fn identify(bridge: &Bridge, tenant: &str, headers: &HeaderMap) -> Res
 /// Whether the user that a token stands for is there and active: who has left must not let themselves in again.
 async fn is_at_work(bridge: &Bridge, tenant: &str, user: &str) -> Result<bool, StoreError> {
     let found = bridge.store.read(|db| db.resource_of_any_type(tenant, user)).await?;
-    Ok(found.is_some_and(|user| user.active && user.state == ResourceState::Live))
+    Ok(found.is_some_and(|user| user.has_access()))
 }
 
 /// Reads the credential of a token, remembers it, and notes its use if it is good.

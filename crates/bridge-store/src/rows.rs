@@ -109,6 +109,14 @@ pub struct Resource<D = Document> {
     pub connection: String,
 }
 
+impl<D> Resource<D> {
+    /// Whether its accounts are to be usable: clients see it, and it is active. Who has none of it leaves, or is gone.
+    #[must_use]
+    pub fn has_access(&self) -> bool {
+        self.active && self.state == ResourceState::Live
+    }
+}
+
 /// A value by which a resource is found, folded for comparison.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexedValue {

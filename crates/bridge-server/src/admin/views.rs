@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::bridge::Bridge;
 use crate::explain::{Explained, LeftOut, NotUnderstood};
 use crate::operations::{NamedAccount, NamedRequest, RequestStory};
+use crate::worker::duty;
 
 /// An account.
 #[derive(Serialize)]
@@ -170,7 +171,7 @@ impl ExplainedView {
 /// Work that begins when a time is over is due then; whoever reads the list sees that it waits.
 fn shown_state(account: &Account) -> AccountState {
     match &account.reason {
-        Some(reason) if account.state == AccountState::Due && reason.code == "waiting-for-group" => {
+        Some(reason) if account.state == AccountState::Due && reason.code == duty::WAITING_FOR_GROUP => {
             AccountState::Waiting
         }
         _ => account.state,

@@ -149,8 +149,7 @@ impl Consequences {
 
     /// A membership that came or went since the judgement: judge again.
     fn check_groups(&self, tx: &Tx<'_>, resource: &Resource) -> Result<(), Failure> {
-        let is_leaving = !resource.active || resource.state != ResourceState::Live;
-        if is_leaving || !self.judged.iter().any(|judged| judged.target.rules.uses_groups()) {
+        if !resource.has_access() || !self.judged.iter().any(|judged| judged.target.rules.uses_groups()) {
             return Ok(());
         }
         let groups = group_refs(tx.groups_of(&self.tenant.name, &resource.id)?);
@@ -161,7 +160,7 @@ impl Consequences {
     /// again with the real one, for the targets that use it.
     fn reserve(&self, tx: &mut Tx<'_>, resource: &Resource) -> Result<Reserved, Failure> {
         let mut assigned = self.around.assigned.clone();
-        if !resource.active || resource.state != ResourceState::Live {
+        if !resource.has_access() {
             return Ok(Reserved { assigned, judged_again: BTreeMap::new() });
         }
         let used: BTreeSet<&str> = self
@@ -197,6 +196,9 @@ impl Consequences {
                 changed.insert(name.to_owned());
             }
         }
+        if changed.is_empty() {
+            return Ok(Reserved { assigned, judged_again: BTreeMap::new() });
+        }
         let around = Surroundings { assigned: assigned.clone(), ..self.around.clone() };
         let concerned = self.judged.iter().filter(|judged| !judged.mapping.pools.is_disjoint(&changed));
         let judged_again: Vec<Judged> = concerned
@@ -222,7 +224,7 @@ impl Consequences {
         rows: &[Row],
     ) -> Result<Option<AccountState>, Failure> {
         let Judged { target, mapping } = judged;
-        let is_leaving = !resource.active || resource.state != ResourceState::Live;
+        let is_leaving = !resource.has_access();
         let has_secret = !is_leaving && self.supplied.keys().any(|path| target.rules.takes_secret(path));
         match row {
             // No account is made for an inactive user before its first activation.
@@ -386,7 +388,7 @@ impl Consequences {
 pub(super) fn concerns(resource: &Resource, judged: &Judged, rows: &[Row]) -> bool {
     let Judged { target, mapping } = judged;
     match rows.iter().find(|row| row.target == target.name) {
-        None => resource.active && resource.state == ResourceState::Live,
+        None => resource.has_access(),
         Some(row) => !is_left_alone(row, &duty::expectation(resource, mapping, &target.settings)),
     }
 }

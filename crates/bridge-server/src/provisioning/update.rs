@@ -167,7 +167,7 @@ impl Update<'_> {
         let waited = wait::for_accounts(self.bridge, self.tenant, resource.key, &parked_before, patience).await?;
         leaver.stays();
         match waited {
-            Waited::Refused(refusal) if resource.active && resource.state == ResourceState::Live => {
+            Waited::Refused(refusal) if resource.has_access() => {
                 self.restore(&resource).await?;
                 Err(refusal.into())
             }

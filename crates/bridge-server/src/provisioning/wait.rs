@@ -65,7 +65,7 @@ pub(super) async fn for_accounts(
 fn is_open(row: &Row) -> bool {
     match row.state {
         AccountState::Due | AccountState::Waiting => {
-            row.reason.as_ref().is_none_or(|reason| reason.code != VERIFYING && reason.code != "waiting-for-group")
+            row.reason.as_ref().is_none_or(|reason| reason.code != VERIFYING && reason.code != duty::WAITING_FOR_GROUP)
         }
         AccountState::Settled
         | AccountState::Parked

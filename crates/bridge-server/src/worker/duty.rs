@@ -10,6 +10,9 @@ use super::memory::Memory;
 use crate::clock::later;
 use crate::config::{Deprovision, TargetConfig};
 
+/// Reason of an account that waits for a membership which decides what only creation can set.
+pub const WAITING_FOR_GROUP: &str = "waiting-for-group";
+
 /// What has to be true of one account.
 #[derive(Debug, PartialEq)]
 pub enum Duty {
@@ -76,7 +79,7 @@ pub fn duty(
             Scope::Waiting { field, groups } => Duty::Wait(
                 later(resource.created, settings.group_wait),
                 Reason {
-                    code: "waiting-for-group".to_owned(),
+                    code: WAITING_FOR_GROUP.to_owned(),
                     field: Some(field.clone()),
                     attribute: Some("groups".to_owned()),
                     text: format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bridge_mapping::{Mapping, Outcome, Rules, Scope};
-use bridge_store::{Resource, ResourceState, StoreError};
+use bridge_store::{Resource, StoreError};
 
 use super::duty::plain_reason;
 use super::work::{End, Work};
@@ -67,7 +67,7 @@ impl Work<'_> {
     /// written. Gives the end of the work if it still is.
     pub(super) async fn reserve_missing(&mut self) -> Result<Option<End>, StoreError> {
         let has_all = self.target.rules.pools().iter().all(|pool| self.assigned.contains_key(pool));
-        if has_all || !self.resource.active || self.resource.state != ResourceState::Live {
+        if has_all || !self.resource.has_access() {
             return Ok(None);
         }
         let (mapping, held) = (self.map(), self.assigned.clone());

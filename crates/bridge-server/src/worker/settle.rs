@@ -132,7 +132,7 @@ impl Work<'_> {
             AccountState::Waiting | AccountState::Due | AccountState::Held => return,
         };
         let Some(reason) = &settlement.reason else { return };
-        let is_live = self.resource.active && self.resource.state == ResourceState::Live;
+        let is_live = self.resource.has_access();
         let is_told = somebody_tells
             && is_live
             && self.target.settings.required

@@ -17,7 +17,7 @@ use crate::{
     catalog::Catalog,
     document::{Note, Notes},
     error::{ScimError, quoted},
-    quirks::{Quirk, names_message, sending, take_member, unknown_members},
+    quirks::{self, Quirk, names_message, sending, take_member, unknown_members},
 };
 
 /// URN of bulk requests.
@@ -253,19 +253,11 @@ fn in_capitals(method: &str, notes: &mut Notes) -> String {
     capitals
 }
 
-/// A number from 1; 0 and less stand for no limit.
+/// After how many errors a request ends, a number from 1 (RFC 7644 section 3.7).
 fn fail_on_errors(value: Option<Value>, notes: &mut Notes) -> Result<Option<usize>, ScimError> {
-    let number = match value {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Number(number)) => number.as_i64(),
-        Some(Value::String(text)) => {
-            notes.add(Quirk::TextForNumber, "failOnErrors");
-            text.trim().parse::<i64>().ok()
-        }
-        Some(_) => None,
-    };
-    match number {
-        Some(number) => Ok(usize::try_from(number).ok().filter(|number| *number > 0)),
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
+    match quirks::whole_number(&value, &"failOnErrors", notes) {
+        Some(number) => Ok(sending::error_limit(number, notes)),
         None => Err(ScimError::invalid_value("failOnErrors must be a whole number")),
     }
 }

@@ -191,10 +191,12 @@ fn parameter_text(name: &str, value: &Value, notes: &mut Notes) -> Result<String
             }
             Ok(text.clone())
         }
+        Value::Number(_) if is_number => match quirks::whole_number(value, &name, notes) {
+            Some(number) => Ok(number.to_string()),
+            None => Err(unfit(name)),
+        },
         Value::Number(number) => {
-            if !is_number {
-                notes.add(Quirk::NumberForText, name);
-            }
+            notes.add(Quirk::NumberForText, name);
             Ok(number.to_string())
         }
         Value::Array(names) if is_list => {

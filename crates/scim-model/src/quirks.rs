@@ -9,7 +9,7 @@ mod demand;
 mod quirk;
 pub(crate) mod sending;
 
-use std::{borrow::Cow, collections::HashSet, slice};
+use std::{borrow::Cow, collections::HashSet, fmt, slice};
 
 use scim_filter::{Filter, Literal, Operator};
 use serde_json::{Map, Value};
@@ -148,6 +148,74 @@ pub(crate) fn boolean(text: &str) -> Option<bool> {
         return Some(true);
     }
     text.eq_ignore_ascii_case("false").then_some(false)
+}
+
+/// A whole number: as JSON has it, with a fraction of zero or an exponent (`5.0`: some languages know no other numbers; RFC
+/// 7643 section 2.3.4 wants no fractional digits), or as a text. Beyond 2^53 a number with a fraction is no longer exact and
+/// not taken. Source: others 11.4. Fixture: `numbers.json`.
+pub(crate) fn whole_number(value: &Value, place: &dyn fmt::Display, notes: &mut Notes) -> Option<i64> {
+    const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if !number.is_f64() => number.as_i64(),
+        Value::Number(number) => {
+            let double = number.as_f64().filter(|double| double.fract() == 0.0 && double.abs() <= MOST_EXACT)?;
+            notes.add(Quirk::DecimalForInteger, &place.to_string());
+            #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range just above")]
+            Some(double as i64)
+        }
+        Value::String(text) => {
+            let number = text.trim().parse().ok()?;
+            notes.add(Quirk::TextForNumber, &place.to_string());
+            Some(number)
+        }
+        _ => None,
+    }
+}
+
+/// A number as JSON has it, or as a text. Source and fixture as above.
+pub(crate) fn decimal(value: &Value, place: Place<'_>, notes: &mut Notes) -> Option<Value> {
+    match value {
+        Value::Number(_) => Some(value.clone()),
+        Value::String(text) => {
+            let number = serde_json::from_str::<serde_json::Number>(text.trim()).ok()?;
+            notes.add(Quirk::TextForNumber, &place.to_string());
+            Some(Value::Number(number))
+        }
+        _ => None,
+    }
+}
+
+/// Bytes in base64 as RFC 4648 section 4 writes them, the padding left out or not (RFC 7643 section 2.3.6). Blanks and line
+/// breaks, as RFC 7643 section 8.2 prints a certificate, the alphabet of RFC 4648 section 5, and the lines that a file
+/// with a certificate has around it (RFC 7468) are overlooked. False for what is no base64. Source: as said. Fixture:
+/// `certificates.json`.
+pub(crate) fn is_base64(text: &str, place: Place<'_>, notes: &mut Notes) -> bool {
+    let (mut length, mut padding, mut is_standard, mut is_for_addresses) = (0_usize, 0_usize, false, false);
+    for byte in without_frame(text).bytes().filter(|byte| !byte.is_ascii_whitespace()) {
+        match byte {
+            b'=' => padding += 1,
+            _ if padding > 0 => return false,
+            b'+' | b'/' => is_standard = true,
+            b'-' | b'_' => is_for_addresses = true,
+            _ if byte.is_ascii_alphanumeric() => {}
+            _ => return false,
+        }
+        length += 1;
+    }
+    let is_whole = if padding == 0 { length % 4 != 1 } else { padding <= 2 && length % 4 == 0 };
+    if !is_whole || (is_standard && is_for_addresses) {
+        return false;
+    }
+    if is_for_addresses || length < text.len() {
+        notes.add(Quirk::Base64Form, &place.to_string());
+    }
+    true
+}
+
+/// What stands between the first and the last line of a certificate in a file.
+fn without_frame(text: &str) -> &str {
+    let framed = text.trim().strip_prefix("-----BEGIN CERTIFICATE-----");
+    framed.and_then(|rest| rest.strip_suffix("-----END CERTIFICATE-----")).unwrap_or(text)
 }
 
 /// A list of one for a single value: a manager as `[{"value": "u9"}]`. Source: entra 3.3 number 5, case 97.

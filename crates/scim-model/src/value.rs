@@ -216,7 +216,9 @@ pub(crate) fn single(
         Type::String => text(value, LONGEST_TEXT, "a text", place, notes),
         Type::Reference => text(value, LONGEST_BINARY, "the address of a resource, as a text", place, notes),
         Type::Binary => match text(value, LONGEST_BINARY, "bytes in base64", place, notes)? {
-            Some(Value::String(text)) if !is_base64(&text) => Err(unfit(place, "bytes in base64", value)),
+            Some(Value::String(text)) if !quirks::is_base64(&text, place, notes) => {
+                Err(unfit(place, "bytes in base64", value))
+            }
             converted => Ok(converted),
         },
         Type::Boolean => match value {
@@ -230,12 +232,12 @@ pub(crate) fn single(
             },
             _ => Err(unfit(place, "true or false", value)),
         },
-        Type::Integer => match integer(value) {
-            Some(number) => Ok(Some(noted_number(number, value, place, notes))),
+        Type::Integer => match quirks::whole_number(value, &place, notes) {
+            Some(number) => Ok(Some(Value::from(number))),
             None => Err(unfit(place, "a whole number", value)),
         },
-        Type::Decimal => match decimal(value) {
-            Some(number) => Ok(Some(noted_number(number, value, place, notes))),
+        Type::Decimal => match quirks::decimal(value, place, notes) {
+            Some(number) => Ok(Some(number)),
             None => Err(unfit(place, "a number", value)),
         },
         Type::DateTime => match value {
@@ -347,36 +349,6 @@ fn text(
     }
 }
 
-fn noted_number(number: Value, sent: &Value, place: Place<'_>, notes: &mut Notes) -> Value {
-    if sent.is_string() {
-        notes.add(Quirk::TextForNumber, &place.to_string());
-    }
-    number
-}
-
-fn integer(value: &Value) -> Option<Value> {
-    match value {
-        Value::Number(number) if number.is_i64() || number.is_u64() => Some(value.clone()),
-        Value::Number(number) => {
-            // 2^53: beyond it a double is no longer exact.
-            let double =
-                number.as_f64().filter(|double| double.fract() == 0.0 && double.abs() <= 9_007_199_254_740_992.0)?;
-            #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range just above")]
-            Some(Value::from(double as i64))
-        }
-        Value::String(text) => text.trim().parse::<i64>().ok().map(Value::from),
-        _ => None,
-    }
-}
-
-fn decimal(value: &Value) -> Option<Value> {
-    match value {
-        Value::Number(_) => Some(value.clone()),
-        Value::String(text) => serde_json::from_str::<serde_json::Number>(text.trim()).ok().map(Value::Number),
-        _ => None,
-    }
-}
-
 /// A point in time as `xsd:dateTime` writes it: any offset, any fraction up to nanoseconds, UTC where no offset is given.
 pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     if let Ok(timestamp) = text.parse::<Timestamp>() {
@@ -384,13 +356,6 @@ pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     }
     let local = text.parse::<civil::DateTime>().ok()?;
     local.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
-}
-
-/// The alphabets of RFC 4648 sections 4 and 5, with line breaks as certificates have them.
-fn is_base64(text: &str) -> bool {
-    text.bytes().all(|byte| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=' | b'\r' | b'\n' | b' ')
-    })
 }
 
 /// The error of `add` and `replace` without a value.

@@ -149,6 +149,20 @@ fn rows(quirk: Quirk) -> Vec<Row> {
             Row::set("title", json!(5)).refused_as("invalidValue"),
             Row::get("/Users?filter=externalId%20eq%204711").refused_as("invalidFilter"),
         ],
+        Quirk::DecimalForInteger => {
+            let mut bulk = bulk("DELETE");
+            bulk["failOnErrors"] = json!(1.0);
+            vec![
+                Row::post("/Users/.search", json!({"schemas": [SEARCH], "count": 5.0})).refused_as("invalidValue"),
+                Row::post("/Bulk", bulk).refused_as("invalidValue"),
+            ]
+        }
+        Quirk::Base64Form => {
+            let certificates = ["TUlJ\nTUlJ", "TUlJ TUlJ", "TU-JQ_M"];
+            certificates
+                .map(|bytes| Row::set("x509Certificates", json!([{"value": bytes}])).refused_as("invalidValue"))
+                .into()
+        }
         Quirk::SingleForList => {
             vec![Row::set("roles", json!({"value": "lead"})).refused_as("invalidValue")]
         }
@@ -246,6 +260,14 @@ fn rows(quirk: Quirk) -> Vec<Row> {
             let operations = json!([{"method": "POST", "path": "/Users", "data": data}]);
             let body = json!({"schemas": [BULK], "Operations": operations});
             vec![Row::post("/Bulk", body).refused_as("invalidSyntax")]
+        }
+        Quirk::NoErrorLimit => {
+            let limited = |limit: i64| {
+                let mut bulk = bulk("DELETE");
+                bulk["failOnErrors"] = json!(limit);
+                Row::post("/Bulk", bulk).refused_as("invalidValue")
+            };
+            vec![limited(0), limited(-1)]
         }
         Quirk::SeveralPrimary => {
             let email = |name: &str| json!({"value": format!("{name}@acme.example"), "primary": true});

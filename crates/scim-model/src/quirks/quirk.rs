@@ -29,6 +29,10 @@ pub enum Quirk {
     TextForNumber,
     /// A text as a number.
     NumberForText,
+    /// A whole number with a fraction of zero, or an exponent.
+    DecimalForInteger,
+    /// Base64 in lines or with blanks, in the alphabet for addresses, or with the first and last line of a file.
+    Base64Form,
     /// One value where there is a list.
     SingleForList,
     /// A list of one where there is no list.
@@ -85,6 +89,8 @@ pub enum Quirk {
     BulkPath,
     /// A bulk operation creates a resource without a `bulkId`.
     NoBulkId,
+    /// A `failOnErrors` below 1; the request has no limit of errors.
+    NoErrorLimit,
     /// More than one value of a list is primary; the last one is.
     SeveralPrimary,
     /// A parameter of a query that nobody knows, or that says nothing where it stands; ignored.
@@ -107,7 +113,7 @@ pub enum Quirk {
 
 impl Quirk {
     /// All of them.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 51] = [
         Self::UnknownAttribute,
         Self::UnknownSchema,
         Self::ReadOnlyAttribute,
@@ -119,6 +125,8 @@ impl Quirk {
         Self::TextForBoolean,
         Self::TextForNumber,
         Self::NumberForText,
+        Self::DecimalForInteger,
+        Self::Base64Form,
         Self::SingleForList,
         Self::ListForSingle,
         Self::TextForComplex,
@@ -147,6 +155,7 @@ impl Quirk {
         Self::MemberCase,
         Self::BulkPath,
         Self::NoBulkId,
+        Self::NoErrorLimit,
         Self::SeveralPrimary,
         Self::IgnoredParameter,
         Self::ExtraSlash,
@@ -172,6 +181,8 @@ impl Quirk {
             Self::TextForBoolean => "text_for_boolean",
             Self::TextForNumber => "text_for_number",
             Self::NumberForText => "number_for_text",
+            Self::DecimalForInteger => "decimal_for_integer",
+            Self::Base64Form => "base64_form",
             Self::SingleForList => "single_for_list",
             Self::ListForSingle => "list_for_single",
             Self::TextForComplex => "text_for_complex",
@@ -200,6 +211,7 @@ impl Quirk {
             Self::MemberCase => "member_case",
             Self::BulkPath => "bulk_path",
             Self::NoBulkId => "no_bulk_id",
+            Self::NoErrorLimit => "no_error_limit",
             Self::SeveralPrimary => "several_primary",
             Self::IgnoredParameter => "ignored_parameter",
             Self::ExtraSlash => "extra_slash",
@@ -258,6 +270,9 @@ impl Quirk {
             Self::TextForBoolean
             | Self::TextForNumber
             | Self::NumberForText
+            | Self::DecimalForInteger
+            | Self::Base64Form
+            | Self::NoErrorLimit
             | Self::SingleForList
             | Self::ListForSingle
             | Self::TextForComplex

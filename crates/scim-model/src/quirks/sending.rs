@@ -88,6 +88,16 @@ pub(crate) fn bulk_id(bulk_id: Option<&str>, notes: &mut Notes) {
     }
 }
 
+/// After how many errors a bulk request ends. RFC 7644 section 3.7 does not say what less than one would mean; it stands for
+/// no limit, as in clients that write every member. Source: as said. Fixture: `sending.json`.
+pub(crate) fn error_limit(number: i64, notes: &mut Notes) -> Option<usize> {
+    let limit = usize::try_from(number).ok().filter(|limit| *limit > 0);
+    if limit.is_none() {
+        notes.add(Quirk::NoErrorLimit, "failOnErrors");
+    }
+    limit
+}
+
 /// The mark that some writers of UTF-8 put before the text. Source: RFC 8259 section 8.1, where nobody may send it and who
 /// reads may overlook it. Fixture: `sending.json`.
 pub(crate) fn without_mark<'a>(text: &'a [u8], notes: &mut Notes) -> &'a [u8] {

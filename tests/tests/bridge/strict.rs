@@ -420,6 +420,10 @@ async fn what_the_rfcs_allow_in_addresses_and_headers_needs_no_forgiveness() {
         // The base URL may end in a slash, and is what a search over everything asks (RFC 7644 sections 1.3 and 3.4.2.1).
         Row::get("/"),
         Row::get(""),
+        // A letter may be escaped (RFC 3986 section 6.2.2.2).
+        Row::get("/%55sers/{user}"),
+        Row::get(&format!("/%53chemas/{USER}")),
+        Row::post("/Users/%2Esearch", json!({"schemas": [SEARCH]})),
         small,
         Row::get("/Users/{user}").with(IF_NONE_MATCH, "W/\"7\", \"8\""),
         Row::get("/Users").with(ACCEPT, "text/html"),

@@ -105,7 +105,7 @@ pub(super) async fn answer_in_scim(
     let began = Instant::now();
     let method = name_of(request.method());
     request.extensions_mut().insert(id);
-    manner::remember_path(&request);
+    manner::straighten_path(&mut request);
     let rest = Rest::of(&mut request);
     let span = span_of(&request, id, method);
     let outcome = go_through(request, next).instrument(span.clone()).await;
@@ -293,11 +293,7 @@ impl FromRequest for Received {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{
-        App,
-        middleware::{NormalizePath, from_fn},
-        test, web,
-    };
+    use actix_web::{App, middleware::from_fn, test, web};
     use serde_json::{Value, json};
 
     use super::*;
@@ -320,7 +316,6 @@ mod tests {
 
     async fn ask(method: Method, path: &str) -> (u16, header::HeaderMap, Value) {
         let app = App::new()
-            .wrap(NormalizePath::trim())
             .wrap(from_fn(answer_in_scim))
             .route("/broken", web::get().to(broken))
             .route("/foreign", web::get().to(foreign))

@@ -5,8 +5,9 @@ use actix_web::{
     HttpMessage,
     dev::ServiceRequest,
     http::{
-        Method,
+        Method, Uri,
         header::{self, HeaderName},
+        uri::PathAndQuery,
     },
 };
 use scim_model::{Packing, has_extra_slash};
@@ -16,11 +17,29 @@ use crate::{bridge::Bridge, connections::judge_strictly, error::ApiError, provis
 /// The path of a request as it was sent, where it had slashes too many: the router sees it without them.
 struct SentPath(String);
 
-/// Remembers a path that has slashes too many.
-pub(super) fn remember_path(request: &ServiceRequest) {
-    if has_extra_slash(request.path()) {
-        request.extensions_mut().insert(SentPath(request.path().to_owned()));
+/// Takes slashes too many out of the path of a request, and remembers it as it was sent.
+pub(super) fn straighten_path(request: &mut ServiceRequest) {
+    let sent = request.uri().path();
+    if !has_extra_slash(sent) {
+        return;
     }
+    let (sent, uri) = (sent.to_owned(), straight(request.uri()));
+    request.extensions_mut().insert(SentPath(sent));
+    if let Some(uri) = uri {
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
+    }
+}
+
+/// The address without slashes too many. None for what would be no address, which is left as it is and found nowhere.
+fn straight(sent: &Uri) -> Option<Uri> {
+    let parts = sent.path().split('/').filter(|part| !part.is_empty());
+    let path: String = parts.flat_map(|part| ["/", part]).collect();
+    let path = if path.is_empty() { "/" } else { &path };
+    let query = sent.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut uri = sent.clone().into_parts();
+    uri.path_and_query = Some(PathAndQuery::try_from(format!("{path}{query}")).ok()?);
+    Uri::from_parts(uri).ok()
 }
 
 /// Counts what has to be forgiven, or refuses it.

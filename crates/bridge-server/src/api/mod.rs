@@ -32,9 +32,11 @@ use std::{io, net::TcpListener, sync::Arc, time::Duration};
 use actix_web::{
     App, HttpServer,
     dev::Server,
-    middleware::{Compress, NormalizePath, from_fn},
+    guard::{self, GuardContext},
+    middleware::{Compress, from_fn},
     web::{self, Data, ServiceConfig},
 };
+use percent_encoding::percent_decode_str;
 
 pub use self::{
     body::ScimBody,
@@ -63,7 +65,6 @@ pub fn serve(bridge: Arc<Bridge>, listener: TcpListener) -> io::Result<Server> {
         App::new()
             .app_data(bridge.clone())
             .app_data(log_book.clone())
-            .wrap(NormalizePath::trim())
             .wrap(from_fn(edge::answer_in_scim))
             .configure(routes)
     })
@@ -78,13 +79,23 @@ pub fn serve(bridge: Arc<Bridge>, listener: TcpListener) -> io::Result<Server> {
 
 /// All SCIM addresses.
 fn routes(config: &mut ServiceConfig) {
-    for base in ["/t/{tenant}/scim/v2", "/scim/v2"] {
+    for base in ["/scim/v2", "/t/{tenant}/scim/v2"] {
         config.service(web::scope(base).wrap(from_fn(auth::require_token)).configure(tenant_routes));
     }
 }
 
-/// The addresses below the base URL of a tenant. The order decides: what is written out stands before `{endpoint}`.
+/// The addresses below the base URL of a tenant. The order decides, and each address that does not fit costs time: single
+/// resources come first, which are asked for most.
 fn tenant_routes(config: &mut ServiceConfig) {
+    config.service(
+        web::resource("/{endpoint}/{id}")
+            .guard(guard::fn_guard(names_a_resource))
+            .get(resources::read)
+            .route(web::head().to(resources::read))
+            .put(resources::replace)
+            .patch(resources::patch)
+            .delete(resources::delete),
+    );
     for path in ["/ServiceProviderConfig", "/ServiceConfiguration"] {
         config
             .service(web::resource(path).get(discovery::configuration).route(web::head().to(discovery::configuration)));
@@ -128,13 +139,12 @@ fn tenant_routes(config: &mut ServiceConfig) {
                 .route(web::head().to(resources::list))
                 .post(resources::create)
                 .wrap(Compress::default()),
-        )
-        .service(
-            web::resource("/{endpoint}/{id}")
-                .get(resources::read)
-                .route(web::head().to(resources::read))
-                .put(resources::replace)
-                .patch(resources::patch)
-                .delete(resources::delete),
         );
+}
+
+/// Whether an address of two parts is that of a resource, and not one that is written out below.
+fn names_a_resource(context: &GuardContext<'_>) -> bool {
+    let mut parts = context.head().uri.path().rsplit('/').map(|part| percent_decode_str(part).decode_utf8_lossy());
+    let (id, endpoint) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    id != ".search" && !matches!(&*endpoint, "ResourceTypes" | "Schemas")
 }

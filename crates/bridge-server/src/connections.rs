@@ -239,7 +239,7 @@ fn counted(caller: &Caller, notes: &[Note]) -> BTreeSet<Quirk> {
 /// A connection whose profile is strict is told what another one is forgiven.
 ///
 /// # Errors
-/// The first thing that the RFCs do not allow, with the status and keyword that they have for it.
+/// The first thing that the RFCs, or the interoperability profile, do not allow, with the status and keyword that they have for it.
 pub(crate) fn judge_strictly(tenant: &Tenant, caller: &Caller, notes: &[Note]) -> Result<(), ApiError> {
     judge(tenant, caller, notes, Quirk::refusal)
 }
@@ -247,7 +247,7 @@ pub(crate) fn judge_strictly(tenant: &Tenant, caller: &Caller, notes: &[Note]) -
 /// The same for what a query asks: every fault of its filter is the filter's (RFC 7644 table 9), elsewhere there is none.
 ///
 /// # Errors
-/// 400 with the first thing that the RFCs do not allow.
+/// 400 with the first thing that is not allowed.
 pub(crate) fn judge_query_strictly(tenant: &Tenant, caller: &Caller, forgiven: &Forgiveness) -> Result<(), ApiError> {
     judge(tenant, caller, &forgiven.filter, |quirk| quirk.refusal().map(|_| (400, Some(ScimType::InvalidFilter))))?;
     judge(tenant, caller, &forgiven.elsewhere, |quirk| match quirk.refusal() {

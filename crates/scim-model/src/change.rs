@@ -13,6 +13,7 @@ use crate::{
     editor::Naming,
     error::ScimError,
     matching::element_matches,
+    patch::Replacement,
     quirks::{self, Operation, Quirk},
     schema::{Attribute, Mutability, Type},
     target::Selection,
@@ -27,6 +28,7 @@ pub(crate) struct Change<'a> {
     pub(crate) naming: Naming,
     /// Of the attribute, without its sub-attribute.
     pub(crate) place: Place<'a>,
+    pub(crate) replacement: Replacement,
 }
 
 impl Change<'_> {
@@ -76,7 +78,8 @@ fn change_single(change: &Change<'_>, current: Option<Value>, notes: &mut Notes)
         return Ok(None);
     };
     // A complex attribute with a `value` (a manager) is that value; one without (a name) is the sum of its parts.
-    let merges = attribute.kind == Type::Complex && attribute.value().is_none();
+    let replaces = change.operation == Operation::Replace && change.replacement == Replacement::OfTheWhole;
+    let merges = attribute.kind == Type::Complex && attribute.value().is_none() && !replaces;
     match (merges, quirks::list_for_single(value, place, notes), current) {
         (true, Value::Object(sent), Some(Value::Object(mut parts))) if !sent.is_empty() => {
             for (sub, part) in value::parts(attribute, sent, place, notes)? {

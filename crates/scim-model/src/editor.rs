@@ -13,6 +13,7 @@ use crate::{
     change::{self, Change},
     document::{Document, Draft, Notes},
     error::ScimError,
+    patch::Replacement,
     quirks::{self, Operation, Quirk},
     schema::{Attribute, Mutability, Returned},
     target::{Selection, Target},
@@ -29,6 +30,7 @@ pub(crate) struct Editor<'a> {
     /// Attributes of elements with an identity for which a list was sent, be it an empty one.
     listed: BTreeSet<String>,
     unknown: Unknown,
+    replacement: Replacement,
     pub(crate) notes: Notes,
 }
 
@@ -64,8 +66,14 @@ impl<'a> Editor<'a> {
             secrets: BTreeMap::new(),
             listed: BTreeSet::new(),
             unknown,
+            replacement: Replacement::default(),
             notes: Notes::default(),
         }
+    }
+
+    /// The same, with another meaning of `replace`.
+    pub(crate) fn replacing(self, replacement: Replacement) -> Self {
+        Self { replacement, ..self }
     }
 
     /// Applies one operation to what its path, if any, selects.
@@ -180,7 +188,7 @@ impl<'a> Editor<'a> {
         let is_immutable = attribute.mutability == Mutability::Immutable;
         let stays = quirks::cannot_be_unassigned(attribute);
         let before = if is_immutable || stays { current.clone() } else { None };
-        let change = Change { operation, selection, value, naming, place };
+        let change = Change { operation, selection, value, naming, place, replacement: self.replacement };
         let mut changed = change::apply(&change, current, &mut self.notes)?;
         if stays && changed.is_none() {
             self.notes.add(Quirk::NotUnassigned, &place.to_string());

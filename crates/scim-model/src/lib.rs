@@ -39,7 +39,7 @@ pub use matching::{check_filter, check_filter_of_all, fold, is_beyond, matches};
 pub use members::{MemberChange, MemberPatch, split_members};
 pub use packing::{Packing, is_json, read_body};
 pub use parameters::{Parameters, SEARCH_URN, read_filter, sort_notes};
-pub use patch::{PATCH_URN, patch};
+pub use patch::{PATCH_URN, Replacement, patch};
 pub use present::{LIST_RESPONSE_URN, Meta, Projection, complete, list_response, project};
 pub use quirks::{Quirk, sending::has_extra_slash};
 pub use schema::{Attribute, Mutability, Returned, SCHEMA_URN, Schema, Type, Uniqueness};

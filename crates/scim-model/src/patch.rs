@@ -17,6 +17,16 @@ pub const PATCH_URN: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 /// How many operations one request may have.
 const MOST_OPERATIONS: usize = 2_000;
 
+/// What `replace` does to the parts of a single complex attribute, such as `name`, that it does not send.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Replacement {
+    /// They stay (RFC 7644 section 3.5.2.3).
+    #[default]
+    OfParts,
+    /// They go (draft-zollner-scim-interop-profile-01 section 6.5.2.1).
+    OfTheWhole,
+}
+
 /// Applies the operations of a PATCH request to a document, in order.
 ///
 /// # Errors
@@ -24,9 +34,15 @@ const MOST_OPERATIONS: usize = 2_000;
 /// 400; the detail begins with the number of the operation. `invalidSyntax`: no such message or `op`. `invalidPath`: the
 /// path cannot be read. `noTarget`: `remove` without a path. `invalidValue`: a type, a required attribute.
 /// `mutability`: read-only and immutable attributes.
-pub fn patch(resource_type: &ResourceType, current: &Document, id: &str, body: &Value) -> Result<Draft, ScimError> {
+pub fn patch(
+    resource_type: &ResourceType,
+    current: &Document,
+    id: &str,
+    body: &Value,
+    replacement: Replacement,
+) -> Result<Draft, ScimError> {
     screen(body)?;
-    let mut editor = Editor::new(resource_type, Some(id), current.clone(), Unknown::Path);
+    let mut editor = Editor::new(resource_type, Some(id), current.clone(), Unknown::Path).replacing(replacement);
     let message = Message::read(body, &mut editor.notes)?;
     let count = message.operations.len();
     for (index, operation) in message.operations.iter().enumerate() {
@@ -98,7 +114,10 @@ impl<'a> Step<'a> {
             return Err(ScimError::invalid_syntax(format!("op is add, replace or remove, not {}", quoted(name))));
         };
         let path = match path {
-            None | Some(Value::Null) => None,
+            None | Some(Value::Null) => {
+                quirks::no_path(value, notes);
+                None
+            }
             Some(Value::String(path)) if path.trim().is_empty() => {
                 notes.add(Quirk::EmptyPath, "path");
                 None

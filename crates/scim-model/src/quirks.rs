@@ -42,6 +42,15 @@ pub(crate) fn operation(text: &str, notes: &mut Notes) -> Option<Operation> {
     Some(operation)
 }
 
+/// An operation without a path sets what the keys of its value name, as RFC 7644 section 3.5.2.1 has it. The interoperability
+/// profile has it refused (section 6.5.1.1), and Okta and Entra ID send nothing else. Source: okta 4.5, entra 3.2, case 2.
+/// Fixture: `okta.json`.
+pub(crate) fn no_path(value: Option<&Value>, notes: &mut Notes) {
+    if matches!(value, Some(Value::Object(members)) if !members.is_empty()) {
+        notes.add(Quirk::NoPath, "path");
+    }
+}
+
 /// The member of a message, in any letter case. JSON itself tells `operations` from `Operations` (RFC 8259 section 8.3), and
 /// RFC 7644 has one spelling. Source: case 11, Microsoft's Postman tests. Fixture: `operation-case.json`.
 pub(crate) fn member<'a>(message: &'a Map<String, Value>, name: &str, notes: &mut Notes) -> Option<&'a Value> {

@@ -6,8 +6,8 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use scim_model::{
-    Attribute, Catalog, Context, Document, Mutability, Note, Packing, Parameters, Projection, Quirk, ResourceType,
-    Schema, ScimError, Type, accept, bulk, patch, read_body, read_filter,
+    Attribute, Catalog, Context, Document, Mutability, Note, Packing, Parameters, Projection, Quirk, Replacement,
+    ResourceType, Schema, ScimError, Type, accept, bulk, patch, read_body, read_filter,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -20,7 +20,7 @@ struct Fixture {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Case {
     says: String,
     #[serde(rename = "type", default = "user")]
@@ -30,6 +30,9 @@ struct Case {
     put: Option<Value>,
     patch: Option<Value>,
     operations: Option<Value>,
+    /// Whether `replace` is meant as the interoperability profile has it.
+    #[serde(default)]
+    by_profile: bool,
     /// A filter over users and groups.
     filter: Option<String>,
     /// A query string as it stands in an address, or...
@@ -134,15 +137,16 @@ fn check(catalog: &Catalog, case: &Case) -> Result<(), String> {
         return check_sent(catalog, case);
     }
     let before = Document::from_map(case.before.clone().unwrap_or_default());
+    let replacement = if case.by_profile { Replacement::OfTheWhole } else { Replacement::OfParts };
     let result = match case {
         Case { post: Some(body), .. } => accept(resource_type, body.clone(), Context::Create),
         Case { put: Some(body), .. } => {
             accept(resource_type, body.clone(), Context::Replace { current: &before, id: "u1" })
         }
-        Case { patch: Some(body), .. } => patch(resource_type, &before, "u1", body),
+        Case { patch: Some(body), .. } => patch(resource_type, &before, "u1", body, replacement),
         Case { operations: Some(operations), .. } => {
             let body = json!({ "schemas": [scim_model::PATCH_URN], "Operations": operations });
-            patch(resource_type, &before, "u1", &body)
+            patch(resource_type, &before, "u1", &body, replacement)
         }
         _ => return Err("the case holds no request".to_owned()),
     };

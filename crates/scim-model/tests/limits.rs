@@ -2,7 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test may panic, and so may its helpers")]
 
-use scim_model::{Catalog, Context, Document, ScimError, ScimType, USER_URN, accept, patch};
+use scim_model::{Catalog, Context, Document, Replacement, ScimError, ScimType, USER_URN, accept, patch};
 use serde_json::{Value, json};
 
 fn post(attribute: &str, value: Value) -> Result<Document, ScimError> {
@@ -16,7 +16,7 @@ fn send(operations: Vec<Value>) -> Result<Document, ScimError> {
     let catalog = Catalog::new(Vec::new()).expect("the embedded schemas fit together");
     let user = catalog.resource_type("User").expect("there are users");
     let current = post("title", json!("Clerk")).expect("the body is fine");
-    patch(user, &current, "u1", &json!({ "Operations": operations })).map(|draft| draft.document)
+    patch(user, &current, "u1", &json!({ "Operations": operations }), Replacement::OfParts).map(|draft| draft.document)
 }
 
 fn check(result: Result<Document, ScimError>, scim_type: ScimType, detail: &str) {

@@ -6,8 +6,8 @@
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use scim_filter::Filter;
 use scim_model::{
-    Catalog, Context, Document, Draft, ENTERPRISE_URN, MemberChange, PATCH_URN, ResourceType, accept, check_filter,
-    fold, matches, patch, split_members,
+    Catalog, Context, Document, Draft, ENTERPRISE_URN, MemberChange, PATCH_URN, Replacement, ResourceType, accept,
+    check_filter, fold, matches, patch, split_members,
 };
 use serde_json::{Map, Value, json};
 
@@ -197,7 +197,7 @@ proptest! {
         for resource_type in catalog.resource_types() {
             let current = start(resource_type);
             let body = json!({ "schemas": [PATCH_URN], "Operations": operations });
-            if let Ok(draft) = patch(resource_type, &current, "u1", &body) {
+            if let Ok(draft) = patch(resource_type, &current, "u1", &body, Replacement::OfParts) {
                 check_draft(resource_type, &draft)?;
             }
         }
@@ -210,7 +210,7 @@ proptest! {
         let operation = one_change(operation);
         for resource_type in catalog.resource_types() {
             let send = |document: &Document, operations: &[Value]| {
-                patch(resource_type, document, "u1", &json!({ "Operations": operations })).map(|draft| draft.document)
+                patch(resource_type, document, "u1", &json!({ "Operations": operations }), Replacement::OfParts).map(|draft| draft.document)
             };
             let current = start(resource_type);
             let current = send(&current, &operations).unwrap_or(current);
@@ -224,7 +224,7 @@ proptest! {
     fn any_json_as_a_patch_message_is_answered(body in json_value()) {
         let catalog = catalog();
         for resource_type in catalog.resource_types() {
-            let _ = patch(resource_type, &start(resource_type), "u1", &body);
+            let _ = patch(resource_type, &start(resource_type), "u1", &body, Replacement::OfParts);
         }
     }
 
@@ -233,7 +233,7 @@ proptest! {
         let catalog = catalog();
         let group = catalog.resource_type("Group").expect("there are groups");
         let body = json!({ "schemas": [PATCH_URN], "Operations": operations });
-        let whole = patch(group, &start(group), "u1", &body);
+        let whole = patch(group, &start(group), "u1", &body, Replacement::OfParts);
         let apart = split_members(group, &body).and_then(|split| {
             let Some(split) = split else { return Ok(None) };
             let mut document = start(group);
@@ -241,7 +241,7 @@ proptest! {
                 Some(Value::Array(members)) => members,
                 _ => Vec::new(),
             };
-            let mut rest = patch(group, &document, "u1", &split.rest)?.document;
+            let mut rest = patch(group, &document, "u1", &split.rest, Replacement::OfParts)?.document;
             split.changes.into_iter().for_each(|change| apply_to_rows(&mut members, change));
             if !members.is_empty() {
                 rest.insert("members", members.into());
@@ -262,7 +262,7 @@ proptest! {
         let catalog = catalog();
         let user = catalog.resource_type("User").expect("there are users");
         let body = json!({ "Operations": [{ "op": "add", "path": path, "value": value }] });
-        let document = patch(user, &start(user), "u1", &body).expect("the message is fine").document;
+        let document = patch(user, &start(user), "u1", &body, Replacement::OfParts).expect("the message is fine").document;
         let finds = |operator: &str| {
             let filter = Filter::parse(&format!("{path} {operator} \"{literal}\"")).expect("it is a filter");
             check_filter(user, &filter).expect("the attribute is known");

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use scim_filter::PatchPath;
 use scim_model::{
-    Catalog, Context, Document, ENTERPRISE_URN, GROUP_URN, Meta, PATCH_URN, ResourceType, USER_URN, accept, complete,
-    get, patch,
+    Catalog, Context, Document, ENTERPRISE_URN, GROUP_URN, Meta, PATCH_URN, Replacement, ResourceType, USER_URN,
+    accept, complete, get, patch,
 };
 use serde_json::{Map, Value, json};
 
@@ -325,19 +325,19 @@ fn message(operations: &[Value]) -> Value {
 /// again if it says what shall be it changes nothing more, and what a GET shows of the result can be PUT back.
 fn send(resource_type: &ResourceType, before: &Document, operations: &[Value]) -> Result<Document, TestCaseError> {
     let body = message(operations);
-    let draft = patch(resource_type, before, "u1", &body);
+    let draft = patch(resource_type, before, "u1", &body, Replacement::OfParts);
     let document = draft.map_err(|error| TestCaseError::fail(format!("{body}: {error}")))?.document;
 
     let mut faulty = operations.to_vec();
     faulty.push(json!({ "op": "replace", "path": "displayName", "value": { "no": "text" } }));
-    let error = patch(resource_type, before, "u1", &message(&faulty));
+    let error = patch(resource_type, before, "u1", &message(&faulty), Replacement::OfParts);
     let number = format!("Operation {0} of {0}: ", faulty.len());
     prop_assert!(error.is_err_and(|error| error.detail.starts_with(&number)));
 
     if let [only] = operations
         && !only["op"].as_str().is_some_and(|verb| verb.eq_ignore_ascii_case("add"))
     {
-        let again = patch(resource_type, &document, "u1", &body).map(|draft| draft.document);
+        let again = patch(resource_type, &document, "u1", &body, Replacement::OfParts).map(|draft| draft.document);
         prop_assert_eq!(again.as_ref(), Ok(&document), "{} sent again", body);
     }
 

@@ -46,5 +46,15 @@ async fn a_strict_connection_is_forgiven_nothing_that_the_rfcs_do_not_allow() {
     assert_eq!(refused.scim_type(), "noTarget");
     let right = json!([{"op": "replace", "path": "title", "value": "Agent"}]);
     assert_eq!(bridge.patch(&format!("/Users/{id}"), right).await.has_status(200).body["title"], "Agent");
+    let part = json!([{"op": "add", "path": "name", "value": {"middleName": "Mary"}}]);
+    let named = bridge.patch(&format!("/Users/{id}"), part).await.has_status(200);
+    assert_eq!((&named.body["name"]["middleName"], &named.body["name"]["givenName"]), (&json!("Mary"), &json!("Ann")));
+    let whole = json!([{"op": "replace", "path": "name", "value": {"givenName": "Ann", "familyName": "Rowe"}}]);
+    let renamed = bridge.patch(&format!("/Users/{id}"), whole).await.has_status(200);
+    assert_eq!(
+        renamed.body["name"],
+        json!({"familyName": "Rowe", "givenName": "Ann"}),
+        "nothing else is left of the name"
+    );
     bridge.stop().await;
 }

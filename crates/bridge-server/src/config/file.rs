@@ -174,7 +174,7 @@ impl Default for RequestLimits {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConnectionKeys {
-    /// "lenient" takes what real clients send, "strict" refuses what the RFCs do not allow.
+    /// "lenient" takes what real clients send, "strict" refuses what the RFCs or the interoperability profile do not allow.
     #[serde(default)]
     pub(super) profile: Profile,
 }

@@ -163,7 +163,8 @@ pub enum Profile {
     /// What real clients send is understood.
     #[default]
     Lenient,
-    /// What the RFCs do not allow is refused, so that a client's faults show.
+    /// What the RFCs or the SCIM interoperability profile (draft-zollner-scim-interop-profile-01) do not allow is refused, so
+    /// that a client's faults show.
     Strict,
 }
 

@@ -19,7 +19,7 @@ use super::regroup::{self, Touched};
 use super::transaction::{Failure, audit};
 use super::update::{TRIES, too_busy};
 use super::view::{View, all_members, member_value, show};
-use super::{Ask, Shown, check_version, journal, live, understood};
+use super::{Ask, Shown, check_version, journal, live, meant_by_replace, understood};
 use crate::bridge::Bridge;
 use crate::error::ApiError;
 use crate::landscape::Tenant;
@@ -178,8 +178,9 @@ impl Write<'_> {
 
     /// A PATCH as changes of single members and of the other attributes; if it cannot be taken apart, all members are read.
     async fn patch(&self, group: &Resource, body: &Value) -> Result<Edit, ApiError> {
+        let replace = meant_by_replace(self.ask, self.tenant);
         if let Some(split) = split_members(self.kind, body).map_err(ApiError::Scim)? {
-            let mut draft = scim_model::patch(self.kind, &group.document, &group.id, &split.rest);
+            let mut draft = scim_model::patch(self.kind, &group.document, &group.id, &split.rest, replace);
             if let Ok(draft) = &mut draft {
                 draft.notes.extend(split.notes);
             }
@@ -191,7 +192,7 @@ impl Write<'_> {
         let members = self.bridge.store.scan(move |db| all_members(db, key)).await?;
         let mut document = group.document.clone();
         document.insert(MEMBERS, members.into_iter().map(|member| member_value(&tenant, member)).collect());
-        let draft = self.understood(scim_model::patch(self.kind, &document, &group.id, body))?;
+        let draft = self.understood(scim_model::patch(self.kind, &document, &group.id, body, replace))?;
         let mut document = draft.document;
         let members = vec![MemberEdit::Replace(take_members(&mut document))];
         Ok(Edit { document, members, notes: draft.notes, needs_version: true })

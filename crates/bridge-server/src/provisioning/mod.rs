@@ -28,10 +28,11 @@ use bridge_store::{Account as Row, Db, Doubt, GroupOf, ListQuery as StoreQuery, 
 use bridge_store::{StoreError, is_pointed};
 use jiff::Timestamp;
 use scim_filter::Filter;
-use scim_model::{Draft, ResourceType, ScimError};
+use scim_model::{Draft, Replacement, ResourceType, ScimError};
 use serde_json::Value;
 
 use crate::bridge::Bridge;
+use crate::config::Profile;
 use crate::connections::judge_strictly;
 use crate::error::ApiError;
 use crate::landscape::Tenant;
@@ -201,6 +202,14 @@ fn resource_type_of<'a>(tenant: &'a Tenant, name: &str) -> Result<&'a ResourceTy
 fn understood(ask: &Ask<'_>, tenant: &Tenant, draft: Draft) -> Result<Draft, ApiError> {
     judge_strictly(tenant, ask.caller, &draft.notes)?;
     Ok(draft)
+}
+
+/// What this connection means by `replace`.
+fn meant_by_replace(ask: &Ask<'_>, tenant: &Tenant) -> Replacement {
+    match tenant.profile(&ask.caller.connection) {
+        Profile::Lenient => Replacement::OfParts,
+        Profile::Strict => Replacement::OfTheWhole,
+    }
 }
 
 /// Only live resources are there for a client.

@@ -14,7 +14,10 @@ use super::open::Answered;
 use super::transaction::{Consequences, Failure, Stored, concerns, taken_error};
 use super::view::show;
 use super::wait::{self, Waited};
-use super::{Ask, Shown, check_version, groups, journal, live, resource_type_of, surroundings, tenant, understood};
+use super::{
+    Ask, Shown, check_version, groups, journal, live, meant_by_replace, resource_type_of, surroundings, tenant,
+    understood,
+};
 use crate::bridge::Bridge;
 use crate::error::ApiError;
 use crate::landscape::{Target, Tenant};
@@ -222,7 +225,9 @@ impl Update<'_> {
             Task::Change(Change::Replace(body)) => {
                 accept(kind, body.clone(), Context::Replace { current, id: self.id })
             }
-            Task::Change(Change::Patch(body)) => scim_model::patch(kind, current, self.id, body),
+            Task::Change(Change::Patch(body)) => {
+                scim_model::patch(kind, current, self.id, body, meant_by_replace(self.ask, self.tenant))
+            }
         };
         let draft = understood(self.ask, self.tenant, draft.map_err(ApiError::Scim)?)?;
         if self.ask.caller.user.is_some() {

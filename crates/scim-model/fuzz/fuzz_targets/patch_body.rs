@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use scim_model::{MemberChange, patch, split_members};
+use scim_model::{MemberChange, Replacement, patch, split_members};
 use scim_model_fuzz::{CATALOG, ID, check, sample};
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(body) = serde_json::from_slice::<Value>(bytes) else { return };
     for resource_type in CATALOG.resource_types() {
         let before = sample(resource_type);
-        let result = patch(resource_type, &before, ID, &body);
+        let result = patch(resource_type, &before, ID, &body, Replacement::OfParts);
         match &result {
             Ok(draft) => check(resource_type, draft),
             Err(error) => assert!(error.status == 400 && !error.detail.is_empty(), "{error:?}"),
@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
             Some(Value::Array(members)) => members,
             _ => Vec::new(),
         };
-        let rest = patch(resource_type, &document, ID, &split.rest);
+        let rest = patch(resource_type, &document, ID, &split.rest, Replacement::OfParts);
         assert_eq!(result.is_ok(), rest.is_ok(), "{result:?}\n{rest:?}");
         if let (Ok(whole), Ok(rest)) = (result, rest) {
             split.changes.into_iter().for_each(|change| apply(&mut members, change));

@@ -44,7 +44,7 @@ impl Quirk {
             Self::RepeatedParameter => "send the parameter once",
             Self::StraySeparator => "leave out the & or ? that separates nothing",
             Self::StrayPercent => "write a percent sign as %25",
-            Self::EmptyPath => "leave path out where there is none",
+            Self::EmptyPath => "send the path of what is to change",
             Self::UnknownPath => "no schema knows the path: leave the operation out",
             Self::MemberCase => "write the member of the message as RFC 7644 does",
             Self::BulkPath => "write the path as /Users or /Users/{id}",
@@ -59,6 +59,7 @@ impl Quirk {
             Self::BareTag => "put the version in quotes, as the header ETag has it",
             Self::ByteOrderMark => "leave out the byte order mark",
             Self::RepeatedMember => "send each name of an object once",
+            Self::NoPath => "send a path, and an operation of its own for each attribute",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Quirks by name: what each is called, how the RFCs answer it, and whether they want it taken.
+//! Quirks by name: what each is called, how a strict connection answers it, and whether the RFCs allow it.
 
 use std::fmt;
 
@@ -109,11 +109,13 @@ pub enum Quirk {
     ByteOrderMark,
     /// A name that is twice in one JSON object; the last one counts.
     RepeatedMember,
+    /// An operation of a PATCH without a path: what it sets are the keys of its value.
+    NoPath,
 }
 
 impl Quirk {
     /// All of them.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::UnknownAttribute,
         Self::UnknownSchema,
         Self::ReadOnlyAttribute,
@@ -165,6 +167,7 @@ impl Quirk {
         Self::BareTag,
         Self::ByteOrderMark,
         Self::RepeatedMember,
+        Self::NoPath,
     ];
 
     /// Its name in metrics and listings.
@@ -221,24 +224,24 @@ impl Quirk {
             Self::BareTag => "bare_tag",
             Self::ByteOrderMark => "byte_order_mark",
             Self::RepeatedMember => "repeated_member",
+            Self::NoPath => "no_path",
         }
     }
 }
 
 impl Quirk {
-    /// The status, and for 400 the keyword, that the RFCs have for who may not be forgiven it (RFC 7644 section 3.12, table
+    /// The status, and for 400 the keyword, for who may not be forgiven it, as the RFCs have them (RFC 7644 section 3.12, table
     /// 9): 401 for a token that is not sent as RFC 6750 section 2.1 says, 415 for a body without a media type (RFC 9110
-    /// section 15.5.16).
+    /// section 15.5.16). Attributes and schemas that are not known, and operations without a path, are refused as the
+    /// interoperability profile says (draft-zollner-scim-interop-profile-01 sections 5.3 and 6.5.1.1), which narrows what the
+    /// RFCs allow.
     ///
-    /// None for what the RFCs themselves want taken, or leave to the server: attributes that the client cannot write are
-    /// ignored (RFC 7644 section 3.5.1), letter case in names does not count (RFC 7643 section 2.1), a server may leave out
-    /// or alter what a POST or PUT sends (RFC 7644 section 3.3), discovery overlooks parameters (section 4), and extensions
-    /// bring new ones (RFC 9865 does).
+    /// None for what both want taken, or leave to the server: attributes that the client cannot write are ignored (RFC 7644
+    /// section 3.5.1), letter case in names does not count (RFC 7643 section 2.1), discovery overlooks parameters (RFC 7644
+    /// section 4), and extensions bring new ones (RFC 9865 does).
     pub fn refusal(self) -> Option<(u16, Option<ScimType>)> {
         let keyword = match self {
-            Self::UnknownAttribute
-            | Self::UnknownSchema
-            | Self::ReadOnlyAttribute
+            Self::ReadOnlyAttribute
             | Self::OtherCase
             | Self::DeletedUserName
             | Self::EmptyValue
@@ -246,7 +249,11 @@ impl Quirk {
             Self::BareToken => return Some((401, None)),
             Self::NoMediaType => return Some((415, None)),
             Self::ElementMade | Self::NothingSelected => ScimType::NoTarget,
-            Self::Schemas
+            Self::UnknownAttribute
+            | Self::UnknownSchema
+            | Self::UnknownPath
+            | Self::NoPath
+            | Self::Schemas
             | Self::LegacyUrn
             | Self::OperationCase
             | Self::OtherName
@@ -256,12 +263,9 @@ impl Quirk {
             | Self::NoBulkId
             | Self::ByteOrderMark
             | Self::RepeatedMember => ScimType::InvalidSyntax,
-            Self::DottedKey
-            | Self::UrnKey
-            | Self::PathKey
-            | Self::BareEnterpriseAttribute
-            | Self::EmptyPath
-            | Self::UnknownPath => ScimType::InvalidPath,
+            Self::DottedKey | Self::UrnKey | Self::PathKey | Self::BareEnterpriseAttribute | Self::EmptyPath => {
+                ScimType::InvalidPath
+            }
             // Of a path too: the table has it for the filter in the path of a PATCH.
             Self::UnquotedValue | Self::LiteralCase | Self::OtherSpaces | Self::ComparedValuePath => {
                 ScimType::InvalidFilter
@@ -290,9 +294,11 @@ impl Quirk {
         Some((400, Some(keyword)))
     }
 
-    /// Whether the RFCs themselves want it taken, or leave it to the server.
+    /// Whether the RFCs themselves want it taken, or leave it to the server: all that a strict connection takes, what a POST or
+    /// PUT has beside the schemas, which a server may leave out (RFC 7644 section 3.3), and operations without a path
+    /// (section 3.5.2.1).
     pub fn is_by_the_rfc(self) -> bool {
-        self.refusal().is_none()
+        matches!(self, Self::UnknownAttribute | Self::UnknownSchema | Self::NoPath) || self.refusal().is_none()
     }
 }
 

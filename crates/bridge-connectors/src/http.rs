@@ -103,9 +103,10 @@ impl Http {
         let client = reqwest::Client::builder()
             .timeout(config.timeout)
             .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("scim-bridge/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| ConfigError(format!("no HTTP client: {}", deepest(&error))))?;
+            .user_agent(concat!("scim-bridge/", env!("CARGO_PKG_VERSION")));
+        // What stays on this machine goes past no proxy, whatever the environment says: plain http is allowed here alone.
+        let client = if is_here(&base) { client.no_proxy() } else { client };
+        let client = client.build().map_err(|error| ConfigError(format!("no HTTP client: {}", deepest(&error))))?;
         Ok(Self { client, base, timeout: config.timeout, manners: config.manners.clone(), clock })
     }
 
@@ -216,17 +217,21 @@ impl Http {
     }
 }
 
-/// The base address with a trailing slash, if calls may be sent there.
-fn base(url: &Url, https_only: bool) -> Result<Url, ConfigError> {
-    let is_here = match url.host() {
+/// Whether an address is on this machine.
+fn is_here(url: &Url) -> bool {
+    match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
-    };
+    }
+}
+
+/// The base address with a trailing slash, if calls may be sent there.
+fn base(url: &Url, https_only: bool) -> Result<Url, ConfigError> {
     match url.scheme() {
         "https" => {}
-        "http" if is_here || !https_only => {}
+        "http" if is_here(url) || !https_only => {}
         "http" => return Err(ConfigError("base_url must be https: each call carries the credential".to_owned())),
         other => return Err(ConfigError(format!("base_url must be https, not {other}"))),
     }

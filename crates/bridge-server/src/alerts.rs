@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, warn};
 
 use crate::clock::{Clock, later};
-use crate::config::AlertsConfig;
+use crate::config::{AlertsConfig, is_loopback};
 
 /// Most alerts that wait for the webhook; the newest are dropped beyond it, and counted.
 const LONGEST_QUEUE: usize = 1_000;
@@ -266,7 +266,9 @@ enum Answer {
 
 /// Posts alerts one after another, until the stop; then each of the rest once.
 async fn post_all(config: AlertsConfig, clock: Clock, outbox: Arc<Outbox>, mut stops: watch::Receiver<bool>) {
-    let client = match reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).build() {
+    let client = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+    let client = if is_loopback(&config.webhook) { client.no_proxy() } else { client };
+    let client = match client.build() {
         Ok(client) => client,
         Err(error) => return error!(%error, "Alerts are only logged: the HTTP client cannot be made"),
     };

@@ -34,7 +34,7 @@ use crate::{
     bridge::Bridge,
     clock::{Clock, later},
     config::RequestLimit,
-    error::ApiError,
+    error::{ApiError, shortened},
     provisioning::Caller,
     throttle::{Bucket, TooFast},
     token::Token,
@@ -49,6 +49,9 @@ const BELIEVED: Duration = Duration::from_secs(1);
 
 /// Credentials remembered at most; beyond, all are forgotten.
 const REMEMBERED: usize = 1024;
+
+/// How much of what a stranger sent is written to the journal, in characters: anybody can send 64 KiB of address.
+const LONGEST_NOTED: usize = 200;
 
 /// Refused log-ins per minute and tenant that are written to the journal.
 const ENTRIES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
@@ -361,8 +364,8 @@ impl LogBook {
             tenant: tenant.to_owned(),
             request_id: RequestId::of(request).to_string(),
             connection: None,
-            method: request.method().to_string(),
-            path: request.path().to_owned(),
+            method: shortened(request.method().as_str(), LONGEST_NOTED),
+            path: shortened(request.path(), LONGEST_NOTED),
             body: None,
             resource: None,
             notes: Some(json!({ "refused": stranger.code() })),

@@ -219,7 +219,7 @@ impl fmt::Display for Reference<'_> {
 }
 
 /// The text, or its beginning and an ellipsis.
-fn shortened(text: &str, longest: usize) -> String {
+pub(crate) fn shortened(text: &str, longest: usize) -> String {
     if text.chars().count() <= longest {
         return text.to_owned();
     }

@@ -21,7 +21,13 @@ pub(super) struct Said {
 impl Said {
     /// Runs the program with these arguments, to its end.
     pub(super) fn by(arguments: &[&str]) -> Self {
-        let output = Command::new(env!("CARGO_BIN_EXE_bridge-under-test")).args(arguments).output().unwrap();
+        Self::in_environment(arguments, &[])
+    }
+
+    /// The same with these variables in its environment.
+    fn in_environment(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bridge-under-test"));
+        let output = command.args(arguments).envs(variables.iter().copied()).output().unwrap();
         let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
         Self { code: output.status.code(), out, err }
     }
@@ -51,11 +57,17 @@ impl Said {
 
 /// Runs a command, its arguments written with spaces, with the configuration of a running bridge.
 pub(super) async fn run(bridge: &Bridge, command: &str) -> Said {
+    run_in(bridge, command, &[]).await
+}
+
+/// The same with these variables in the environment of the command.
+pub(super) async fn run_in(bridge: &Bridge, command: &str, variables: &[(&'static str, &'static str)]) -> Said {
     let file = bridge.folder().join("bridge.toml");
     let admin = format!("\nadmin_listen = \"{}\"", bridge.running.admin_addr);
     std::fs::write(&file, bridge.file().replace("\nadmin_listen = \"127.0.0.1:0\"", &admin)).unwrap();
     let command = format!("{command} --config {}", file.display());
-    let run = move || Said::by(&command.split(' ').collect::<Vec<_>>());
+    let variables = variables.to_vec();
+    let run = move || Said::in_environment(&command.split(' ').collect::<Vec<_>>(), &variables);
     // The bridge answers on this thread.
     tokio::task::spawn_blocking(run).await.unwrap()
 }

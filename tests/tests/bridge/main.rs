@@ -26,5 +26,6 @@ mod secrets;
 mod shown;
 mod startup;
 mod strict;
+mod surroundings;
 mod tenancy;
 mod weather;

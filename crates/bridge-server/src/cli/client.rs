@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::output::printable;
 use super::remote::Name;
 use super::{Exit, Output, only_tenant, table};
 use crate::api::DEFAULT_TENANT;
@@ -73,7 +74,8 @@ impl Remote {
     ) -> anyhow::Result<Value> {
         let (root, token) = self.place()?;
         let url = address(&root, path, query)?;
-        let mut request = Client::builder().build()?.request(method, url);
+        // The admin API is on this machine or beside it: its token is nothing for a proxy on the way to the internet.
+        let mut request = Client::builder().no_proxy().build()?.request(method, url);
         if let Some(token) = token {
             request = request.bearer_auth(token.expose_secret());
         }
@@ -197,14 +199,14 @@ pub(super) fn lines(answer: &Value, list: &str, columns: &[&str]) -> Vec<String>
     table::lines(&rows)
 }
 
-/// A value as a cell: texts as they are, a reason by code and text.
+/// A value as a cell: texts in one line, a reason by code and text.
 pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => printable(text),
         Value::Object(reason) => {
             let part = |name: &str| reason.get(name).and_then(Value::as_str).unwrap_or_default();
-            format!("{}: {}", part("code"), part("text"))
+            printable(&format!("{}: {}", part("code"), part("text")))
         }
         other => other.to_string(),
     }
@@ -227,6 +229,7 @@ mod tests {
     fn a_cell_is_short() {
         assert_eq!(cell(&Value::Null), "-");
         assert_eq!(cell(&json!("x")), "x");
+        assert_eq!(cell(&json!("a\u{1b}[2K\nb")), "a\\u{1b}[2K\\nb");
         assert_eq!(cell(&json!(201)), "201");
         assert_eq!(
             cell(&json!({ "code": "taken", "text": "the address is taken", "field": null })),

@@ -93,10 +93,7 @@ impl New {
     async fn run(self, now: Timestamp) -> anyhow::Result<Exit> {
         let config = Config::load_without_secrets(&self.file.config)?;
         let tenant = tenant_of(self.tenant, &config, &self.file.config)?;
-        if !config.tenants.contains_key(&tenant) {
-            let known: Vec<&str> = config.tenants.keys().map(String::as_str).collect();
-            bail!("there is no tenant {tenant:?} in {}; there are {}", self.file.config.display(), known.join(", "));
-        }
+        check_tenant(&config, &tenant, &self.file.config)?;
         let expires = self.expires.as_deref().map(|text| moment(text, now)).transpose()?;
         let store = open(&config)?;
         let subject = match &self.user {
@@ -135,8 +132,13 @@ impl New {
 
 impl List {
     async fn run(self, now: Timestamp) -> anyhow::Result<Exit> {
-        let store = open(&Config::load_without_secrets(&self.file.config)?)?;
+        let config = Config::load_without_secrets(&self.file.config)?;
+        let store = open(&config)?;
         let credentials = store.read(|db| db.credentials(self.tenant.as_deref())).await?;
+        if let Some(tenant) = self.tenant.as_ref().filter(|_| credentials.is_empty()) {
+            // One that has left the file may still have tokens.
+            check_tenant(&config, tenant, &self.file.config)?;
+        }
         let out = Output::new(self.json);
         let views: Vec<Value> = credentials.iter().map(|credential| view(credential, now)).collect();
         out.json(&json!({ "tokens": views }))?;
@@ -179,6 +181,15 @@ impl Revoke {
         out.line(format_args!("{} is revoked", self.id))?;
         Ok(Exit::Done)
     }
+}
+
+/// Refuses a tenant that the file does not have.
+fn check_tenant(config: &Config, tenant: &str, file: &Path) -> anyhow::Result<()> {
+    if config.tenants.contains_key(tenant) {
+        return Ok(());
+    }
+    let known: Vec<&str> = config.tenants.keys().map(String::as_str).collect();
+    bail!("there is no tenant {tenant:?} in {}; there are {}", file.display(), known.join(", "))
 }
 
 /// The tenant that is named, or the only one there is.

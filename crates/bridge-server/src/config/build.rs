@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, num::NonZeroU32, ops::RangeInclusive, path::Pat
 
 use bridge_connectors::CommonConfig;
 use bridge_mapping::TargetKind;
-use scim_filter::AttributePath;
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 use toml::{
@@ -16,9 +15,9 @@ use url::{Host, Url};
 use super::{
     AlertsConfig, BrakeConfig, Config, ConfigError, ConfigProblem, Deprovision, Origin, PoolConfig, Position, Range,
     RequestLimit, SecretKey, ServerConfig, StoreConfig, StoreUrl, TargetConfig, TenantConfig, connection, defaults,
-    file, locate, schema,
-    secret::{STAND_IN, SecretSource, Secrets},
-    unknown,
+    file, indexed, locate, schema,
+    secret::{AddressSource, STAND_IN, SecretSource, Secrets},
+    unknown, values,
 };
 
 /// Identity providers give up after 60 s (okta.md section 2); the answer needs time too.
@@ -290,10 +289,8 @@ impl<'text> Reader<'text> {
                 }
             }
         }
-        for path in &store.index {
-            if let Err(error) = AttributePath::parse(path) {
-                self.problem(&["store", "index"], &format!("{path:?} is not a SCIM attribute path: {error}"));
-            }
+        for problem in indexed::problems(&store.index) {
+            self.problem(&["store", "index"], &problem);
         }
         Some(StoreConfig {
             url: url?,
@@ -327,13 +324,22 @@ impl<'text> Reader<'text> {
 
     fn alerts(&mut self, alerts: file::Alerts) -> Option<AlertsConfig> {
         let path = ["alerts", "webhook"];
-        self.plain_url(&path, &alerts.webhook);
-        self.safe_url(&path, &alerts.webhook);
+        let webhook = match alerts.webhook {
+            AddressSource::Plain(url) => url,
+            AddressSource::Secret(source) => {
+                let text = self.secret(&path, &source)?;
+                let text = secrecy::ExposeSecret::expose_secret(&text);
+                let text = if text == STAND_IN { "https://not-fetched.invalid/" } else { text };
+                values::parse_url(text).map_err(|message| self.problem(&path, &message)).ok()?
+            }
+        };
+        self.web_url(&path, &webhook);
+        self.safe_url(&path, &webhook);
         let token = match &alerts.token {
             Some(source) => Some(self.secret(&["alerts", "token"], source)?),
             None => None,
         };
-        Some(AlertsConfig { webhook: alerts.webhook, token })
+        Some(AlertsConfig { webhook, token })
     }
 
     fn tenant_config(&mut self, name: String, tenant: file::Tenant) -> Option<(String, TenantConfig)> {
@@ -500,13 +506,22 @@ impl<'text> Reader<'text> {
 
     /// An address of a server and a path, nothing else.
     fn plain_url(&mut self, path: &[&str], url: &Url) {
-        if !matches!(url.scheme(), "http" | "https") {
-            self.problem(path, "starts with https://");
-        } else if !url.username().is_empty() || url.password().is_some() {
-            self.problem(path, "holds a credential; credentials have their own keys");
-        } else if url.query().is_some() || url.fragment().is_some() {
+        if self.web_url(path, url) && (url.query().is_some() || url.fragment().is_some()) {
             self.problem(path, "ends with the path; it has no query and no fragment");
         }
+    }
+
+    /// Whether it is an address of the web without user name and password; otherwise that is a problem.
+    fn web_url(&mut self, path: &[&str], url: &Url) -> bool {
+        let problem = if !matches!(url.scheme(), "http" | "https") {
+            "starts with https://"
+        } else if !url.username().is_empty() || url.password().is_some() {
+            "holds a credential; credentials have their own keys"
+        } else {
+            return true;
+        };
+        self.problem(path, problem);
+        false
     }
 
     /// Credentials travel only over https, or within this machine.
@@ -548,7 +563,8 @@ fn is_name(text: &str, others: &str) -> bool {
         && text.chars().all(|letter| is_plain(letter) || others.contains(letter))
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether an address is on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::{
     Adopt, Deprovision, Mode, Profile, Rekey,
-    secret::{self, SecretSource},
+    secret::{self, AddressSource, SecretSource},
     values::{self, Period, RangeText, Share, Size},
 };
 
@@ -122,10 +122,8 @@ impl Default for Store {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Alerts {
-    /// Receives each alert as a POST of JSON.
-    #[serde(deserialize_with = "values::url")]
-    #[schemars(with = "String")]
-    pub(super) webhook: Url,
+    /// Receives each alert as a POST of JSON. An address that is a secret itself stands where secrets stand.
+    pub(super) webhook: AddressSource,
     /// Sent along as `Authorization: Bearer …`.
     pub(super) token: Option<SecretSource>,
 }

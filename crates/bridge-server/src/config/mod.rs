@@ -9,6 +9,7 @@ mod connection;
 mod defaults;
 mod error;
 mod file;
+mod indexed;
 mod keys;
 mod locate;
 mod schema;
@@ -35,6 +36,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub(crate) use self::build::is_loopback;
 use self::secret::Secrets;
 pub use self::{
     error::{ConfigError, ConfigProblem, Position},

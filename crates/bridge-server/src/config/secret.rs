@@ -12,6 +12,9 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
 };
+use url::Url;
+
+use super::values;
 
 /// How to write a secret; part of every refusal.
 const HOW: &str =
@@ -85,6 +88,27 @@ impl SecretSource {
 impl<'de> Deserialize<'de> for SecretSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Found::deserialize(deserializer)?.source().map_err(Error::custom)
+    }
+}
+
+/// An address that may be a secret, as those of many chat services are: in the file, or where secrets are.
+#[derive(Debug)]
+pub(super) enum AddressSource {
+    /// As it is.
+    Plain(Url),
+    /// Fetched like a secret.
+    Secret(SecretSource),
+}
+
+impl<'de> Deserialize<'de> for AddressSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Found::deserialize(deserializer)? {
+            Found::Text(text) => values::parse_url(&text).map(Self::Plain).map_err(Error::custom),
+            Found::Table(entries) => Found::Table(entries).source().map(Self::Secret).map_err(Error::custom),
+            Found::List(_) | Found::Other => {
+                Err(Error::custom("an address is a text, or { env = \"NAME\" } or { file = \"path\" }"))
+            }
+        }
     }
 }
 
@@ -185,6 +209,20 @@ impl<'de> Visitor<'de> for Anything {
             entries.push(entry);
         }
         Ok(Found::Table(entries))
+    }
+}
+
+impl JsonSchema for AddressSource {
+    fn schema_name() -> Cow<'static, str> {
+        "Address".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let secret = generator.subschema_for::<SecretSource>();
+        json_schema!({
+            "description": "An address; one that is a secret comes from an environment variable or a file.",
+            "anyOf": [{ "type": "string" }, secret]
+        })
     }
 }
 

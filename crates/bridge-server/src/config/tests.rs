@@ -403,6 +403,13 @@ fn credentials_travel_over_https_or_within_the_machine() {
         assert!(parse(&with(address)).is_ok(), "{address}");
     }
     refused(
+        "[alerts]\nwebhook = \"https://me:pw@hooks.example/\"\n",
+        "2:1: alerts.webhook: holds a credential; credentials have their own keys",
+    );
+    // Some are signed in their query, and some are secrets as a whole.
+    let webhook = |text: &str| parse(&format!("[alerts]\nwebhook = {text}\n")).unwrap().alerts.unwrap().webhook;
+    assert_eq!(webhook("\"https://hooks.example/x?sig=1\"").as_str(), "https://hooks.example/x?sig=1");
+    refused(
         "[alerts]\nwebhook = \"http://hooks.example/\"\n",
         "2:1: alerts.webhook: starts with https://; plain http is for loopback only, because a credential is sent along",
     );

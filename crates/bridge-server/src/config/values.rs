@@ -15,10 +15,13 @@ use super::Range;
 
 /// Reads the address of a server, which is never quoted: it may hold a credential.
 pub(super) fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Url::parse(&text).map_err(|error| {
-        D::Error::custom(format!("is not a whole address ({error}); write \"https://scim.example.com\", scheme first"))
-    })
+    parse_url(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// The same of a text that was found elsewhere.
+pub(super) fn parse_url(text: &str) -> Result<Url, String> {
+    Url::parse(text)
+        .map_err(|error| format!("is not a whole address ({error}); write \"https://scim.example.com\", scheme first"))
 }
 
 /// As [`url`], for a key that can be left out.

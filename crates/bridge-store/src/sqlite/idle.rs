@@ -110,6 +110,7 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use crate::sqlite::files;
     use crate::testing::{note, noted, store};
     use crate::{Options, Store, StoreError};
 
@@ -162,6 +163,20 @@ mod tests {
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .unwrap();
         assert!(moved.0 == 0 && moved.1 > 0 && moved.1 == moved.2, "{moved:?}");
+    }
+
+    #[tokio::test]
+    async fn the_log_begins_anew_however_many_read_between_the_writes() {
+        let store = store();
+        let log = files::beside(store.path(), "-wal");
+        for turn in 0..150 {
+            note(&store, "big", &turn.to_string().repeat(1 << 19)).await.unwrap();
+            // A connection looks at this state when the next commit comes.
+            read(&store, false).await;
+        }
+        // Some 190 MiB were written; the log is moved at 64.
+        let length = log.metadata().unwrap().len() >> 20;
+        assert!(length < 80, "{length} MiB");
     }
 
     #[tokio::test]

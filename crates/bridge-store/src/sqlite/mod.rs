@@ -22,7 +22,7 @@ pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const STATEMENTS: usize = 256;
 
 /// Pages in the log before the writer moves them into the database: 64 MiB.
-const CHECKPOINT_PAGES: i64 = 16_384;
+pub(crate) const CHECKPOINT_PAGES: i32 = 16_384;
 
 mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
@@ -51,17 +51,13 @@ pub(crate) fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
         return Err(StoreError::Unavailable(format!("{} cannot be used with a write-ahead log", path.display())));
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
-    let checkpoint_pages = match role {
-        Role::Serves => {
-            migrate(&mut connection)?;
-            CHECKPOINT_PAGES
-        }
-        Role::Visits => {
-            migrate_unless_served(&mut connection, path)?;
-            0
-        }
-    };
-    connection.pragma_update(None, "wal_autocheckpoint", checkpoint_pages)?;
+    match role {
+        Role::Serves => migrate(&mut connection)?,
+        Role::Visits => migrate_unless_served(&mut connection, path)?,
+    }
+    // The writer moves the log itself, after a commit: within one, the connections that wait still look at what was before,
+    // and the log would never start anew.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -32_768)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     keep_statements(&connection)?;

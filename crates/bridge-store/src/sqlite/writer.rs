@@ -1,7 +1,8 @@
 //! The one thread that writes to SQLite (DESIGN section 5).
 //!
 //! It takes what is queued, runs one closure after the other and commits the group with one fsync. Nobody is answered
-//! before the COMMIT, refused closures included: they may have seen what the group had written so far. What can go wrong:
+//! before the COMMIT, refused closures included: they may have seen what the group had written so far. After the answers a
+//! log that has become long is moved into the database. What can go wrong:
 //!
 //! - A closure fails or panics: if it had written something by then, the group is rolled back and runs again, each closure
 //!   under a savepoint, of which the failing one's is rolled back. Savepoints cost a tenth of the writer's time, and most
@@ -13,14 +14,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
+use rusqlite::hooks::Wal;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Role;
 use super::idle::Idle;
+use super::{CHECKPOINT_PAGES, Role};
 use crate::driver::Session;
 use crate::error::StoreError;
 use crate::{Db, Shared, Tx};
@@ -117,7 +119,7 @@ impl Writer {
     /// Starts the thread on a connection that is set up for writing. Whoever only visits leaves the log as it is at
     /// the end: it is the other process's.
     pub(crate) fn start(
-        connection: Connection,
+        mut connection: Connection,
         shared: Arc<Shared>,
         idle: Arc<Idle>,
         role: Role,
@@ -125,7 +127,14 @@ impl Writer {
         let (queue, messages) = mpsc::channel(QUEUE_LIMIT);
         let (report, failure) = watch::channel(None);
         let counters = Arc::new(Counters::default());
-        let worker = Worker { connection, shared, idle, role, messages, report, counters: Arc::clone(&counters) };
+        let log_pages = Arc::new(AtomicI32::new(0));
+        let counted = Arc::clone(&log_pages);
+        connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            counted.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let worker =
+            Worker { connection, shared, idle, role, messages, report, counters: Arc::clone(&counters), log_pages };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || worker.work())
@@ -210,6 +219,8 @@ struct Worker {
     messages: mpsc::Receiver<Message>,
     report: watch::Sender<Option<String>>,
     counters: Arc<Counters>,
+    /// How long the log is.
+    log_pages: Arc<AtomicI32>,
 }
 
 impl Worker {
@@ -309,10 +320,28 @@ impl Worker {
                 for job in done {
                     job.answer();
                 }
-                Course::GoOn
+                if succeeded { self.move_log() } else { Course::GoOn }
             }
             Err(error) => self.stop(done, format!("{end} failed: {error}")),
         }
+    }
+
+    /// Moves a long log into the database. Who waits for a read lets go of it before and after, so that the next commit finds
+    /// nobody who needs the log and begins it anew; whoever reads just then is met by the commit after that.
+    fn move_log(&self) -> Course {
+        if self.role != Role::Serves || self.log_pages.load(Ordering::Relaxed) < CHECKPOINT_PAGES {
+            return Course::GoOn;
+        }
+        match self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+            Ok(()) => self.idle.look_away(),
+            Err(error) if crate::driver::decide(&error).1 => {
+                return self.stop(Vec::new(), format!("moving the log failed: {error}"));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "The log could not be moved into the database; a later commit does it")
+            }
+        }
+        Course::GoOn
     }
 
     /// Runs a closure. Says whether it succeeded, and what makes going on impossible.

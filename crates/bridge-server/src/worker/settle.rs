@@ -27,17 +27,22 @@ impl Work<'_> {
         let bridge = self.bridge;
         let now = bridge.clock.now();
         self.forget_at_rest(&mut end);
-        let settlement = match end {
+        let mut settlement = match end {
             End::LeaseLost => return self.write_down_calls().await,
             end => self.settlement(end, now)?,
         };
         let rung = match self.write_down(settlement.clone(), now).await {
-            Err(StoreError::Taken(_)) => {
-                let text = "the account at the target belongs to another user of this bridge";
-                let reason = Some(duty::plain_reason("linked-elsewhere", text));
-                let state = AccountState::Parked;
-                let parked = Settlement { reason, remote_id: None, ..Settlement::of(&self.row, state, now) };
-                self.write_down(Settlement { remote_id: None, ..parked }, now).await?
+            Err(StoreError::Taken(taken)) => {
+                let text = match self.adopted_value.take() {
+                    Some((pool, value)) if pool == taken.what => {
+                        format!("the account at the target has the {pool} {value}, which another user of this bridge holds")
+                    }
+                    _ => "the account at the target belongs to another user of this bridge".to_owned(),
+                };
+                let reason = Some(duty::plain_reason("linked-elsewhere", &text));
+                let parked = Settlement::of(&self.row, AccountState::Parked, now);
+                settlement = Settlement { reason, remote_id: None, ..parked };
+                self.write_down(settlement.clone(), now).await?
             }
             written => written?,
         };

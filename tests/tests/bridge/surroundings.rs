@@ -1,11 +1,13 @@
 //! What comes from outside besides the identity provider's own wishes: proxies of the company network, letters that move a
 //! cursor, strangers who fill a disk.
 
+use std::io::{Read as _, Write as _};
+
 use bridge_tests::samples::okta_user;
 use bridge_tests::{Answer, Bridge, Setup};
 use serde_json::json;
 
-use super::commands::{run, run_in};
+use super::commands::{Said, run, run_in};
 
 /// Nobody answers there.
 const PROXY: &str = "http://127.0.0.1:1";
@@ -47,6 +49,36 @@ async fn a_stranger_leaves_no_more_in_the_journal_than_a_person_reads() {
     };
     assert!(noted.starts_with("/scim/v2/Users/AAA") && noted.chars().count() <= 200, "{noted}");
     bridge.stop().await;
+}
+
+#[test]
+fn a_backup_that_nobody_finds_is_none() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    // It writes in a folder that only it sees.
+    let elsewhere = std::thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        let mut request = [0; 4096];
+        let mut read = 0;
+        while !request[..read].ends_with(b"}") {
+            read += stream.read(&mut request[read..]).unwrap();
+        }
+        let answer = r#"{"done":true}"#;
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len()).unwrap();
+    });
+    let copy = std::env::temp_dir().join("scim-bridge-no-such-folder/copy.db");
+    let command = ["store", "backup", copy.to_str().unwrap(), "--admin-url", &format!("http://{address}")];
+    Said::by(&command).complains(&["copy.db", "no such file here", "PrivateTmp"]);
+    elsewhere.join().unwrap();
+}
+
+#[test]
+fn a_database_without_its_folder_is_told_to_have_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, database) = (folder.path().join("bridge.toml"), folder.path().join("there/bridge.db"));
+    std::fs::write(&file, format!("[store]\nurl = \"sqlite:{}\"\n[tenants.acme]\n", database.display())).unwrap();
+    let command = ["token", "new", "--label", "okta", "--config", file.to_str().unwrap()];
+    Said::by(&command).complains(&["there is no folder for", "there/bridge.db", "make it"]);
 }
 
 #[tokio::test]

@@ -55,6 +55,11 @@ impl Remote {
         Ok((root, token))
     }
 
+    /// Whether the bridge runs on this machine.
+    pub(super) fn is_here(&self) -> anyhow::Result<bool> {
+        Ok(config::is_loopback(&self.place()?.0))
+    }
+
     /// The tenant that is meant. One that is named is for the bridge to know, whatever the file says by now.
     pub(super) fn tenant(&self, given: Option<&str>) -> anyhow::Result<String> {
         match (given, &self.config) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use reqwest::Method;
@@ -397,6 +397,14 @@ impl Store {
         let Self::Backup { remote, path } = self;
         let path = std::path::absolute(path)?;
         let answer = remote.ask(Method::POST, &["store", "backup"], &[], Some(json!({ "path": path }))).await?;
+        // Whoever may not look into the folder does not know.
+        if remote.is_here()? && matches!(path.try_exists(), Ok(false)) {
+            bail!(
+                "the server says that it has written {}, but there is no such file here: it sees other folders than you do \
+                 (PrivateTmp, a container). Name one of its own, such as that of its database",
+                path.display()
+            );
+        }
         remote.done(&answer)
     }
 }

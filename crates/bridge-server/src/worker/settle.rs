@@ -35,7 +35,9 @@ impl Work<'_> {
             Err(StoreError::Taken(taken)) => {
                 let text = match self.adopted_value.take() {
                     Some((pool, value)) if pool == taken.what => {
-                        format!("the account at the target has the {pool} {value}, which another user of this bridge holds")
+                        format!(
+                            "the account at the target has the {pool} {value}, which another user of this bridge holds"
+                        )
                     }
                     _ => "the account at the target belongs to another user of this bridge".to_owned(),
                 };

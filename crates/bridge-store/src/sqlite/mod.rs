@@ -42,7 +42,7 @@ pub(crate) fn open(path: &Path, role: Role) -> Result<Connection, StoreError> {
     match files::create_private(path) {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(StoreError::Unavailable(format!("{} cannot be made: {error}", path.display()))),
+        Err(error) => return Err(StoreError::Unavailable(no_database(path, &error))),
     }
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -125,6 +125,17 @@ pub(crate) fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
     };
     std::fs::remove_file(to).map_err(|error| unavailable(&error))?;
     Err(outcome)
+}
+
+/// Why there is no database, and what to do.
+fn no_database(path: &Path, error: &std::io::Error) -> String {
+    let shown = path.display();
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            format!("there is no folder for {shown}: make it, and let the account that the bridge runs as own it")
+        }
+        _ => format!("{shown} cannot be made: {error}"),
+    }
 }
 
 /// Why no file can be made at the place that somebody asked for, and what to do.

@@ -14,6 +14,7 @@ mod leavers;
 mod life;
 mod limits;
 mod memberships;
+mod namesakes;
 mod parameters;
 mod passwords;
 mod pools;

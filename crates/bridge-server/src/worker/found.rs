@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct Inquiry<'a> {
     /// The remote id stored for this account, if it is linked.
     pub linked: Option<&'a str>,
+    /// Whether what was found is the account of another user of this bridge.
+    pub held: bool,
     /// What we may have done without seeing the effect.
     pub doubt: Doubt,
     /// Whether the natural key is a value out of a pool, so that another one can be taken.
@@ -90,8 +92,14 @@ fn verdict(observed: &Observed, inquiry: &Inquiry<'_>) -> Found {
     if is_linked || evidence.marker {
         return Found::Ours;
     }
-    if inquiry.doubt == Doubt::Create && is_made_by_us(evidence) {
+    if inquiry.doubt == Doubt::Create && is_made_by_us(evidence) && !inquiry.held {
         return Found::Ours;
+    }
+    // A create of ours left what it was sent with, and a user of this bridge is known: who has nothing but the same e-mail
+    // address is somebody else, and in nobody's way.
+    let shares_email_only = !evidence.natural_key && !evidence.unique_key;
+    if shares_email_only && (inquiry.doubt == Doubt::Create || inquiry.held) {
+        return Found::Nobody;
     }
     if inquiry.pooled && evidence.natural_key && !evidence.unique_key {
         return Found::Foreign;
@@ -123,6 +131,7 @@ mod tests {
     fn inquiry() -> Inquiry<'static> {
         Inquiry {
             linked: None,
+            held: false,
             doubt: Doubt::None,
             pooled: false,
             adopt: Adopt::Review,
@@ -165,6 +174,20 @@ mod tests {
         assert_eq!(whose(&same, &Inquiry { adopt: Adopt::Never, ..inquiry() }), Found::Stranger);
         let namesake = present(keys(true, true, false));
         assert_eq!(whose(&namesake, &Inquiry { adopt: Adopt::Match, ..inquiry() }), Found::Review);
+    }
+
+    #[test]
+    fn who_has_nothing_but_the_same_address_is_not_what_our_create_left_nor_another_user_of_ours() {
+        let family = present(keys(false, false, true));
+        let doubtful = Inquiry { doubt: Doubt::Create, ..inquiry() };
+        let held = Inquiry { held: true, ..inquiry() };
+        assert_eq!(whose(&family, &inquiry()), Found::Review, "made by hand, perhaps for this person");
+        for adopt in [Adopt::Review, Adopt::Match, Adopt::Never] {
+            assert_eq!(whose(&family, &Inquiry { adopt, ..doubtful }), Found::Nobody, "{adopt:?}");
+            assert_eq!(whose(&family, &Inquiry { adopt, ..held }), Found::Nobody, "{adopt:?}");
+        }
+        let same = present(keys(true, true, true));
+        assert_eq!(whose(&same, &Inquiry { held: true, ..doubtful }), Found::Review, "that user made it");
     }
 
     #[test]

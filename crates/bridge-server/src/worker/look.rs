@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bridge_connectors::{AccountKeys, Existence, Observed, Presence, TargetError};
 use bridge_mapping::{Account, FieldValue, Mapping};
-use bridge_store::{AccountState, Doubt, StoreError};
+use bridge_store::{Account as Row, AccountState, Doubt, StoreError};
 use serde_json::Value;
 
 use super::duty::{self, plain_reason};
@@ -63,8 +63,10 @@ impl Work<'_> {
         self.answered();
         self.has_looked = true;
         let pooled = pool::of_natural_key(&self.target.rules, mapping);
+        let holder = self.holder(&seen).await?;
         let inquiry = Inquiry {
             linked: self.row.remote_id.as_deref(),
+            held: holder.is_some(),
             doubt: self.doubt,
             pooled: pooled.is_some(),
             adopt: self.target.settings.adopt,
@@ -91,13 +93,15 @@ impl Work<'_> {
                 self.see(seen);
                 None
             }
-            Found::Adopt => match self.linked_elsewhere(&seen).await? {
-                Some(step) => Some(step),
-                None => {
-                    self.adopt(seen, pooled, mapping);
-                    Some(Step::NextRound)
-                }
-            },
+            Found::Adopt if holder.is_some() => {
+                let text = "the account with these keys belongs to another user of this bridge";
+                let reason = plain_reason("linked-elsewhere", text);
+                Some(Step::from(End::Parked { reason, candidate: candidate(&seen) }))
+            }
+            Found::Adopt => {
+                self.adopt(seen, pooled, mapping);
+                Some(Step::NextRound)
+            }
             Found::TooEarly(at) => {
                 let reason = plain_reason("settling", "a write may not show yet; the account is looked up again");
                 Some(Step::from(End::Again { at, state: AccountState::Due, reason, counts: false }))
@@ -163,15 +167,14 @@ impl Work<'_> {
         self.search = false;
     }
 
-    /// An account that another user of this bridge has already cannot be adopted.
-    async fn linked_elsewhere(&self, seen: &Observed) -> Result<Option<Step>, StoreError> {
-        let Some(remote_id) = &seen.remote_id else { return Ok(None) };
+    /// The row of another user of this bridge whose account was found.
+    async fn holder(&self, seen: &Observed) -> Result<Option<Row>, StoreError> {
+        let Some(remote_id) = seen.remote_id.as_ref().filter(|id| self.row.remote_id.as_ref() != Some(*id)) else {
+            return Ok(None);
+        };
         let (tenant, target) = (&self.tenant.name, &self.target.name);
         let holder = self.bridge.store.read(|db| db.account_by_remote_id(tenant, target, remote_id)).await?;
-        Ok(holder.filter(|holder| holder.resource != self.row.resource).map(|_| {
-            let text = "the account with these keys belongs to another user of this bridge";
-            Step::from(End::Parked { reason: plain_reason("linked-elsewhere", text), candidate: candidate(seen) })
-        }))
+        Ok(holder.filter(|holder| holder.resource != self.row.resource))
     }
 
     /// Makes an account that was there before ours. A pool value gives way to the account's own.

@@ -6,6 +6,7 @@ use bridge_mapping::{Account, Mapping, Problem, Scope};
 use bridge_store::{Account as Row, AccountState, Doubt, Reason, Resource, ResourceState};
 use jiff::Timestamp;
 
+use super::holder::LINKED_ELSEWHERE;
 use super::memory::Memory;
 use crate::clock::later;
 use crate::config::{Deprovision, TargetConfig};
@@ -120,7 +121,7 @@ pub fn problem_reason(problem: &Problem) -> Reason {
 
 /// Codes of parked rows that call for a person but do not refuse the document.
 const NOT_REFUSALS: [&str; 6] =
-    ["review", "unmanageable", "pool-foreign", "does-not-converge", "not-applied", "linked-elsewhere"];
+    ["review", "unmanageable", "pool-foreign", "does-not-converge", "not-applied", LINKED_ELSEWHERE];
 
 /// Whether a parked row says that its target does not take the document.
 pub fn is_refusal(reason: &Reason) -> bool {

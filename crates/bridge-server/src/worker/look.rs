@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use bridge_connectors::{AccountKeys, Existence, Observed, Presence, TargetError};
 use bridge_mapping::{Account, FieldValue, Mapping};
-use bridge_store::{Account as Row, AccountState, Doubt, StoreError};
+use bridge_store::{AccountState, Doubt, StoreError};
 use serde_json::Value;
 
 use super::duty::{self, plain_reason};
 use super::found::{self, Found, Inquiry};
+use super::holder;
 use super::memory::Before;
 use super::pool;
 use super::work::{End, FOREIGN, LEASE, Step, Work, candidate};
@@ -63,7 +64,7 @@ impl Work<'_> {
         self.answered();
         self.has_looked = true;
         let pooled = pool::of_natural_key(&self.target.rules, mapping);
-        let holder = self.holder(&seen).await?;
+        let holder = self.holder(&seen, &mapping.account).await?;
         let inquiry = Inquiry {
             linked: self.row.remote_id.as_deref(),
             held: holder.is_some(),
@@ -75,12 +76,21 @@ impl Work<'_> {
             presence,
             now: self.bridge.clock.now(),
         };
-        let verdict = found::whose(&seen, &inquiry);
+        let verdict = match found::whose(&seen, &inquiry) {
+            // Whatever the rule: what another user of this bridge has is not taken over.
+            Found::Adopt if holder.is_some() => Found::Review,
+            verdict => verdict,
+        };
         if let Some(why) = &seen.unmanageable
             && verdict != Found::Nobody
         {
             let reason = plain_reason("unmanageable", why.clone());
             return Ok(Some(Step::from(End::Parked { reason, candidate: candidate(&seen) })));
+        }
+        if let Some(holder) = holder.filter(|_| presence == Presence::Active)
+            && (verdict == Found::Review || (verdict == Found::Stranger && holder::is_unfinished(&holder)))
+        {
+            return self.held(&holder, candidate(&seen)).await.map(Some);
         }
         let step = match verdict {
             Found::Nobody => {
@@ -92,11 +102,6 @@ impl Work<'_> {
             Found::Ours => {
                 self.see(seen);
                 None
-            }
-            Found::Adopt if holder.is_some() => {
-                let text = "the account with these keys belongs to another user of this bridge";
-                let reason = plain_reason("linked-elsewhere", text);
-                Some(Step::from(End::Parked { reason, candidate: candidate(&seen) }))
             }
             Found::Adopt => {
                 self.adopt(seen, pooled, mapping);
@@ -165,16 +170,6 @@ impl Work<'_> {
         self.observed = seen;
         self.doubt = Doubt::None;
         self.search = false;
-    }
-
-    /// The row of another user of this bridge whose account was found.
-    async fn holder(&self, seen: &Observed) -> Result<Option<Row>, StoreError> {
-        let Some(remote_id) = seen.remote_id.as_ref().filter(|id| self.row.remote_id.as_ref() != Some(*id)) else {
-            return Ok(None);
-        };
-        let (tenant, target) = (&self.tenant.name, &self.target.name);
-        let holder = self.bridge.store.read(|db| db.account_by_remote_id(tenant, target, remote_id)).await?;
-        Ok(holder.filter(|holder| holder.resource != self.row.resource))
     }
 
     /// Makes an account that was there before ours. A pool value gives way to the account's own.

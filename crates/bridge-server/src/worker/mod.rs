@@ -9,6 +9,7 @@ mod carry;
 mod condition;
 pub mod duty;
 pub mod found;
+pub mod holder;
 mod lane;
 mod look;
 pub mod memory;

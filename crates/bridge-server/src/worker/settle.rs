@@ -11,6 +11,7 @@ use bridge_store::{
 use jiff::Timestamp;
 
 use super::duty;
+use super::holder::{Had, LINKED_ELSEWHERE};
 use super::memory::{Memory, Unapplied};
 use super::work::{End, Work};
 use crate::alerts::{Alert, AlertKind, Subject};
@@ -41,7 +42,7 @@ impl Work<'_> {
                     }
                     _ => "the account at the target belongs to another user of this bridge".to_owned(),
                 };
-                let reason = Some(duty::plain_reason("linked-elsewhere", &text));
+                let reason = Some(duty::plain_reason(LINKED_ELSEWHERE, &text));
                 let parked = Settlement::of(&self.row, AccountState::Parked, now);
                 settlement = Settlement { reason, remote_id: None, ..parked };
                 self.write_down(settlement.clone(), now).await?
@@ -77,6 +78,7 @@ impl Work<'_> {
         let (resource, target, tenant) = (self.row.resource, self.row.target.clone(), self.tenant.name.clone());
         let confirmed = self.confirmed_pools(&settlement);
         let returns = self.returns(now);
+        let lets_go = self.lets_go(&settlement);
         let is_gone = self.resource.state != ResourceState::Live;
         let dependents = Dependents::of(self.tenant);
         let users: Vec<Arc<Target>> = self.users_of_changed_pools();
@@ -101,6 +103,11 @@ impl Work<'_> {
                     release_values(tx, &tenant, resource, &returns, now)?;
                 }
                 let mut rung = Vec::new();
+                if let Some((had, own)) = &lets_go
+                    && had.wake(tx, &tenant, &own.name, now)?
+                {
+                    rung.push(own.clone());
+                }
                 for user in &users {
                     let row = tx.account(resource, &user.name)?;
                     if row.is_some_and(|row| row.state.is_answer() && row.state != AccountState::HandedOver) {
@@ -112,6 +119,13 @@ impl Work<'_> {
                 Ok(Some(rung))
             })
             .await
+    }
+
+    /// What the account had and has no more, which others of its target may have been parked for.
+    fn lets_go(&self, settlement: &Settlement) -> Option<(Had, Arc<Target>)> {
+        let own = self.tenant.targets.get(&self.target.name)?;
+        let is_let_go = self.had.is_let_go(settlement, &self.observed, own.rules.schema());
+        is_let_go.then(|| (self.had.clone(), own.clone()))
     }
 
     /// Whoever has the account now, what was called was called.

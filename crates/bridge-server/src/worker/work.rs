@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::backoff;
 use super::duty::{self, Duty, plain_reason};
+use super::holder::Had;
 use super::lane::Contact;
 use super::memory::Memory;
 use super::secrets::Secrets;
@@ -38,6 +39,8 @@ pub(super) struct Work<'a> {
     pub(super) groups: Vec<GroupRef>,
     pub(super) assigned: BTreeMap<String, String>,
     pub(super) observed: Observed,
+    /// What it had when the work began.
+    pub(super) had: Had,
     pub(super) memory: Memory,
     pub(super) secrets: Secrets,
     pub(super) doubt: Doubt,
@@ -102,6 +105,7 @@ impl<'a> Work<'a> {
             Some(value) => serde_json::from_value(value.clone())
                 .map_err(|error| StoreError::Corrupt(format!("what was observed of an account: {error}")))?,
         };
+        let had = Had::of(&row, &observed, target.rules.schema());
         let memory = Memory::read(row.kept.as_ref())?;
         if row.doubt == Doubt::Create && memory.creating.is_none() {
             // What was interrupted sent no create: its keys would be here.
@@ -118,6 +122,7 @@ impl<'a> Work<'a> {
             groups: loaded.groups,
             assigned: loaded.assigned,
             observed,
+            had,
             memory,
             secrets,
             doubt: row.doubt,
@@ -251,6 +256,11 @@ impl<'a> Work<'a> {
         }
         if let Some(end) = self.brake(presence, &plan).await? {
             return Ok(Step::from(end));
+        }
+        if let Some(account) = &account
+            && let Some(step) = self.key_of_another(account, &plan).await?
+        {
+            return Ok(step);
         }
         if plan.rekey.is_some() && self.is_to_be_replaced() {
             return self.begin_replacing().await;
@@ -468,8 +478,10 @@ impl<'a> Work<'a> {
 
     /// Nobody needs the natural key any more once there is no account.
     fn freed_key(&self) -> Change<String> {
-        let has_account = duty::has_account(&self.row, &self.observed) || self.doubt == Doubt::Create;
-        if !has_account && self.resource.state != bridge_store::ResourceState::Live {
+        let is_there = self.row.remote_id.is_some() || self.observed.existence == Existence::Present;
+        // A doubt of the row's may have been settled in this delivery.
+        let may_be_there = self.doubt == Doubt::Create;
+        if !is_there && !may_be_there && self.resource.state != bridge_store::ResourceState::Live {
             Change::Clear
         } else {
             Change::Keep

@@ -143,6 +143,37 @@ async fn a_slow_pbx_is_given_its_settle_lag_before_the_login_is_used_again() {
 }
 
 #[tokio::test]
+async fn an_extension_that_changes_again_while_the_old_user_is_being_removed_is_changed_again() {
+    let clock = Clock::hand_set(jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
+    let setup = Setup { clock: clock.clone(), ..Setup::default().wait("0s") };
+    let bridge = Bridge::with(setup.pbx("settle_lag = \"10s\"\non_rekey = \"recreate\"")).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    clock.advance(std::time::Duration::from_secs(60));
+    move_to(&bridge, &id, "1500").await;
+    let removed = |accounts: &[Account]| {
+        let is_removed = !calls_of(bridge.pbx(), "DELETE users/{user}").is_empty();
+        if !is_removed {
+            clock.advance(std::time::Duration::from_millis(100));
+        }
+        is_removed && accounts.iter().all(|account| account.lease.is_none())
+    };
+    bridge.until(&id, "removed", removed).await;
+    assert!(
+        bridge.account(&id, "pbx").await.kept.is_some_and(|kept| kept.get("replaced").is_some()),
+        "not verified yet"
+    );
+    move_to(&bridge, &id, "1600").await;
+    let moved = |accounts: &[Account]| {
+        clock.advance(std::time::Duration::from_millis(100));
+        accounts.iter().any(|account| is_settled_at(account, "pbx", "1600"))
+    };
+    bridge.until(&id, "moved again", moved).await;
+    assert_eq!(extensions(bridge.pbx()), ["1600"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_taken_extension_changes_nothing_and_the_old_account_stays_as_it_was() {
     let (bridge, id) = with_ann_in_the_pbx("adopt = \"never\"").await;
     bridge.pbx().seed(json!({

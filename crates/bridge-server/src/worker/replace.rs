@@ -197,8 +197,12 @@ impl Work<'_> {
         Ok(if lag.is_zero() { Step::NextRound } else { Step::from(self.verify_later(lag)) })
     }
 
+    /// The old account is gone. If the key has changed once more meanwhile, the new account is the next one to be replaced.
     fn is_retired(&mut self, end: End) -> Step {
         self.memory.replaced = None;
+        if self.is_rekeyed && self.is_to_be_replaced() {
+            return Step::NextRound;
+        }
         Step::from(end)
     }
 

@@ -56,6 +56,8 @@ pub(super) struct Work<'a> {
     /// A suspension or removal has been sent in this delivery.
     pub(super) has_ended: bool,
     pub(super) foreign: usize,
+    /// The account is as it should be but for its key, which the target cannot change.
+    pub(super) is_rekeyed: bool,
     /// A suspension repeats what the account is wanted to say, not what was read of it: see [`Work::must_repeat_wanted`].
     repeats_wanted: bool,
     /// The target took no such suspension.
@@ -136,6 +138,7 @@ impl<'a> Work<'a> {
             repeats_create: false,
             has_ended: false,
             foreign: 0,
+            is_rekeyed: false,
             repeats_wanted: false,
             repeats_read: false,
             changed_pools: BTreeSet::new(),
@@ -364,6 +367,7 @@ impl<'a> Work<'a> {
         has_calls: bool,
     ) -> Result<Step, StoreError> {
         let mut proof = self.row.proof.clone();
+        self.is_rekeyed = plan.rekey.is_some();
         if presence == Presence::Active {
             self.memory.suspension = None;
             self.memory.creating = None;

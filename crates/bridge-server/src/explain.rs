@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bridge_mapping::{Mapping, Outcome};
-use bridge_store::{Db, RequestEntry, RequestQuery, Resource, ResourceState, StoreError};
+use bridge_store::{Account, Db, RequestEntry, RequestQuery, Resource, ResourceState, StoreError};
 use jiff::Timestamp;
 use scim_filter::AttributePath;
 use scim_model::{Quirk, fold};
@@ -28,7 +28,18 @@ pub struct Explained {
     /// What was sent and no schema knows, since the whole resource was last sent.
     pub not_understood: Vec<NotUnderstood>,
     /// The accounts, by target.
-    pub accounts: Vec<(NamedAccount, Vec<LeftOut>)>,
+    pub accounts: Vec<ExplainedAccount>,
+}
+
+/// An account, and what of it is worth telling.
+#[derive(Debug, Clone)]
+pub struct ExplainedAccount {
+    /// The account.
+    pub account: NamedAccount,
+    /// What the target does not get.
+    pub left_out: Vec<LeftOut>,
+    /// SCIM id of the other resource that has the account found in a review.
+    pub held_by: Option<String>,
 }
 
 /// An attribute that no schema knows.
@@ -69,6 +80,7 @@ pub async fn explain(bridge: &Bridge, tenant: &str, name: &str) -> Result<Explai
         let resource = resource_named(db, &of, &named, &folded)?.ok_or(StoreError::NotFound("resource"))?;
         let query = RequestQuery { tenant: of, resource: Some(resource.key), limit: WRITES, ..RequestQuery::default() };
         let (rows, requests) = (db.accounts_of(resource.key)?, db.requests(&query)?);
+        let rows = rows.into_iter().map(|row| Ok((held_by(db, &row)?, row))).collect::<Result<Vec<_>, StoreError>>()?;
         Ok::<_, StoreError>((resource, rows, requests))
     });
     let (resource, rows, requests) = read.await?;
@@ -77,19 +89,32 @@ pub async fn explain(bridge: &Bridge, tenant: &str, name: &str) -> Result<Explai
         groups: loaded.groups,
         assigned: loaded.assigned,
         supplied: BTreeSet::new(),
-        has_account: rows.iter().filter(|row| row.remote_id.is_some()).map(|row| row.target.clone()).collect(),
+        has_account: rows
+            .iter()
+            .filter(|(_, row)| row.remote_id.is_some())
+            .map(|(_, row)| row.target.clone())
+            .collect(),
     };
     let judged = match bridge.tenant(tenant) {
         Some(tenant) if resource.resource_type == "User" => judge(&tenant, &resource.id, &resource.document, &around),
         _ => Vec::new(),
     };
-    let accounts = rows.into_iter().map(|row| {
+    let accounts = rows.into_iter().map(|(held_by, row)| {
         let judged = judged.iter().find(|judged| judged.target.name == row.target);
         let left_out = judged.map(|judged| left_out(&judged.target, &judged.mapping)).unwrap_or_default();
-        (NamedAccount::of(&resource, row), left_out)
+        ExplainedAccount { account: NamedAccount::of(&resource, row), left_out, held_by }
     });
     let accounts = accounts.collect();
     Ok(Explained { not_understood: not_understood(&requests), accounts, resource })
+}
+
+/// Who has the account that was found for this one.
+fn held_by(db: &Db<'_>, row: &Account) -> Result<Option<String>, StoreError> {
+    let found = row.candidate.as_ref().and_then(|seen| seen.get("remote_id")?.as_str());
+    let Some(found) = found else { return Ok(None) };
+    let holder = db.account_by_remote_id(&row.tenant, &row.target, found)?;
+    let Some(holder) = holder.filter(|holder| holder.resource != row.resource) else { return Ok(None) };
+    Ok(db.resource_by_key(holder.resource)?.map(|holder| holder.id))
 }
 
 /// What is left out of an account, or refused. Secrets are not looked at: what was sent of them may have served already.

@@ -1,7 +1,8 @@
 //! What a person does about accounts that are parked, held, a task, or under review: look, retry, release, drop, link
 //! (DESIGN, section 9). Each is one small write, and an entry of the audit trail.
 
-use bridge_connectors::{AccountKeys, Existence};
+mod linking;
+
 use bridge_store::{
     Account, AccountQuery, AccountState, AuditEntry, CallEntry, Db, RequestEntry, RequestFilter, RequestQuery,
     Resource, ResourceState, StoreError, Tx, Want,
@@ -11,14 +12,14 @@ use scim_filter::AttributePath;
 use scim_model::fold;
 use serde::Serialize;
 use serde_json::Value;
-use tracing::warn;
 
 use crate::bridge::Bridge;
 use crate::clock::later;
-use crate::config::Mode;
 use crate::landscape::{Pool, Tenant};
 use crate::worker::Contact;
 use crate::worker::settle::Dependents;
+
+pub use linking::{LinkError, release, set_link};
 
 /// Which account: of a tenant, by the SCIM id of its resource, at a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,27 +143,6 @@ pub async fn retry(bridge: &Bridge, name: &AccountName, actor: &str) -> Result<(
     .await
 }
 
-/// Lets an account go that is held; by the brake, too, which then begins to count anew. Or says that the account under
-/// review, found at the target, is ours: it becomes the account of this resource.
-///
-/// # Errors
-/// [`StoreError::NotFound`] if there is no such account, or none was found that waits for a decision.
-pub async fn release(bridge: &Bridge, name: &AccountName, actor: &str) -> Result<(), StoreError> {
-    change(bridge, name, actor, "release", |tx, account, target, now| {
-        let found = account.candidate.as_ref().and_then(|candidate| candidate.get("remote_id")?.as_str());
-        match (account.state, found) {
-            (AccountState::Held, _) => {
-                tx.release_brake(account.resource, target)?;
-                let want = Want { release: true, ..Want::due(now) };
-                tx.want(account.resource, target, &want, now).map(|_| ())
-            }
-            (_, Some(remote_id)) => tx.link(account.resource, target, Some(remote_id), now),
-            _ => Err(StoreError::NotFound("account under review")),
-        }
-    })
-    .await
-}
-
 /// Accounts that one write lets go.
 const SLICE: usize = 100;
 
@@ -274,49 +254,6 @@ pub async fn outcome(bridge: &Bridge, name: &AccountName) -> Result<Option<Accou
             return Ok(Some(row));
         }
         is_late = tokio::time::timeout_at(deadline, moved).await.is_err();
-    }
-}
-
-/// Points an account to another remote account, or to none. Returns whether the target was asked if it has that account:
-/// one that is held, or does not answer, says nothing about it.
-///
-/// # Errors
-/// [`StoreError::NotFound`] if there is no such account, here or at the target; [`StoreError::Taken`] if another one has that
-/// remote id.
-pub async fn set_link(
-    bridge: &Bridge,
-    name: &AccountName,
-    remote_id: Option<String>,
-    actor: &str,
-) -> Result<bool, StoreError> {
-    let is_there = match &remote_id {
-        Some(remote_id) => is_at_target(bridge, name, remote_id).await,
-        None => Some(true),
-    };
-    if is_there == Some(false) {
-        return Err(StoreError::NotFound("account at the target"));
-    }
-    change(bridge, name, actor, "link", move |tx, account, target, now| {
-        tx.link(account.resource, target, remote_id.as_deref(), now)
-    })
-    .await?;
-    Ok(is_there.is_some())
-}
-
-/// Whether a target has an account with this id; `None` if it cannot be asked.
-async fn is_at_target(bridge: &Bridge, name: &AccountName, remote_id: &str) -> Option<bool> {
-    let tenant = bridge.tenant(&name.tenant)?;
-    let target = tenant.targets.get(&name.target)?;
-    if target.settings.mode == Mode::Hold || target.lane.condition().blocked(bridge.clock.now()).is_some() {
-        return None;
-    }
-    let keys = AccountKeys { remote_id: Some(remote_id.to_owned()), ..AccountKeys::default() };
-    match target.connector.observe(&keys).await {
-        Ok(seen) => Some(seen.existence == Existence::Present),
-        Err(error) => {
-            warn!(target.name = %target.name, %error, "Whether {} has that account is not known", target.name);
-            None
-        }
     }
 }
 

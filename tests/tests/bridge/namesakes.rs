@@ -8,6 +8,8 @@ use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Bridge, Setup, account_where};
 use serde_json::{Value, json};
 
+use crate::commands::run;
+
 /// A user with the e-mail address of the family.
 fn of_the_family(name: &str) -> Value {
     let mut user = okta_user(name);
@@ -147,4 +149,35 @@ async fn who_could_not_have_a_key_gets_it_when_its_holder_is_deleted_or_renamed(
         assert_eq!(account.remote_id.as_ref(), Some(&second));
         bridge.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_review_of_an_account_that_somebody_else_of_the_bridge_has_names_whose_it_is_and_what_helps() {
+    let bridge = Bridge::with(Setup::default().wait("2s")).await;
+    let first = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.delete(&format!("/Users/{first}")).await.has_status(204);
+    bridge.until_at_rest(&first).await;
+    let second = bridge.post("/Users", another_ann()).await.has_status(201).id();
+    bridge.until_state(&second, "glance", AccountState::Parked).await;
+    let again = run(&bridge, &format!("account retry {second} glance --json")).await;
+    let again: Value = serde_json::from_str(&again.out).unwrap();
+    let drop = format!("account drop {first} glance");
+    let told = again["reason"]["text"].as_str().unwrap();
+    for word in [&first, "deleted", &drop, "account release"] {
+        assert!(told.contains(word), "{word} in {told}");
+    }
+    let shown = run(&bridge, &format!("account show {second} glance")).await.done();
+    let commands: Vec<&str> = shown.lines().map(str::trim).filter(|line| line.starts_with("scim-bridge ")).collect();
+    assert!(commands[0].contains(&drop) && commands[1].contains("account release"), "{shown}");
+    for command in ["account release", "link set"] {
+        let option = if command == "link set" { format!(" --remote-id {first}") } else { String::new() };
+        let complaint = run(&bridge, &format!("{command} {second} glance{option}")).await;
+        complaint.complains(&[&first, "deleted", &drop]);
+    }
+    run(&bridge, &drop).await.done();
+    run(&bridge, &format!("account release {second} glance")).await.done();
+    let account = bridge.until_state(&second, "glance", AccountState::Settled).await;
+    assert_eq!(account.remote_id.as_ref(), Some(&first));
+    assert_eq!(bridge.glance().accounts()[0]["UserSuspended"], false);
+    bridge.stop().await;
 }

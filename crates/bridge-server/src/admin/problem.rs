@@ -8,6 +8,8 @@ use actix_web::{HttpResponse, ResponseError};
 use bridge_store::StoreError;
 use serde_json::json;
 
+use crate::operations::LinkError;
+
 /// Why a request to the admin API is refused.
 #[derive(Debug)]
 pub struct Problem {
@@ -72,5 +74,14 @@ impl From<StoreError> for Problem {
             tracing::error!(%error, "A request to the admin API failed");
         }
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<LinkError> for Problem {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Store(error) => error.into(),
+            LinkError::Held(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+        }
     }
 }

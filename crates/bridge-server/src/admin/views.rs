@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::bridge::Bridge;
-use crate::explain::{Explained, LeftOut, NotUnderstood};
+use crate::explain::{Explained, ExplainedAccount, LeftOut, NotUnderstood};
 use crate::operations::{NamedAccount, NamedRequest, RequestStory};
 use crate::worker::duty;
 
@@ -146,6 +146,8 @@ struct ExplainedAccountView {
     #[serde(flatten)]
     account: AccountView,
     left_out: Vec<LeftOut>,
+    /// Who has the candidate, if another user of this bridge has it.
+    held_by: Option<String>,
 }
 
 impl ExplainedView {
@@ -153,9 +155,11 @@ impl ExplainedView {
     pub(super) fn of(bridge: &Bridge, explained: Explained, target: Option<&str>) -> Self {
         let Explained { resource, not_understood, accounts } = explained;
         let is_asked = |account: &NamedAccount| target.is_none_or(|target| account.account.target == target);
-        let shown = accounts.into_iter().filter(|(account, _)| is_asked(account));
-        let shown = shown
-            .map(|(account, left_out)| ExplainedAccountView { account: AccountView::of(bridge, account), left_out });
+        let shown = accounts.into_iter().filter(|explained| is_asked(&explained.account));
+        let shown = shown.map(|ExplainedAccount { account, left_out, held_by }| {
+            let account = AccountView::of(bridge, account);
+            ExplainedAccountView { account, left_out, held_by }
+        });
         Self {
             user_name: resource.document.text("userName").map(str::to_owned),
             tenant: resource.tenant,

@@ -54,7 +54,15 @@ fn account_lines(account: &Value, bridge: &str) -> Vec<String> {
         let keys = candidate["keys"].as_object().into_iter().flatten();
         let keys: String = keys.map(|(name, value)| format!(", {name} = {}", cell(value))).collect();
         lines.push(format!("  candidate, found at the target: remote id {remote_id}{keys}"));
-        lines.push("  if it is this user's:".to_owned());
+        match account["heldBy"].as_str() {
+            Some(holder) => {
+                lines
+                    .push(format!("  it is the account of the user {holder} here; if it is to be this user's, first:"));
+                lines.push(format!("    scim-bridge account drop {holder} {target} --tenant {tenant}{bridge}"));
+                lines.push("  and then:".to_owned());
+            }
+            None => lines.push("  if it is this user's:".to_owned()),
+        }
         lines.push(command("account release", ""));
         lines.push("  if this user has another account there:".to_owned());
         lines.push(command("link set", " --remote-id ITS-REMOTE-ID"));

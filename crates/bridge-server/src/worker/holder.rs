@@ -92,7 +92,7 @@ fn of(user: &Resource) -> String {
     match user.state {
         ResourceState::Live => format!("user {} of this bridge", user.id),
         ResourceState::Deleted => format!("the deleted user {} of this bridge", user.id),
-        ResourceState::Rejected => format!("user {} of this bridge, whose create was refused,", user.id),
+        ResourceState::Rejected => format!("the refused user {} of this bridge", user.id),
     }
 }
 

@@ -138,6 +138,9 @@ async fn a_link_to_an_account_that_the_target_does_not_have_is_refused() {
         let wrong = format!("link set {id} {target} --remote-id 98989");
         run(&bridge, &wrong).await.complains(&["there is no such account at the target"]);
     }
+    // A target that refuses the question has no such account either, and says why.
+    let crooked = run(&bridge, &format!("link set {id} pbx --remote-id ../../x")).await;
+    crooked.complains(&["The target refused", "pbx"]);
     assert_eq!(bridge.accounts(&id).await, before, "nothing has changed");
     // A target that does not answer says nothing about it.
     bridge.crm().fail_next(1, Fault::Status(503, None), Some("users/show"));

@@ -82,6 +82,7 @@ impl From<LinkError> for Problem {
         match error {
             LinkError::Store(error) => error.into(),
             LinkError::Held(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            LinkError::Refused { .. } => Self::bad_request(error.to_string()),
         }
     }
 }

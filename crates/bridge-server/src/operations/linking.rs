@@ -1,7 +1,7 @@
 //! Which remote account is a resource's, as a person says it: the one under review, or any other. What another user of this
-//! bridge has must be given up there first.
+//! bridge has must be given up there first, and what a target refuses to look for is not linked.
 
-use bridge_connectors::{AccountKeys, Existence};
+use bridge_connectors::{AccountKeys, Existence, TargetError};
 use bridge_store::{AccountState, StoreError, Want};
 use tracing::warn;
 
@@ -16,6 +16,14 @@ pub enum LinkError {
     /// Another user of this bridge has it: says who, and what helps.
     #[error("{0}")]
     Held(String),
+    /// The target does not look for such an id: says what it said.
+    #[error("{target} does not have that account. {error}")]
+    Refused {
+        /// The target.
+        target: String,
+        /// What it said.
+        error: TargetError,
+    },
     /// What else can go wrong in the store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -49,8 +57,8 @@ pub async fn release(bridge: &Bridge, name: &AccountName, actor: &str) -> Result
 /// one that is held, or does not answer, says nothing about it.
 ///
 /// # Errors
-/// [`StoreError::NotFound`] if there is no such account, here or at the target; [`LinkError::Held`] if another user has that
-/// account.
+/// [`StoreError::NotFound`] if there is no such account, here or at the target; [`LinkError::Refused`] if the target does not
+/// look for such an id; [`LinkError::Held`] if another user has that account.
 pub async fn set_link(
     bridge: &Bridge,
     name: &AccountName,
@@ -83,7 +91,16 @@ async fn is_at_target(bridge: &Bridge, name: &AccountName, remote_id: &str) -> R
     let keys = AccountKeys { remote_id: Some(remote_id.to_owned()), ..AccountKeys::default() };
     match target.connector.observe(&keys).await {
         Ok(seen) => Ok(Some(seen.existence == Existence::Present)),
-        Err(error) => {
+        Err(TargetError::Missing) => Ok(Some(false)),
+        Err(error @ (TargetError::Refused { .. } | TargetError::Conflict { .. })) => {
+            Err(LinkError::Refused { target: target.name.clone(), error })
+        }
+        Err(
+            error @ (TargetError::Unavailable { .. }
+            | TargetError::Throttled { .. }
+            | TargetError::Unauthorized { .. }
+            | TargetError::Garbled { .. }),
+        ) => {
             warn!(target.name = %target.name, %error, "Whether {} has that account is not known", target.name);
             Ok(None)
         }

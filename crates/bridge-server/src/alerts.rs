@@ -33,6 +33,9 @@ const LAST_CHANCE: Duration = Duration::from_secs(5);
 /// Longest text of an alert, in characters.
 const LONGEST_TEXT: usize = 500;
 
+/// What the alert of an account says that a target refuses: the target's own words may name anybody.
+pub const REFUSED: &str = "the target refuses the account; `scim-bridge account list` says why";
+
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

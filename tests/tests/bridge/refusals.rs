@@ -398,6 +398,39 @@ async fn an_update_that_was_answered_is_not_undone_by_the_refusal_of_a_later_one
 }
 
 #[tokio::test]
+async fn a_refused_rename_is_told_also_when_somebody_has_taken_the_old_name_meanwhile() {
+    let (address, alerts) = webhook();
+    let more = format!("[alerts]\nwebhook = \"{address}\"");
+    let bridge = Bridge::with(Setup { more, ..Setup::default().wait("3s").crm("required = false") }).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    bridge.glance().fail_next(1, Fault::Refuse("no such plan".to_owned()), Some("UpdateUser"));
+    // What the refusal means is asked, which takes a while.
+    bridge.glance().fail_next(1, Fault::Slow(Duration::from_secs(1)), Some("ShowUsers"));
+    let rename = async {
+        let operations = json!([{"op": "replace", "path": "userName", "value": "anne@acme.example"}]);
+        bridge.patch(&format!("/Users/{id}"), operations).await
+    };
+    let take = async {
+        while calls_of(bridge.glance(), "UpdateUser").is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let mut other = okta_user("ann");
+        other["externalId"] = json!("somebody-else");
+        bridge.post("/Users", other).await.has_status(201);
+    };
+    let (refused, ()) = tokio::join!(rename, take);
+    refused.has_status(400).names(&["glance", "no such plan"]);
+    assert_eq!(bridge.get(&format!("/Users/{id}")).await.body["userName"], "anne@acme.example", "it could not go back");
+    bridge.stop().await;
+    let is_meant = |alert: &Value| alert["resource"] == json!(id) && alert["kind"] == "parked";
+    let alerts: Vec<Value> = alerts.try_iter().filter(is_meant).collect();
+    let told: Vec<_> = alerts.iter().map(|alert| &alert["target"]).collect();
+    assert_eq!(told, [&json!("glance")], "{alerts:#?}");
+    assert!(!alerts[0].to_string().contains("plan"), "{alerts:#?}");
+}
+
+#[tokio::test]
 async fn who_has_the_key_that_somebody_else_wants_is_named_with_a_way_out() {
     let bridge = Bridge::with(Setup::default().glance("scope = { filter = 'title pr' }")).await;
     let first = bridge.post("/Users", okta_user("ann")).await.has_status(201).id();

@@ -18,8 +18,9 @@ use super::{
     Ask, Shown, check_version, groups, journal, live, meant_by_replace, resource_type_of, surroundings, tenant,
     understood,
 };
+use crate::alerts::{Alert, AlertKind, REFUSED, Subject};
 use crate::bridge::Bridge;
-use crate::error::ApiError;
+use crate::error::{ApiError, Refusal};
 use crate::landscape::{Target, Tenant};
 
 /// A race on the version reads, changes and judges again so many times.
@@ -171,7 +172,13 @@ impl Update<'_> {
         leaver.stays();
         match waited {
             Waited::Refused(refusal) if resource.has_access() => {
-                self.restore(&resource).await?;
+                match self.restore(&resource).await {
+                    Ok(()) => {}
+                    // Somebody has the old userName by now, or a key: the refusal is what the client is told all the same. It
+                    // takes the change for undone, which it is not, so a person is called.
+                    Err(ApiError::Taken { .. } | ApiError::Refused(_)) => self.call_a_person(&resource, &refusal),
+                    Err(why) => return Err(why),
+                }
                 Err(refusal.into())
             }
             // A write that leaves the user inactive, and a delete, is never refused.
@@ -355,6 +362,21 @@ impl Update<'_> {
             }
         }
         Err(too_busy())
+    }
+
+    /// Rings for an account that was refused, as if nobody had told.
+    fn call_a_person(&self, resource: &Resource, refusal: &Refusal) {
+        self.bridge.alerts.ring(Alert {
+            kind: AlertKind::Parked,
+            tenant: self.tenant.name.clone(),
+            subject: Subject::Target(refusal.target.clone()),
+            resource: Some(resource.id.clone()),
+            remote_id: None,
+            code: refusal.code.clone(),
+            fields: refusal.field.iter().cloned().collect(),
+            text: REFUSED.to_owned(),
+            at: self.bridge.clock.now(),
+        });
     }
 
     /// `None` if another write came in between.

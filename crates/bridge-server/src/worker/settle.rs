@@ -14,7 +14,7 @@ use super::duty;
 use super::holder::{Had, LINKED_ELSEWHERE};
 use super::memory::{Memory, Unapplied};
 use super::work::{End, Work};
-use crate::alerts::{Alert, AlertKind, Subject};
+use crate::alerts::{Alert, AlertKind, REFUSED, Subject};
 use crate::clock::later;
 use crate::config::ConnectorConfig;
 use crate::landscape::{Pool, Target, Tenant};
@@ -188,7 +188,7 @@ impl Work<'_> {
             return "a person must act in the target; `scim-bridge task list` says what to do".to_owned();
         }
         if self.quotes_target {
-            return "the target refuses the account; `scim-bridge account list` says why".to_owned();
+            return REFUSED.to_owned();
         }
         reason.text.clone()
     }

@@ -154,6 +154,33 @@ async fn with_adopt_match_the_same_person_is_adopted_and_the_pool_value_gives_wa
 }
 
 #[tokio::test]
+async fn with_adopt_match_an_account_whose_number_another_user_holds_waits_for_a_person() {
+    let adopt = "adopt = \"match\"\nsettle_lag = \"0s\"";
+    let bridge = Bridge::with(Setup::default().pbx(adopt).wait("0s")).await;
+    // Bob gets the first number, and leaves before he has an account: it is his still.
+    bridge.pbx().fail_next(1000, Fault::Status(503, None), None);
+    let bob = bridge.post("/Users", okta_user("bob")).await.has_status(201).id();
+    let off = json!([{"op": "replace", "path": "active", "value": false}]);
+    bridge.patch(&format!("/Users/{bob}"), off).await.has_status(200);
+    bridge.pbx().clear_faults();
+    bridge.until_state(&bob, "pbx", AccountState::Settled).await;
+    bridge.pbx().seed(json!({
+        "user": "1000", "name-first-name": "Annie", "name-last-name": "Roe", "login-username": "ann@acme.example",
+        "email-address": "ann@acme.example", "user-scope": "Basic User"
+    }));
+    let ann = bridge.post("/Users", ann()).await.has_status(201).id();
+    let parked = bridge.until_state(&ann, "pbx", AccountState::Parked).await;
+    let reason = parked.reason.unwrap();
+    assert_eq!(reason.code, "linked-elsewhere");
+    assert!(
+        ["extension 1000", bob.as_str(), "account retry"].iter().all(|word| reason.text.contains(word)),
+        "{reason:?}"
+    );
+    assert_eq!(bridge.pbx().accounts()[0]["name-first-name"], "Annie", "nothing was changed");
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn with_adopt_match_a_namesake_is_not_adopted() {
     let bridge = Bridge::with(Setup::default().glance(r#"adopt = "match""#)).await;
     bridge.glance().seed(json!({

@@ -101,6 +101,11 @@ pub fn who_has_it(holder: &Resource, target: &str) -> String {
     format!("{} has it; if that is wrong, `account drop {} {target}` first", of(holder), holder.id)
 }
 
+/// Who holds a value out of a pool, and what helps.
+pub(super) fn who_holds_it(holder: &Resource) -> String {
+    format!("{} holds it; once it is given up there, `account retry`", of(holder))
+}
+
 fn linked_elsewhere(holder: &Resource, own: &Resource, target: &str, candidate: Option<&Value>) -> Reason {
     let remote_id = candidate.and_then(|seen| seen.get("remote_id")?.as_str());
     let (what, then) = match remote_id {

@@ -103,10 +103,13 @@ impl Work<'_> {
                 self.see(seen);
                 None
             }
-            Found::Adopt => {
-                self.adopt(seen, pooled, mapping);
-                Some(Step::NextRound)
-            }
+            Found::Adopt => match self.value_of_another(&seen, pooled.as_deref(), mapping).await? {
+                Some(step) => Some(step),
+                None => {
+                    self.adopt(seen, pooled, mapping);
+                    Some(Step::NextRound)
+                }
+            },
             Found::TooEarly(at) => {
                 let reason = plain_reason("settling", "a write may not show yet; the account is looked up again");
                 Some(Step::from(End::Again { at, state: AccountState::Due, reason, counts: false }))
@@ -170,6 +173,27 @@ impl Work<'_> {
         self.observed = seen;
         self.doubt = Doubt::None;
         self.search = false;
+    }
+
+    /// What comes of an account that cannot be taken over, because the pool value that it has is another user's.
+    async fn value_of_another(
+        &self,
+        seen: &Observed,
+        pooled: Option<&str>,
+        mapping: &Mapping,
+    ) -> Result<Option<Step>, StoreError> {
+        let field = &self.target.rules.schema().natural_key().name;
+        let own =
+            seen.fields.get(field).and_then(Value::as_str).filter(|own| mapping.account.text(field) != Some(*own));
+        let (Some(pool), Some(own)) = (pooled, own) else { return Ok(None) };
+        let held = self.bridge.store.read(|db| db.assignment(&self.tenant.name, pool, own)).await?;
+        let holder = held.and_then(|held| held.resource).filter(|holder| *holder != self.row.resource);
+        let Some(holder) = holder else { return Ok(None) };
+        let holder = self.bridge.store.read(|db| db.resource_by_key(holder)).await?;
+        let holder = holder.ok_or(StoreError::NotFound("resource"))?;
+        let text = format!("the account with these keys has the {pool} {own}: {}", holder::who_holds_it(&holder));
+        let reason = plain_reason(holder::LINKED_ELSEWHERE, text);
+        Ok(Some(Step::from(End::Parked { reason, candidate: candidate(seen) })))
     }
 
     /// Makes an account that was there before ours. A pool value gives way to the account's own.

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! What is expected of a body is a part of it: other members may be there, but an array has exactly these elements.
-//! A fixture with `profiles` is led with a connection of each: what Okta sends needs no forgiveness, so its conversations
-//! are led with a strict one too.
+//! A fixture with `profiles` is led with a connection of each: what Okta sends needs no forgiveness but for operations without
+//! a path, so its conversations without them are led with a strict one too.
 //! `<any>`, `<string>` and `<integer>` stand for values that only the bridge knows. A step with `after` comes so many seconds
 //! after the one before it, by a hand-set clock. What must hold for every answer is
 //! checked with each step: see [`check_always`].

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use bridge_store::{Account, AccountQuery, AccountState, Doubt, Reason, StoreError, Tx, Want};
+use bridge_store::{Account, AccountQuery, AccountState, Reason, StoreError, Tx, Want};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -348,7 +348,7 @@ impl Bridge {
         let dependents = self.tenant_dependents(&target.tenant);
         self.each_slice(target, from, move |tx, row| {
             let want = Want { urgent: row.urgent, ..want.clone() };
-            let is_made = row.remote_id.is_some() || row.doubt == Doubt::Create || row.urgent;
+            let is_made = row.may_exist() || row.urgent;
             let waits = match (&dependents, want.state, is_made) {
                 (Some(dependents), AccountState::Due, false) => dependents.waits(tx, row.resource, &row.target)?,
                 _ => None,

@@ -378,11 +378,11 @@ impl Tx<'_> {
                        digest = NULL, observed = NULL, kept = NULL, secret = NULL, secret_pending = 0, proof = NULL, \
                        candidate = NULL, updated = ?3 WHERE resource = ?1 AND target = ?2";
         self.session().execute(release, &parameters![from, target, now])?;
-        let doubt = match old.doubt {
-            Doubt::None | Doubt::Read => Doubt::Read,
-            Doubt::Create => Doubt::Create,
+        // Whoever holds the lease may be making the account at this moment.
+        let (doubt, written, due_at) = match old.lease {
+            Some(lease) => (doubt_after_loss(&old), Some(lease.until), lease.until.max(now)),
+            None => (old.doubt.max(Doubt::Read), old.last_write_at, now),
         };
-        let due_at = old.lease.map_or(now, |lease| lease.until.max(now));
         let take = "INSERT INTO account (resource, target, tenant, wanted, applied, state, urgent, attempts, due_at, \
                     claims, doubt, remote_id, natural_key, observed, kept, secret_pending, last_write_at, candidate, updated) \
                     VALUES (?1, ?2, ?3, 1, 0, 'due', 0, 0, ?4, 0, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12) \
@@ -404,7 +404,7 @@ impl Tx<'_> {
                 old.natural_key.as_ref(),
                 old.observed.as_ref(),
                 old.kept.as_ref(),
-                old.last_write_at,
+                written,
                 old.candidate.as_ref(),
                 now,
             ],

@@ -480,6 +480,32 @@ async fn who_leaves_after_kill_9_in_the_middle_of_a_rename_is_suspended_under_th
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_left_the_scope_before_kill_9_in_the_middle_of_the_create_is_suspended_after_it() {
+    let scope = r#"scope = { filter = 'userType ne "Contractor"' }"#;
+    let setup = Setup::default().wait("100ms").glance(scope);
+    let Stage { simulators, folder, config, ports } = Stage::set_with(Duration::ZERO, setup).await;
+    let glance = &simulators.glance;
+    let token = new_token(&config);
+    let process = Process::start(&config, ports).await;
+    glance.fail_next(1, Fault::TimeoutAfterApply, Some("NewUser"));
+    let id = process.send(&token, Method::POST, "/Users", ann()).await.has_status(201).id();
+    until("made", || glance.accounts().len() == 1).await;
+    let leave = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "value": {"userType": "Contractor"}}]
+    });
+    process.send(&token, Method::PATCH, &format!("/Users/{id}"), leave).await.has_status(200);
+    process.kill();
+    let process = Process::start(&config, ports).await;
+    let rows = all_at_rest(&folder.path().join("bridge.db")).await;
+    let row = rows.iter().find(|row| row.target == "glance").unwrap();
+    assert_eq!(row.state, AccountState::OutOfScope, "{row:#?}");
+    assert_eq!(glance.accounts()[0]["UserSuspended"], true, "{:#?}", glance.calls());
+    process.kill();
+    simulators.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_in_the_middle_of_a_replacement_leaves_one_account_at_the_end() {
     for operation in ["PUT users/{user}", "POST users", "DELETE users/{user}"] {
         let setup = Setup::default().wait("100ms").pbx("settle_lag = \"0s\"\non_rekey = \"recreate\"");

@@ -1,7 +1,11 @@
 //! Who comes back is the same person, and a namesake is not: POST for an inactive user (`restore_on_create`), and the name
 //! that Entra ID gives to a user it deleted.
 
+use std::time::Duration;
+
+use bridge_server::clock::Clock;
 use bridge_simulators::Fault;
+use bridge_store::AccountState;
 use bridge_tests::samples::{ann, entra_user, okta_user};
 use bridge_tests::{Answer, Bridge, Setup, calls_of};
 use serde_json::{Value, json};
@@ -105,6 +109,24 @@ async fn who_cannot_be_taken_up_stays_there_inactive() {
     assert_eq!(read.body["active"], false);
     bridge.until_at_rest(&id).await;
     assert_eq!(bridge.post("/Users", ann()).await.has_status(201).id(), id);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn who_leaves_and_comes_back_while_the_account_is_being_made_gets_that_one() {
+    let clock = Clock::hand_set(jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_800_000_000));
+    let bridge = Bridge::with(Setup { clock: clock.clone(), ..Setup::default().wait("0s") }).await;
+    bridge.glance().fail_next(1, Fault::Slow(Duration::from_millis(500)), Some("NewUser"));
+    let first = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until(&first, "being made", |_| calls_of(bridge.glance(), "NewUser").len() == 1).await;
+    bridge.delete(&format!("/Users/{first}")).await.has_status(204);
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until(&first, "made", |_| bridge.glance().accounts().len() == 1).await;
+    // Nobody works for her before the lease of whoever made it has ended.
+    clock.advance(Duration::from_secs(121));
+    bridge.until_state(&id, "glance", AccountState::Settled).await;
+    let accounts = bridge.glance().accounts();
+    assert_eq!((accounts.len(), &accounts[0]["UserSuspended"]), (1, &json!(false)), "{:#?}", bridge.glance().calls());
     bridge.stop().await;
 }
 

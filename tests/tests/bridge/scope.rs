@@ -1,7 +1,10 @@
 //! Who leaves the scope of a target: `on_unscoped` (README, "What happens to leavers, returners and renamed people").
 
+use std::time::Duration;
+
 use bridge_server::config::Config;
-use bridge_store::{AccountState, RequestQuery};
+use bridge_simulators::Fault;
+use bridge_store::{Account, AccountState, RequestQuery};
 use bridge_tests::samples::ann;
 use bridge_tests::{Bridge, Setup, calls_of};
 use serde_json::{Value, json};
@@ -76,6 +79,48 @@ async fn whoever_leaves_the_scope_of_a_target_that_keeps_accounts_is_left_alone_
     assert_eq!((bridge.pbx().accounts(), calls_of(bridge.pbx(), "PUT users").len()), before);
     becomes(&bridge, &id, "Employee").await;
     assert_eq!(bridge.pbx().accounts()[0]["name-last-name"], "Rowe", "what was missed is made up for");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_leaves_the_scope_while_the_account_is_being_made_ends_suspended() {
+    let scope = r#"scope = { filter = 'userType ne "Contractor"' }"#;
+    let setup = Setup::default().wait("0s").glance(scope).pbx(&format!("settle_lag = \"0s\"\nafter = []\n{scope}"));
+    let bridge = Bridge::with(setup).await;
+    let slow = Fault::Slow(Duration::from_millis(500));
+    bridge.glance().fail_next(1, slow.clone(), Some("NewUser"));
+    bridge.pbx().fail_next(1, slow, Some("POST users"));
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let are_sent = |_: &[Account]| {
+        calls_of(bridge.glance(), "NewUser").len() == 1 && calls_of(bridge.pbx(), "POST users").len() == 1
+    };
+    bridge.until(&id, "being made", are_sent).await;
+    let contractor = json!([{"op": "replace", "value": {"userType": "Contractor"}}]);
+    bridge.patch(&format!("/Users/{id}"), contractor).await.has_status(200);
+    bridge.until_at_rest(&id).await;
+    assert_eq!(bridge.glance().accounts()[0]["UserSuspended"], true);
+    assert_eq!(scopes(&bridge), ["No Portal"]);
+    for target in ["glance", "pbx"] {
+        assert_eq!(bridge.account(&id, target).await.state, AccountState::OutOfScope, "{target}");
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_loses_the_group_that_gives_an_account_while_it_is_being_made_ends_suspended() {
+    let setup = Setup::default().wait("0s").pbx("settle_lag = \"0s\"\nscope = { groups = [\"Phones\"] }");
+    let bridge = Bridge::with(setup).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_state(&id, "pbx", AccountState::OutOfScope).await;
+    bridge.pbx().fail_next(1, Fault::Slow(Duration::from_millis(500)), Some("POST users"));
+    let group = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Phones", "members": [{"value": id}]
+    });
+    let group = bridge.post("/Groups", group).await.has_status(201).id();
+    bridge.until(&id, "being made", |_| calls_of(bridge.pbx(), "POST users").len() == 1).await;
+    bridge.delete(&format!("/Groups/{group}")).await.has_status(204);
+    bridge.until_state(&id, "pbx", AccountState::OutOfScope).await;
+    assert_eq!(scopes(&bridge), ["No Portal"]);
     bridge.stop().await;
 }
 

@@ -245,6 +245,7 @@ fn surroundings(
     rows: &[Row],
     now: Timestamp,
 ) -> Result<Surroundings, StoreError> {
+    // A lease is no account here: whoever waits for a group is worked on for a moment too.
     let has_account = |row: &&Row| row.remote_id.is_some() || row.doubt == Doubt::Create;
     let assigned = db.assignments_of(resource.key)?;
     let mut around = Surroundings {

@@ -234,7 +234,7 @@ impl Consequences {
             }
             _ => {}
         }
-        let has_account = row.is_some_and(|row| row.remote_id.is_some() || row.doubt == Doubt::Create);
+        let has_account = row.is_some_and(Row::may_exist);
         let mut want = Want { urgent: is_leaving, ..Want::due(self.now) };
         if !is_leaving && let Scope::In = mapping.scope {
             let key = mapping.account.natural_key(target.rules.schema());

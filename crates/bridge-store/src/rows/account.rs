@@ -135,6 +135,15 @@ pub struct Account {
     pub updated: Timestamp,
 }
 
+impl Account {
+    /// Whether there is, or may be, an account at the target: one that we know, one that a lost create may have made, or one
+    /// that is perhaps being made at this moment.
+    #[must_use]
+    pub fn may_exist(&self) -> bool {
+        self.remote_id.is_some() || self.doubt == Doubt::Create || self.lease.is_some()
+    }
+}
+
 /// A cause to look at an account again.
 #[derive(Debug, Clone)]
 pub struct Want {

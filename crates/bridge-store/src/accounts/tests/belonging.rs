@@ -178,7 +178,9 @@ async fn a_worker_loses_the_account_that_is_handed_over_and_the_new_one_waits_fo
     desk.store.write(move |tx| tx.hand_over(from, to, "pbx", at(9))).await.unwrap();
     assert!(!desk.settle(token(&claimed), Settlement::of(&claimed, AccountState::Settled, at(10))).await.unwrap());
     assert_eq!(desk.claim(59).await, None);
-    assert_eq!(desk.claim(60).await.unwrap().resource, to);
+    let taken = desk.claim(60).await.unwrap();
+    assert_eq!((taken.resource, taken.doubt), (to, Doubt::Create), "it may have been made meanwhile");
+    assert_eq!(taken.last_write_at, Some(at(60)));
 }
 
 #[tokio::test]

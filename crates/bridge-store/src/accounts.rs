@@ -365,12 +365,14 @@ impl Tx<'_> {
     }
 
     /// Moves an account with all that is known of it from one resource to another of the same tenant, which starts in
-    /// doubt; the old row is `handed_over` and knows nothing any more. False if the old resource has no such account.
+    /// doubt; the old row is `handed_over` and knows nothing any more. False, and nothing moved, if the old resource has no
+    /// such account, or the new one has, or may have, an account of its own: nobody would know of that one any more.
     ///
     /// A worker that holds the old row loses its lease; the new row is not due before that lease would have ended.
     pub fn hand_over(&mut self, from: i64, to: i64, target: &str, now: Timestamp) -> Result<bool, StoreError> {
         let Some(old) = self.account(from, target)? else { return Ok(false) };
-        if old.state == AccountState::HandedOver {
+        let has_own = self.account(to, target)?.is_some_and(|own| own.may_exist());
+        if old.state == AccountState::HandedOver || has_own {
             return Ok(false);
         }
         let release = "UPDATE account SET wanted = wanted + 1, state = 'handed_over', reason = NULL, urgent = 0, \

@@ -130,6 +130,71 @@ async fn who_leaves_and_comes_back_while_the_account_is_being_made_gets_that_one
     bridge.stop().await;
 }
 
+/// The addresses at Glance, and whether they are suspended.
+fn at_glance(bridge: &Bridge) -> Vec<(Value, Value)> {
+    let of = |account: &Value| (account["UserAddress"].clone(), account["UserSuspended"].clone());
+    bridge.glance().accounts().iter().map(of).collect()
+}
+
+/// A user of the same person, or of a namesake, under a name of their own.
+async fn another_ann(bridge: &Bridge, change: impl Fn(&mut Value)) -> String {
+    let first = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&first).await;
+    bridge.delete(&format!("/Users/{first}")).await.has_status(204);
+    bridge.until_at_rest(&first).await;
+    let mut user = renamed("ann.poe@acme.example");
+    change(&mut user);
+    let id = bridge.post("/Users", user).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    id
+}
+
+#[tokio::test]
+async fn who_takes_the_name_of_a_former_self_back_loses_no_account_of_their_own() {
+    let own = |email: &str| {
+        let email = email.to_owned();
+        move |user: &mut Value| {
+            user["externalId"] = json!("00u-another-ann");
+            user["emails"][0]["value"] = json!(email);
+        }
+    };
+    let rename = json!([{"op": "replace", "path": "userName", "value": "ann@acme.example"}]);
+    let both = json!([{"op": "replace", "value": {"userName": "ann@acme.example", "externalId": ann()["externalId"]}}]);
+    for (how, adopt) in [("the same externalId", ""), ("by a later one", ""), ("by e-mail", r#"adopt = "match""#)] {
+        let bridge = Bridge::with(Setup::default().glance(adopt)).await;
+        let (id, operations) = match how {
+            "the same externalId" => (another_ann(&bridge, |_| {}).await, &rename),
+            "by a later one" => (another_ann(&bridge, own("ann.poe@acme.example")).await, &both),
+            _ => (another_ann(&bridge, own("ann@acme.example")).await, &rename),
+        };
+        let before = bridge.account(&id, "glance").await.remote_id;
+        bridge.patch(&format!("/Users/{id}"), operations.clone()).await.has_status(200);
+        let parked = bridge.until_state(&id, "glance", AccountState::Parked).await;
+        assert_eq!(parked.remote_id, before, "{how}");
+        let told = parked.reason.unwrap().text;
+        assert!(told.contains("the account of the deleted user") && told.contains("change the value"), "{told}");
+        let [former, own] = ["ann.acme.glance.net", "ann.poe.acme.glance.net"].map(|address| json!(address));
+        assert_eq!(at_glance(&bridge), [(former.clone(), json!(true)), (own.clone(), json!(false))], "{how}");
+        bridge.delete(&format!("/Users/{id}")).await.has_status(204);
+        bridge.until_state(&id, "glance", AccountState::Settled).await;
+        assert_eq!(at_glance(&bridge), [(former, json!(true)), (own, json!(true))], "{how}");
+        bridge.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn who_takes_a_key_of_a_deleted_user_is_refused_with_its_id_where_nothing_is_taken_over() {
+    let bridge = Bridge::with(Setup::default().glance(r#"adopt = "never""#)).await;
+    let first = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&first).await;
+    bridge.delete(&format!("/Users/{first}")).await.has_status(204);
+    bridge.until_at_rest(&first).await;
+    let mut namesake = ann();
+    namesake["externalId"] = json!("00u-another-ann");
+    bridge.post("/Users", namesake).await.has_status(409).names(&["key-taken", &first]);
+    bridge.stop().await;
+}
+
 /// The name of Eve after Entra ID deleted her.
 const DELETED_NAME: &str = "283405f5a1b24c3d8e9f0a1b2c3d4e5feve@acme.example";
 

@@ -351,20 +351,26 @@ impl Consequences {
             && external_id(resource) == external_id(&holder)
             && resource.connection == holder.connection;
         let may_match = target.settings.adopt == Adopt::Match && shares_an_email(resource, &holder);
-        if is_same_person || may_match {
-            tx.hand_over(holder.key, resource.key, &target.name, self.now)?;
+        // Who has an account of their own keeps that one.
+        if (is_same_person || may_match) && tx.hand_over(holder.key, resource.key, &target.name, self.now)? {
             // Not before the lease of whoever worked for the old resource has ended.
             let due_at = tx.account(resource.key, &target.name)?.map_or(want.due_at, |row| row.due_at.max(want.due_at));
             tx.want(resource.key, &target.name, &Want { due_at, ..want.clone() }, self.now)?;
             return Ok(());
         }
+        let has_own = row.is_some_and(Row::may_exist);
         match target.settings.adopt {
             Adopt::Never if target.settings.required && self.refuses => {
-                Err(held("it belonged to a user that was deleted"))
+                Err(held(&format!("it belongs to the deleted user {}", holder.id)))
             }
             Adopt::Never | Adopt::Match | Adopt::Review => {
-                let text = "the account of a deleted user has this key; link it by hand or change the value";
-                self.park_without_key(tx, resource, target, want, text)
+                let advice = if has_own {
+                    "this one stays as it is; change the value, or remove that account"
+                } else {
+                    "link it by hand or change the value"
+                };
+                let text = format!("the account of the deleted user {} has this key; {advice}", holder.id);
+                self.park_without_key(tx, resource, target, want, &text)
             }
         }
     }

@@ -170,6 +170,31 @@ async fn an_account_is_handed_over_with_all_that_is_known_and_starts_in_doubt() 
 }
 
 #[tokio::test]
+async fn nothing_is_handed_over_to_whoever_has_or_may_have_an_account_of_their_own() {
+    for own in ["known", "lost", "being made"] {
+        let desk = Desk::new().await;
+        desk.want(with_key("1001"), 0).await.unwrap();
+        let claimed = desk.claim(0).await.unwrap();
+        let settled =
+            Settlement { remote_id: Some("r1".into()), ..Settlement::of(&claimed, AccountState::Settled, at(1)) };
+        desk.settle(token(&claimed), settled).await.unwrap();
+        let (from, to) = (desk.resource, add(&desk.store, "ann2").await.key);
+        want_for(&desk.store, to, with_key("1002")).await.unwrap();
+        let mine = claim(&desk.store, 2, 1).await.pop().unwrap();
+        let (remote_id, doubt) = if own == "known" { (Some("r2".into()), Doubt::None) } else { (None, Doubt::Create) };
+        if own != "being made" {
+            let settled = Settlement { remote_id, doubt, ..Settlement::of(&mine, AccountState::Parked, at(3)) };
+            let lease = token(&mine);
+            desk.store.write(move |tx| tx.settle(to, "pbx", lease, &settled)).await.unwrap();
+        }
+        let row = || desk.store.read(move |db| db.account(to, "pbx"));
+        let before = (desk.row().await, row().await.unwrap());
+        assert!(!desk.store.write(move |tx| tx.hand_over(from, to, "pbx", at(9))).await.unwrap(), "{own}");
+        assert_eq!((desk.row().await, row().await.unwrap()), before, "{own}");
+    }
+}
+
+#[tokio::test]
 async fn a_worker_loses_the_account_that_is_handed_over_and_the_new_one_waits_for_its_lease() {
     let desk = Desk::new().await;
     desk.want_due(0).await;

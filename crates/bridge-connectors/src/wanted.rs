@@ -1,6 +1,6 @@
 //! What the engine asks of a connector: the account as it should be, and the keys to find it by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bridge_mapping::Account;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub struct Wanted<'a> {
     pub kept: Option<&'a BTreeMap<String, Value>>,
     /// A secret has a new value, so an update carries it too.
     pub secrets_changed: bool,
+    /// The secrets that the bridge has made for this account, by name, and still knows. What a suspension set cannot be
+    /// taken back without it.
+    pub made: &'a BTreeSet<String>,
 }
 
 /// Everything an account may be found by.

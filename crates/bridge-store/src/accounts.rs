@@ -368,8 +368,16 @@ impl Tx<'_> {
     /// doubt; the old row is `handed_over` and knows nothing any more. False, and nothing moved, if the old resource has no
     /// such account, or the new one has, or may have, an account of its own: nobody would know of that one any more.
     ///
-    /// A worker that holds the old row loses its lease; the new row is not due before that lease would have ended.
-    pub fn hand_over(&mut self, from: i64, to: i64, target: &str, now: Timestamp) -> Result<bool, StoreError> {
+    /// A worker that holds the old row loses its lease; the new row is not due before that lease would have ended. Secrets are
+    /// sealed for their resource: those of the new one are what the caller has sealed anew.
+    pub fn hand_over(
+        &mut self,
+        from: i64,
+        to: i64,
+        target: &str,
+        secret: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let Some(old) = self.account(from, target)? else { return Ok(false) };
         let has_own = self.account(to, target)?.is_some_and(|own| own.may_exist());
         if old.state == AccountState::HandedOver || has_own {
@@ -386,13 +394,15 @@ impl Tx<'_> {
             None => (old.doubt.max(Doubt::Read), old.last_write_at, now),
         };
         let take = "INSERT INTO account (resource, target, tenant, wanted, applied, state, urgent, attempts, due_at, \
-                    claims, doubt, remote_id, natural_key, observed, kept, secret_pending, last_write_at, candidate, updated) \
-                    VALUES (?1, ?2, ?3, 1, 0, 'due', 0, 0, ?4, 0, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12) \
+                    claims, doubt, remote_id, natural_key, observed, kept, secret, secret_pending, last_write_at, candidate, \
+                    updated) \
+                    VALUES (?1, ?2, ?3, 1, 0, 'due', 0, 0, ?4, 0, ?5, ?6, ?7, ?8, ?9, ?13, 0, ?10, ?11, ?12) \
                     ON CONFLICT (resource, target) DO UPDATE SET wanted = account.wanted + 1, state = 'due', \
                     reason = NULL, attempts = 0, due_at = excluded.due_at, doubt = excluded.doubt, \
                     remote_id = excluded.remote_id, \
                     natural_key = coalesce(account.natural_key, excluded.natural_key), observed = excluded.observed, \
-                    kept = excluded.kept, last_write_at = excluded.last_write_at, candidate = excluded.candidate, \
+                    kept = excluded.kept, secret = coalesce(excluded.secret, account.secret), \
+                    last_write_at = excluded.last_write_at, candidate = excluded.candidate, \
                     updated = excluded.updated";
         self.session().execute(
             take,
@@ -409,6 +419,7 @@ impl Tx<'_> {
                 written,
                 old.candidate.as_ref(),
                 now,
+                secret,
             ],
         )?;
         Ok(true)

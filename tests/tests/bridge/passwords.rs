@@ -73,6 +73,48 @@ async fn a_password_is_a_task_once_where_the_api_cannot_set_it_and_none_where_it
     bridge.stop().await;
 }
 
+#[tokio::test]
+async fn who_was_deleted_and_comes_back_can_sign_in_with_the_password_of_before_or_a_new_one() {
+    for posts_it_again in [false, true] {
+        let bridge = Bridge::with(locked()).await;
+        let mut back = okta_user("ann");
+        let mut first = ann();
+        if posts_it_again {
+            back = ann();
+            first[TargetKind::CrmCom.extension_urn()] = json!({ "password": "An0ther-h0rse-88!" });
+        }
+        let id = bridge.post("/Users", first).await.has_status(201).id();
+        bridge.until_at_rest(&id).await;
+        bridge.delete(&format!("/Users/{id}")).await.has_status(204);
+        bridge.until_state(&id, "crm", AccountState::Task).await;
+        assert!(!signs_in(&bridge).await, "{:#?}", calls_of(bridge.crm(), "change_password"));
+        bridge.post("/Users", back).await.has_status(201);
+        assert!(signs_in(&bridge).await, "{:#?}", calls_of(bridge.crm(), "change_password"));
+        assert_eq!(bridge.crm().accounts().len(), 1);
+        bridge.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_and_whose_password_nobody_knows_any_more_is_a_task_for_a_person_and_no_refusal() {
+    let folder = tempfile::tempdir().unwrap();
+    // The extension stays, so that it is no task.
+    let setup = || locked().pbx("settle_lag = \"0s\"\non_delete = \"suspend\"");
+    let bridge = Bridge::with(with_key(setup(), folder.path(), "first", "A")).await;
+    let id = bridge.post("/Users", okta_user("ann")).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    bridge.delete(&format!("/Users/{id}")).await.has_status(204);
+    bridge.until_state(&id, "crm", AccountState::Task).await;
+    let bridge = bridge.restart_with(with_key(setup(), folder.path(), "second", "B")).await;
+    let id = bridge.post("/Users", okta_user("ann")).await.has_status(201).id();
+    let task = bridge.until_state(&id, "crm", AccountState::Task).await;
+    assert_eq!(task.reason.unwrap().code, "cannot-set-password");
+    assert_eq!(calls_of(bridge.crm(), "change_password").len(), 1, "{:#?}", calls_of(bridge.crm(), "change_password"));
+    operations::task_done(&bridge.running.bridge, &account_name(&id, "crm"), "test").await.unwrap();
+    bridge.until_state(&id, "crm", AccountState::Settled).await;
+    bridge.stop().await;
+}
+
 /// `store.keys` with the one key in this file.
 fn with_key(setup: Setup, folder: &std::path::Path, name: &str, letter: &str) -> Setup {
     std::fs::write(folder.join(name), format!("{}A=", letter.repeat(42))).unwrap();

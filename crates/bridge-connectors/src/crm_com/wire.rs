@@ -141,13 +141,17 @@ fn bring_back(config: &Config, wanted: &Wanted<'_>, account: Option<&Account>, o
         plan.tasks.push(drift_task(wanted, observed, &drift));
     }
     let rotation = Rotation::of(wanted);
-    if matches!(rotation, Rotation::Asked | Rotation::Done | Rotation::Unclear) {
+    let may_be_locked = matches!(rotation, Rotation::Asked | Rotation::Done | Rotation::Unclear);
+    let is_locked_for_good = may_be_locked && !wanted.made.contains(LOCKED_PASSWORD);
+    if is_locked_for_good {
+        plan.tasks.push(by_hand("cannot-set-password", "Set a new password for", wanted, observed));
+    } else if may_be_locked {
         let back = change_password(wanted, observed, locked_password(), own_password(wanted.account));
         // Only a password that was surely rotated must surely come back; else the person's own one is still there.
         let if_refused = (rotation != Rotation::Done).then(Effect::default);
         plan.calls.push(Call { if_refused, ..back });
     }
-    if wanted.secrets_changed {
+    if wanted.secrets_changed && !is_locked_for_good {
         plan.tasks.push(by_hand("cannot-set-password", "Set the new password of", wanted, observed));
     }
     plan

@@ -1,5 +1,7 @@
 //! Tables for planning and reading, without a network.
 
+use std::collections::BTreeSet;
+
 use bridge_mapping::TargetKind;
 use serde_json::json;
 
@@ -56,7 +58,15 @@ fn planned(config: &Config, presence: Presence, fields: &Value, observed: &Obser
     let account = account(TargetKind::CrmCom, fields);
     let kept: Option<BTreeMap<String, Value>> = kept.map(|kept| serde_json::from_value(kept).unwrap());
     let keys = keys(None);
-    let wanted = Wanted { presence, account: Some(&account), keys: &keys, kept: kept.as_ref(), secrets_changed: false };
+    let made = BTreeSet::from([LOCKED_PASSWORD.to_owned()]);
+    let wanted = Wanted {
+        presence,
+        account: Some(&account),
+        keys: &keys,
+        kept: kept.as_ref(),
+        secrets_changed: false,
+        made: &made,
+    };
     plan(config, &wanted, observed)
 }
 
@@ -248,9 +258,44 @@ fn a_soft_lock_out_rotates_the_password_once_and_back() {
 }
 
 #[test]
+fn a_password_that_was_rotated_and_that_nobody_knows_any_more_is_one_task_for_a_person() {
+    let account = account(TargetKind::CrmCom, &dana());
+    let keys = keys(None);
+    for (state, expected) in [
+        (json!("done"), &["task cannot-set-password"][..]),
+        (json!("unclear"), &["task cannot-set-password"]),
+        (json!(true), &["task cannot-set-password"]),
+        (json!(false), &[]),
+    ] {
+        let kept = BTreeMap::from([(ROTATED.to_owned(), state)]);
+        let secrets_changed = !expected.is_empty();
+        let wanted = Wanted {
+            presence: Active,
+            account: Some(&account),
+            keys: &keys,
+            kept: Some(&kept),
+            secrets_changed,
+            made: &BTreeSet::new(),
+        };
+        assert_eq!(
+            lines(&plan(&with_lock_out(), &wanted, &present("9C0A", Some(true), &seen()))),
+            expected,
+            "{kept:?}"
+        );
+    }
+}
+
+#[test]
 fn a_user_goes_by_its_name_until_its_id_is_known() {
     let keys = AccountKeys { fields: BTreeMap::from([("username".to_owned(), "dana.ortiz".to_owned())]), ..keys(None) };
-    let wanted = Wanted { presence: Suspended, account: None, keys: &keys, kept: None, secrets_changed: false };
+    let wanted = Wanted {
+        presence: Suspended,
+        account: None,
+        keys: &keys,
+        kept: None,
+        secrets_changed: false,
+        made: &BTreeSet::new(),
+    };
     let planned = lines(&plan(&with_update(), &wanted, &Observed::default()));
     assert_eq!(planned, [r#"POST users/update {"user_identifier":{"username":"dana.ortiz"},"active":false}"#]);
 }

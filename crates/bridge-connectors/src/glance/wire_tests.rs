@@ -28,7 +28,10 @@ fn with(changes: &Value) -> Value {
 fn planned(presence: Presence, fields: &Value, observed: &Observed, secrets_changed: bool) -> Plan {
     let account = account(TargetKind::Glance, fields);
     let keys = keys(None);
-    plan(&Wanted { presence, account: Some(&account), keys: &keys, kept: None, secrets_changed }, observed)
+    plan(
+        &Wanted { presence, account: Some(&account), keys: &keys, kept: None, secrets_changed, made: &BTreeSet::new() },
+        observed,
+    )
 }
 
 fn check(presence: Presence, fields: &Value, observed: &Observed, expected: &[&str]) {
@@ -157,8 +160,14 @@ fn an_account_goes_by_the_handle_that_it_has() {
         &present("other", Some(true), &dana()),
         &[r#"POST UpdateUser.asp {"PartnerUserID":"other","UserSuspended":"1"}"#],
     );
-    let wanted =
-        Wanted { presence: Absent, account: None, keys: &keys(Some("stored")), kept: None, secrets_changed: false };
+    let wanted = Wanted {
+        presence: Absent,
+        account: None,
+        keys: &keys(Some("stored")),
+        kept: None,
+        secrets_changed: false,
+        made: &BTreeSet::new(),
+    };
     assert_eq!(lines(&plan(&wanted, &Observed::default())), [r#"POST DeleteUser.asp {"PartnerUserID":"stored"}"#]);
 }
 

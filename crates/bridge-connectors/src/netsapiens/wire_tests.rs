@@ -1,5 +1,7 @@
 //! Tables for planning and reading, without a network.
 
+use std::collections::BTreeSet;
+
 use bridge_mapping::TargetKind;
 use serde_json::json;
 
@@ -89,8 +91,14 @@ impl Case<'_> {
         let account = account(TargetKind::Netsapiens, &self.fields);
         let keys = keys(self.remote_id);
         let kept = self.kept.as_ref();
-        let wanted =
-            Wanted { presence: self.presence, account: Some(&account), keys: &keys, kept, secrets_changed: false };
+        let wanted = Wanted {
+            presence: self.presence,
+            account: Some(&account),
+            keys: &keys,
+            kept,
+            secrets_changed: false,
+            made: &BTreeSet::new(),
+        };
         plan(&self.config, self.release, &wanted, &self.observed)
     }
 
@@ -322,8 +330,14 @@ fn a_user_is_locked_out_and_loses_devices_and_numbers_before_it_goes() {
     // Who may not be changed can still be removed, and comes back as before if that does not happen.
     assert_eq!(planned.calls[0].if_refused, Some(Effect::default()));
     assert_eq!(planned.keep.unwrap()["user-scope"], "Basic User");
-    let wanted =
-        Wanted { presence: Absent, account: None, keys: &keys(Some("10/42")), kept: None, secrets_changed: false };
+    let wanted = Wanted {
+        presence: Absent,
+        account: None,
+        keys: &keys(Some("10/42")),
+        kept: None,
+        secrets_changed: false,
+        made: &BTreeSet::new(),
+    };
     let planned = lines(&plan(&config(), V45, &wanted, &Observed::default()));
     assert_eq!(planned[3], "DELETE domains/acme.example/users/10%2F42 null");
 }

@@ -1,6 +1,6 @@
 //! A connector, the simulator it speaks to, and the account that the tests want there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -256,7 +256,10 @@ impl Subject {
 
     pub(crate) fn plan(&self, presence: Presence, observed: &Observed, kept: Option<&BTreeMap<String, Value>>) -> Plan {
         let keys = AccountKeys { remote_id: observed.remote_id.clone(), ..self.keys() };
-        let wanted = Wanted { presence, account: Some(&self.account), keys: &keys, kept, secrets_changed: false };
+        // Whatever the connectors ask for by name is known here (`secret`).
+        let made = BTreeSet::from(["password_while_locked_out".to_owned()]);
+        let account = Some(&self.account);
+        let wanted = Wanted { presence, account, keys: &keys, kept, secrets_changed: false, made: &made };
         self.connector.plan(&wanted, observed)
     }
 

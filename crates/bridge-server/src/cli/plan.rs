@@ -158,6 +158,7 @@ fn plan_target(
             keys: &keys,
             kept: None,
             secrets_changed: false,
+            made: &BTreeSet::new(),
         };
         let observed = Observed { existence: Existence::Absent, ..Observed::default() };
         let plan = judged.target.connector.plan(&wanted, &observed);

@@ -352,10 +352,7 @@ impl Consequences {
             && resource.connection == holder.connection;
         let may_match = target.settings.adopt == Adopt::Match && shares_an_email(resource, &holder);
         // Who has an account of their own keeps that one.
-        if (is_same_person || may_match) && tx.hand_over(holder.key, resource.key, &target.name, self.now)? {
-            // Not before the lease of whoever worked for the old resource has ended.
-            let due_at = tx.account(resource.key, &target.name)?.map_or(want.due_at, |row| row.due_at.max(want.due_at));
-            tx.want(resource.key, &target.name, &Want { due_at, ..want.clone() }, self.now)?;
+        if (is_same_person || may_match) && self.take_over(tx, &holder, resource, target, want, row)? {
             return Ok(());
         }
         let has_own = row.is_some_and(Row::may_exist);
@@ -373,6 +370,29 @@ impl Consequences {
                 self.park_without_key(tx, resource, target, want, &text)
             }
         }
+    }
+
+    /// Takes the account of a resource that is gone over, with what locks it. False: there is none to be taken.
+    fn take_over(
+        &self,
+        tx: &mut Tx<'_>,
+        holder: &Resource,
+        resource: &Resource,
+        target: &Target,
+        want: &Want,
+        row: Option<&Row>,
+    ) -> Result<bool, Failure> {
+        let Some(old) = tx.account(holder.key, &target.name)? else { return Ok(false) };
+        let own = want.secret.as_deref().or(row.and_then(|row| row.secret.as_deref()));
+        let secret = secrets::seal_handed_over(&self.sealer, &old, resource.key, own)?;
+        if !tx.hand_over(holder.key, resource.key, &target.name, secret.as_deref(), self.now)? {
+            return Ok(false);
+        }
+        // Not before the lease of whoever worked for the old resource has ended.
+        let due_at = tx.account(resource.key, &target.name)?.map_or(want.due_at, |row| row.due_at.max(want.due_at));
+        let secret = want.secret.as_ref().and(secret);
+        tx.want(resource.key, &target.name, &Want { due_at, secret, ..want.clone() }, self.now)?;
+        Ok(true)
     }
 
     fn park_without_key(

@@ -162,7 +162,8 @@ impl Work<'_> {
             return Ok(self.is_retired(End::Done { state, reason, natural_key, proof }));
         }
         let kept = replaced.suspension.as_ref();
-        let wanted = Wanted { presence, account: None, keys: &keys, kept, secrets_changed: false };
+        let made = self.secrets.made();
+        let wanted = Wanted { presence, account: None, keys: &keys, kept, secrets_changed: false, made: &made };
         let plan = self.target.connector.plan(&wanted, &seen);
         if plan.calls.is_empty() {
             let Some(task) = task_reason(&plan) else {

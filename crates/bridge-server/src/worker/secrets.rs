@@ -1,7 +1,7 @@
 //! The secrets of one account while it is worked on: passwords that the bridge makes, and those that the identity provider
 //! sent. At rest they are sealed; here they cannot be printed (DESIGN, section 7, "Passwords").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bridge_mapping::{AccountSchema, Generator, SecretSource};
 use bridge_store::{Account as Row, StoreError};
@@ -79,6 +79,11 @@ impl Secrets {
         self.supplied.keys().cloned()
     }
 
+    /// What was made for the account, by the name that a plan asks for it.
+    pub fn made(&self) -> BTreeSet<String> {
+        self.made.keys().cloned().collect()
+    }
+
     /// The secret for an account field.
     pub fn get(&self, field: &str) -> Option<&SecretString> {
         self.made.get(field)
@@ -137,6 +142,20 @@ pub fn seal_supplied(
     let mut secrets = Secrets::opened(sealer, &owner, target, before);
     secrets.supplied.extend(supplied.iter().map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))));
     secrets.seal_for(sealer, &owner)
+}
+
+/// Seals for the account of another resource what was made for the account that it takes over: an account that was locked
+/// out is opened with it. What its own identity provider sent for it, sealed in `own`, stays.
+pub fn seal_handed_over(
+    sealer: &Sealer,
+    row: &Row,
+    to: i64,
+    own: Option<&[u8]>,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let former = Secrets::open(sealer, row);
+    let new_owner = owner(&row.tenant, to);
+    let Secrets { supplied, .. } = Secrets::opened(sealer, &new_owner, &row.target, own);
+    Secrets { supplied, ..former }.seal_for(sealer, &new_owner)
 }
 
 /// Whom a sealed value is bound to. Not the target by its name: that may be changed (`renamed_from`).

@@ -243,6 +243,7 @@ impl<'a> Work<'a> {
                 keys: &keys,
                 kept: self.memory.suspension.as_ref(),
                 secrets_changed: self.row.secret_pending && self.secrets.supplied().next().is_some(),
+                made: &self.secrets.made(),
             },
             &self.observed,
         );

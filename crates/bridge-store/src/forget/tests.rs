@@ -86,7 +86,7 @@ async fn whoever_is_being_worked_on_holds_a_value_or_has_members_is_remembered()
     let handed_over = leaver(&store, "handed over", 10).await;
     settle(&store, handed_over, |settled| Settlement { remote_id: Some("1000".into()), ..settled }).await;
     let heir = add(&store, "heir").await.key;
-    assert!(store.write(move |tx| tx.hand_over(handed_over, heir, "pbx", at(2))).await.unwrap());
+    assert!(store.write(move |tx| tx.hand_over(handed_over, heir, "pbx", None, at(2))).await.unwrap());
     assert_eq!(departed(&store, 11).await, [(worked_on, false), (holder, false), (group, false), (handed_over, true)]);
     for key in [worked_on, holder, group] {
         assert!(!forget(&store, key).await);

@@ -156,7 +156,7 @@ async fn an_account_is_handed_over_with_all_that_is_known_and_starts_in_doubt() 
     };
     desk.settle(token(&claimed), settled).await.unwrap();
     let (from, to) = (desk.resource, add(&desk.store, "ann2").await.key);
-    let handed = desk.store.write(move |tx| tx.hand_over(from, to, "pbx", at(9))).await.unwrap();
+    let handed = desk.store.write(move |tx| tx.hand_over(from, to, "pbx", None, at(9))).await.unwrap();
     assert!(handed);
     let old = desk.row().await;
     assert_eq!((old.state, old.remote_id, old.natural_key), (AccountState::HandedOver, None, None));
@@ -165,7 +165,7 @@ async fn an_account_is_handed_over_with_all_that_is_known_and_starts_in_doubt() 
     assert_eq!((new.state, new.doubt, new.due_at, new.digest), (AccountState::Due, Doubt::Read, at(9), None));
     assert_eq!(new.kept, Some(json!({ "policy": "x" })));
     assert_eq!(desk.want_due(10).await.state, AccountState::HandedOver, "nothing wakes the old one");
-    let again = desk.store.write(move |tx| tx.hand_over(from, to, "pbx", at(11))).await.unwrap();
+    let again = desk.store.write(move |tx| tx.hand_over(from, to, "pbx", None, at(11))).await.unwrap();
     assert!(!again);
 }
 
@@ -189,7 +189,7 @@ async fn nothing_is_handed_over_to_whoever_has_or_may_have_an_account_of_their_o
         }
         let row = || desk.store.read(move |db| db.account(to, "pbx"));
         let before = (desk.row().await, row().await.unwrap());
-        assert!(!desk.store.write(move |tx| tx.hand_over(from, to, "pbx", at(9))).await.unwrap(), "{own}");
+        assert!(!desk.store.write(move |tx| tx.hand_over(from, to, "pbx", None, at(9))).await.unwrap(), "{own}");
         assert_eq!((desk.row().await, row().await.unwrap()), before, "{own}");
     }
 }
@@ -200,7 +200,7 @@ async fn a_worker_loses_the_account_that_is_handed_over_and_the_new_one_waits_fo
     desk.want_due(0).await;
     let claimed = desk.claim(0).await.unwrap();
     let (from, to) = (desk.resource, add(&desk.store, "ann2").await.key);
-    desk.store.write(move |tx| tx.hand_over(from, to, "pbx", at(9))).await.unwrap();
+    desk.store.write(move |tx| tx.hand_over(from, to, "pbx", None, at(9))).await.unwrap();
     assert!(!desk.settle(token(&claimed), Settlement::of(&claimed, AccountState::Settled, at(10))).await.unwrap());
     assert_eq!(desk.claim(59).await, None);
     let taken = desk.claim(60).await.unwrap();
@@ -209,13 +209,17 @@ async fn a_worker_loses_the_account_that_is_handed_over_and_the_new_one_waits_fo
 }
 
 #[tokio::test]
-async fn secrets_are_not_handed_over_with_an_account() {
-    let desk = Desk::new().await;
-    desk.want(Want { secret: Some(b"sealed for the first".to_vec()), ..Want::due(at(0)) }, 0).await.unwrap();
-    let (from, to) = (desk.resource, add(&desk.store, "ann2").await.key);
-    desk.store.write(move |tx| tx.hand_over(from, to, "pbx", at(9))).await.unwrap();
-    let new = desk.store.read(|db| db.account(to, "pbx")).await.unwrap().unwrap();
-    assert_eq!((new.secret, new.secret_pending, desk.row().await.secret), (None, false, None));
+async fn secrets_are_handed_over_as_they_were_sealed_anew() {
+    for sealed in [None, Some(&b"sealed for the second"[..])] {
+        let desk = Desk::new().await;
+        let secret = Some(b"sealed for the first".to_vec());
+        desk.want(Want { secret, ..Want::due(at(0)) }, 0).await.unwrap();
+        let (from, to) = (desk.resource, add(&desk.store, "ann2").await.key);
+        desk.store.write(move |tx| tx.hand_over(from, to, "pbx", sealed, at(9))).await.unwrap();
+        let new = desk.store.read(|db| db.account(to, "pbx")).await.unwrap().unwrap();
+        assert_eq!((new.secret.as_deref(), new.secret_pending), (sealed, false));
+        assert_eq!(desk.row().await.secret, None);
+    }
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ pub struct Tenant {
     pub secrets: Vec<String>,
     /// Its targets that are not retired, by name.
     pub targets: BTreeMap<String, Arc<Target>>,
+    /// The names of those that are.
+    pub retired: BTreeSet<String>,
     profiles: BTreeMap<String, Profile>,
 }
 
@@ -185,6 +187,7 @@ impl Tenant {
             .map_err(|error| LandscapeError::Schema { tenant: name.to_owned(), error })?;
         let active: BTreeMap<&String, &TargetConfig> =
             config.targets.iter().filter(|(_, target)| !target.retired).collect();
+        let retired = config.targets.keys().filter(|target| !active.contains_key(target)).cloned().collect();
         let mut rules = BTreeMap::new();
         for (target, settings) in &active {
             let compiled = Rules::compile(&rules_config(settings, config), &all).map_err(|error| {
@@ -224,7 +227,19 @@ impl Tenant {
         let (name, base_url, profiles) = (name.to_owned(), base_url(public_url, name), config.profiles.clone());
         let (restore_on_create, requests) = (config.restore_on_create, config.requests);
         let secrets = secret_names(&users);
-        Ok(Self { name, base_url, catalog, restore_on_create, requests, pools, users, secrets, targets, profiles })
+        Ok(Self {
+            name,
+            base_url,
+            catalog,
+            restore_on_create,
+            requests,
+            pools,
+            users,
+            secrets,
+            targets,
+            retired,
+            profiles,
+        })
     }
 
     /// What a connection is forgiven.

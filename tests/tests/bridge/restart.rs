@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use bridge_server::config::Config;
 use bridge_simulators::Fault;
 use bridge_store::{AccountState, RequestQuery};
-use bridge_tests::samples::ann;
-use bridge_tests::{Bridge, Setup};
-use serde_json::json;
+use bridge_tests::samples::{ann, okta_user};
+use bridge_tests::{Bridge, Setup, calls_of};
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn what_was_not_done_before_a_restart_is_done_after_it() {
@@ -47,6 +48,52 @@ async fn an_attribute_that_is_newly_indexed_is_indexed_for_users_of_before_too()
     let found = bridge.get("/Users?filter=name.familyName+eq+%22roe%22").await.has_status(200);
     assert_eq!(found.body["totalResults"], 1);
     bridge.stop().await;
+}
+
+#[tokio::test]
+async fn who_leaves_while_a_target_is_retired_is_out_when_it_comes_back() {
+    for by_restart in [false, true] {
+        let scope = r#"scope = { groups = ["Staff"] }"#;
+        let bridge = Bridge::with(Setup::default().glance(scope)).await;
+        let mut ids = Vec::new();
+        for name in ["ann", "bob", "carl", "dora"] {
+            ids.push(bridge.post("/Users", okta_user(name)).await.has_status(201).id());
+        }
+        let members: Vec<Value> = ids.iter().map(|id| json!({"value": id})).collect();
+        let schemas = ["urn:ietf:params:scim:schemas:core:2.0:Group"];
+        let staff = json!({"schemas": schemas, "displayName": "Staff", "members": members});
+        let staff = bridge.post("/Groups", staff).await.has_status(201).id();
+        for id in &ids {
+            bridge.until_state(id, "glance", AccountState::Settled).await;
+        }
+        let with = |text: &str| Config::parse(text, bridge.folder()).unwrap();
+        let target = "[tenants.default.targets.glance]";
+        let retired = bridge.file().replace(target, &format!("{target}\nretired = true"));
+        bridge.running.reload(with(&retired)).await.unwrap();
+        bridge.delete(&format!("/Users/{}", ids[0])).await.has_status(204);
+        let off = json!([{"op": "replace", "value": {"active": false}}]);
+        bridge.patch(&format!("/Users/{}", ids[1]), off).await.has_status(200);
+        let removed = json!([{"op": "remove", "path": format!("members[value eq \"{}\"]", ids[2])}]);
+        bridge.patch(&format!("/Groups/{staff}"), removed).await;
+        for id in &ids[..3] {
+            let row = bridge.until_state(id, "glance", AccountState::Due).await;
+            assert_eq!(row.reason.unwrap().code, "retired", "a person sees why nothing is done");
+        }
+        assert!(calls_of(bridge.glance(), "UpdateUser").is_empty(), "nothing is done at a retired target");
+        let bridge = if by_restart {
+            bridge.restart().await
+        } else {
+            bridge.running.reload(with(&bridge.file())).await.unwrap();
+            bridge
+        };
+        for id in &ids {
+            bridge.until_at_rest(id).await;
+        }
+        let suspended: Vec<Value> =
+            bridge.glance().accounts().iter().map(|account| account["UserSuspended"].clone()).collect();
+        assert_eq!(suspended, [true, true, true, false], "by a restart: {by_restart}");
+        bridge.stop().await;
+    }
 }
 
 #[tokio::test]

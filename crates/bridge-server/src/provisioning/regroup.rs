@@ -19,7 +19,7 @@ use tracing::{error, warn};
 
 use super::judge::{Judged, Surroundings, judge};
 use super::surroundings;
-use super::transaction::{Consequences, Failure, concerns};
+use super::transaction::{Consequences, Failure, concerns, misses};
 use crate::bridge::Bridge;
 use crate::clock::later;
 use crate::landscape::{Target, Tenant};
@@ -106,7 +106,8 @@ fn add(tx: &mut Tx<'_>, row: &Backlog, job: &Job, position: &str) -> Result<(), 
 }
 
 fn uses_groups(tenant: &Tenant) -> bool {
-    tenant.targets.values().any(|target| target.rules.uses_groups())
+    // Nobody knows what the rules of a retired target would say.
+    !tenant.retired.is_empty() || tenant.targets.values().any(|target| target.rules.uses_groups())
 }
 
 /// Takes up what group writes left, until the bridge stops.
@@ -245,7 +246,8 @@ fn look(db: &Db<'_>, tenant: Option<&Tenant>, row: &Backlog, job: &Job, now: Tim
         let rows = db.accounts_of(user.key)?;
         let around = surroundings(db, tenant, &user, &rows, now)?;
         let judged = judge(tenant, &user.id, &user.document, &around);
-        if judged.iter().any(|judged| concerns(&user, judged, &rows)) {
+        let is_concerned = judged.iter().any(|judged| concerns(&user, judged, &rows));
+        if is_concerned || rows.iter().any(|row| misses(tenant, &user, row)) {
             slice.users.push(Moved { user, around, judged });
         }
     }

@@ -140,6 +140,11 @@ impl Consequences {
                 _ => {}
             }
         }
+        for row in rows.iter().filter(|row| misses(&self.tenant, resource, row)) {
+            let text = "the target is retired; what was written meanwhile is done when it comes back";
+            let reason = Some(duty::plain_reason(RETIRED, text));
+            tx.want_row(row, &Want { urgent: !resource.has_access(), reason, ..Want::due(self.now) }, self.now)?;
+        }
         if somebody_waits {
             // A predecessor may have come to an end in this very transaction.
             rung.extend(settle::Dependents::of(&self.tenant).release(tx, resource.key, self.now)?);
@@ -417,6 +422,20 @@ pub(super) fn concerns(resource: &Resource, judged: &Judged, rows: &[Row]) -> bo
         None => resource.has_access(),
         Some(row) => !is_left_alone(row, &duty::expectation(resource, mapping, &target.settings)),
     }
+}
+
+/// The code of a row whose target is retired, and that something was written for meanwhile.
+const RETIRED: &str = "retired";
+
+/// Whether the account is at a target that is retired, and does not stand there yet to be looked at when the target comes
+/// back. What this means for the account nobody can say before: the rules are not there either.
+pub(super) fn misses(tenant: &Tenant, resource: &Resource, row: &Row) -> bool {
+    let is_noted = row.state == AccountState::Due && row.reason.as_ref().is_some_and(|reason| reason.code == RETIRED);
+    let is_pressed = row.urgent || resource.has_access();
+    tenant.retired.contains(&row.target)
+        && row.state != AccountState::HandedOver
+        && row.may_exist()
+        && !(is_noted && is_pressed)
 }
 
 /// A row is left alone only if it is settled, unleased, free of doubt, and the account it stands for is the same.

@@ -1,5 +1,5 @@
-//! Those who are gone for good. A deleted user is remembered for a while: whoever comes back gets the same account and the same
-//! number (DESIGN section 7, "Adoption"). Then nothing of the person is kept, unless a target still has an account of theirs or
+//! Those who are gone for good. A deleted user is remembered for a while: whoever comes back gets the same account, and the number
+//! that it has (DESIGN section 7, "Adoption"); the number of an account that was deleted rests. Then nothing of the person is kept, unless a target still has an account of theirs or
 //! something is left to be done.
 
 use jiff::Timestamp;

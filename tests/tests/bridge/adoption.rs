@@ -222,6 +222,22 @@ async fn a_person_who_is_deleted_and_created_again_gets_the_old_account_back() {
 }
 
 #[tokio::test]
+async fn whose_account_was_deleted_comes_back_with_another_extension_and_the_one_of_before_rests() {
+    let bridge = Bridge::start().await;
+    for extension in ["1000", "1001"] {
+        let id = bridge.post("/Users", ann()).await.has_status(201).id();
+        bridge.until_at_rest(&id).await;
+        let pbx = bridge.pbx().accounts();
+        assert_eq!((pbx.len(), &pbx[0]["user"]), (1, &json!(extension)));
+        assert_eq!(bridge.glance().accounts().len(), 1, "the same one");
+        bridge.delete(&format!("/Users/{id}")).await.has_status(204);
+        bridge.until_at_rest(&id).await;
+        assert_eq!(bridge.pbx().accounts(), Vec::<Value>::new());
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_namesake_of_a_deleted_person_does_not_inherit_the_account() {
     let bridge = Bridge::with(Setup::default().wait("2s")).await;
     let first = bridge.post("/Users", ann()).await.has_status(201).id();

@@ -1,10 +1,13 @@
 //! Extensions out of a pool.
 
+use std::time::Duration;
+
 use bridge_server::config::Config;
 use bridge_server::operations;
+use bridge_simulators::Fault;
 use bridge_store::{AccountState, AssignmentState};
 use bridge_tests::samples::{ann, okta_user};
-use bridge_tests::{Bridge, Setup, account_name, account_where};
+use bridge_tests::{Bridge, Setup, account_name, account_where, calls_of};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -73,6 +76,21 @@ async fn an_extension_that_somebody_at_the_pbx_has_is_passed_over_in_the_same_de
     assert_eq!(bridge.crm().accounts()[0]["cti_phone_extension_number"], "1002");
     let foreign = bridge.running.bridge.store.read(|db| db.assignment("default", "extension", "1000")).await.unwrap();
     assert_eq!(foreign.unwrap().state, AssignmentState::Foreign);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_that_is_being_made_when_the_extension_gives_way_gets_the_new_one() {
+    let setup = Setup::default().wait("0s").glance("after = []\nmap.UserLast = \"{{ assigned.extension }}\"");
+    let bridge = Bridge::with(setup).await;
+    seed_strangers(&bridge, 1000..1001);
+    bridge.glance().fail_next(1, Fault::Slow(Duration::from_millis(500)), Some("NewUser"));
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until(&id, "being made", |_| calls_of(bridge.glance(), "NewUser").len() == 1).await;
+    bridge.until_state(&id, "pbx", AccountState::Settled).await;
+    assert!(bridge.account(&id, "glance").await.lease.is_some(), "it is still being made");
+    bridge.until_at_rest(&id).await;
+    assert_eq!(bridge.glance().accounts()[0]["UserLast"], "1001");
     bridge.stop().await;
 }
 

@@ -110,7 +110,9 @@ impl Work<'_> {
                 }
                 for user in &users {
                     let row = tx.account(resource, &user.name)?;
-                    if row.is_some_and(|row| row.state.is_answer() && row.state != AccountState::HandedOver) {
+                    // Whoever works on it now has the value of before.
+                    let has_former = |row: &Row| row.state.is_answer() || row.lease.is_some();
+                    if row.is_some_and(|row| has_former(&row) && row.state != AccountState::HandedOver) {
                         tx.want(resource, &user.name, &Want::due(now), now)?;
                         rung.push(user.clone());
                     }

@@ -32,9 +32,7 @@ const SLICE: usize = 100;
 pub(crate) async fn run(bridge: Arc<Bridge>) {
     loop {
         // What is removed is gone for good, even if it was the clock that was wrong.
-        if let Err(error) = tidy(&bridge, bridge.clock.cautious_now()).await {
-            error!(%error, "Old entries could not be removed");
-        }
+        tidy(&bridge, bridge.clock.cautious_now()).await;
         tokio::select! {
             () = bridge.stopped() => return,
             () = bridge.clock.sleep(EVERY) => {}
@@ -128,17 +126,24 @@ async fn rebase(store: &Store, jump: Jump) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes what is past its time.
-///
-/// # Errors
-/// Those of the store.
-pub async fn tidy(bridge: &Bridge, now: Timestamp) -> Result<(), StoreError> {
-    give_up_rejected(bridge, now).await?;
+/// Removes what is past its time. One chore that fails keeps no other from being done: it is tried again the next time.
+pub async fn tidy(bridge: &Bridge, now: Timestamp) {
+    let said = |outcome: Result<(), StoreError>, failure: &str| {
+        if let Err(error) = outcome {
+            error!(%error, "{failure}");
+        }
+    };
+    said(prune_journal(bridge, now).await, "Old entries of the journal could not be removed");
+    said(prune_audit(bridge, now).await, "Old entries of the audit trail could not be removed");
+    said(give_up_rejected(bridge, now).await, "Creates that were rejected long ago could not be given up");
+    said(forget_departed(bridge, now).await, "Users who were deleted long ago could not be forgotten");
+    said(index(bridge).await, "Attributes that are newly indexed could not be gone through");
+}
+
+async fn prune_journal(bridge: &Bridge, now: Timestamp) -> Result<(), StoreError> {
     let before = earlier(now, days(bridge.landscape().config.store.journal_days));
     while bridge.store.write(move |tx| tx.prune(before)).await?.more {}
-    forget_departed(bridge, now).await?;
-    prune_audit(bridge, now).await?;
-    index(bridge).await
+    Ok(())
 }
 
 /// Removes who was deleted long ago, with all that is known of them, unless a target still has an account of theirs.
@@ -200,33 +205,33 @@ async fn index(bridge: &Bridge) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Treats creates that were rejected long ago as deleted.
 async fn give_up_rejected(bridge: &Bridge, now: Timestamp) -> Result<(), StoreError> {
-    let before = earlier(now, REJECTED_FOR);
-    loop {
-        let old = bridge.store.scan(move |db| db.resources_in_state(ResourceState::Rejected, before, SLICE)).await?;
-        if old.is_empty() {
-            return Ok(());
-        }
-        info!(resources = old.len(), "Creates that were rejected long ago are given up");
-        bridge
-            .store
-            .write(move |tx| {
-                for resource in &old {
-                    tx.set_resource_state(resource.key, resource.version, ResourceState::Deleted, now)?;
-                    for row in tx.accounts_of(resource.key)? {
-                        // What was somebody's before, and could not be given back, is left as it is.
-                        if Memory::read(row.kept.as_ref())?.to_give_back(resource).is_some() {
-                            tx.drop_account(resource.key, &row.target)?;
-                            continue;
-                        }
-                        tx.want(resource.key, &row.target, &Want { urgent: true, ..Want::due(now) }, now)?;
-                    }
-                }
-                Ok::<_, StoreError>(())
-            })
-            .await?;
+    while bridge.store.write(move |tx| give_up_some(tx, now)).await? {
         for target in bridge.landscape().targets() {
             target.lane.ring();
         }
     }
+    Ok(())
+}
+
+/// Gives up those that were rejected first; false if there are none. Read and written in one transaction: one that is
+/// posted again meanwhile is not given up.
+fn give_up_some(tx: &mut Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    let old = tx.resources_in_state(ResourceState::Rejected, earlier(now, REJECTED_FOR), SLICE)?;
+    for resource in &old {
+        tx.set_resource_state(resource.key, resource.version, ResourceState::Deleted, now)?;
+        for row in tx.accounts_of(resource.key)? {
+            // What was somebody's before, and could not be given back, is left as it is.
+            if Memory::read(row.kept.as_ref())?.to_give_back(resource).is_some() {
+                tx.drop_account(resource.key, &row.target)?;
+                continue;
+            }
+            tx.want(resource.key, &row.target, &Want { urgent: true, ..Want::due(now) }, now)?;
+        }
+    }
+    if !old.is_empty() {
+        info!(resources = old.len(), "Creates that were rejected long ago are given up");
+    }
+    Ok(!old.is_empty())
 }

@@ -45,6 +45,13 @@ fn with_document<D>(row: &Row<'_>, document: D) -> Result<Resource<D>, StoreErro
     })
 }
 
+/// The condition is that of the partial index `resource_gone`: only then is it used.
+const IN_STATE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM resource AS r WHERE r.state <> 'live' AND r.state = ?3 AND r.modified < ?1 ORDER BY r.modified LIMIT ?2"
+);
+
 /// Values that one statement adds: more than most users have, and few enough for a statement of each length to be kept.
 const VALUES: usize = 16;
 
@@ -212,12 +219,7 @@ impl Db<'_> {
         before: Timestamp,
         limit: usize,
     ) -> Result<Vec<Resource>, StoreError> {
-        let sql = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM resource AS r WHERE r.state <> 'live' AND r.state = ?3 AND r.modified < ?1 ORDER BY r.modified LIMIT ?2"
-        );
-        self.session().query(sql, &parameters![before, limit, state.as_str()], resource)
+        self.session().query(IN_STATE, &parameters![before, limit, state.as_str()], resource)
     }
 
     /// The row of a resource without its document.

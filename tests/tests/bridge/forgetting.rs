@@ -20,7 +20,7 @@ fn clock() -> Clock {
 /// Lets so many days pass and tidies up.
 async fn after(bridge: &Bridge, clock: &Clock, days: u32) {
     clock.advance(days * DAY);
-    tidy(&bridge.running.bridge, clock.now()).await.unwrap();
+    tidy(&bridge.running.bridge, clock.now()).await;
 }
 
 /// The ids of those who were deleted and are remembered.
@@ -93,5 +93,32 @@ async fn the_audit_trail_ends_where_the_configuration_says_and_is_whole_from_the
     assert_eq!(actions().await, ["create", "update"]);
     after(&bridge, &clock, 2).await;
     assert_eq!(actions().await, ["update"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_given_up_keeps_nothing_else_from_being_removed() {
+    let clock = clock();
+    let store = "audit_days = 10\njournal_days = 10\ndeleted_days = 5".to_owned();
+    let bridge = Bridge::with(Setup { clock: clock.clone(), store, ..Setup::default() }).await;
+    for name in ["ann", "bob"] {
+        let id = bridge.post("/Users", okta_user(name)).await.has_status(201).id();
+        bridge.until_at_rest(&id).await;
+        bridge.delete(&format!("/Users/{id}")).await.has_status(204);
+        bridge.until_state(&id, "crm", AccountState::Task).await;
+        bridge.until_at_rest(&id).await;
+        for target in ["crm", "pbx", "glance"] {
+            forget_account(&bridge, &id, target).await;
+        }
+    }
+    let database = rusqlite::Connection::open(bridge.folder().join("bridge.db")).unwrap();
+    let spoilt = "UPDATE resource SET state = 'rejected', document = 'unreadable' WHERE key = 1";
+    assert_eq!(database.execute(spoilt, []).unwrap(), 1);
+    database.execute("UPDATE assignment SET state = 'free', resource = NULL, free_at = 0", []).unwrap();
+    after(&bridge, &clock, 40).await;
+    let left = |table: &str| -> i64 {
+        database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((left("resource"), left("request"), left("call"), left("audit")), (1, 0, 0, 0), "only the spoilt one");
     bridge.stop().await;
 }

@@ -252,6 +252,17 @@ async fn what_is_gone_for_long_is_found_and_purged_with_everything_that_belongs_
     assert!(next.key > bob.key, "keys are never used again");
 }
 
+/// A million deleted ones may be remembered.
+#[tokio::test]
+async fn the_few_who_were_rejected_are_not_looked_for_among_all_who_were_deleted() {
+    let plan = |db: &Db<'_>| {
+        let parameters = parameters![at(1), 10_usize, "rejected"];
+        db.session().query(&format!("EXPLAIN QUERY PLAN {IN_STATE}"), &parameters, |row| row.text(3))
+    };
+    let plan = store().read(plan).await.unwrap();
+    assert_eq!(plan, ["SEARCH r USING INDEX resource_gone (state=? AND modified<?)"]);
+}
+
 #[tokio::test]
 async fn times_are_kept_in_whole_milliseconds() {
     let store = store();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use bridge_store::{Account, AccountQuery, AccountState, Reason, StoreError, Tx, Want};
+use bridge_store::{Reason, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -11,14 +11,14 @@ use tracing::{info, warn};
 use crate::alerts::{AlertKind, Alerts};
 use crate::auth::KnownTokens;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Mode, StoreConfig, StoreUrl};
+use crate::config::{Config, ConfigError, StoreConfig, StoreUrl};
 use crate::connections::{self, Connections};
+use crate::following::{self, Followers, Following};
 use crate::forewarning;
 use crate::housekeeping;
 use crate::landscape::{Landscape, LandscapeError, Target, Tenant, is_same_place, names_place_within};
 use crate::provisioning::{self, Guesses, OpenRequests, ResourceLocks, Unanswered};
 use crate::seal::Sealer;
-use crate::worker::settle::Dependents;
 use crate::worker::{self, Lane, Waiters};
 
 /// Everything that serves requests and works on accounts.
@@ -39,6 +39,8 @@ pub struct Bridge {
     pub(crate) unanswered: Unanswered,
     /// Who speaks at the other end of each connection.
     pub connections: Connections,
+    /// What is still to follow the configuration.
+    pub(crate) following: Following,
     /// Rung when a group changed.
     pub(crate) regroup: Notify,
     landscape: RwLock<Arc<Landscape>>,
@@ -148,6 +150,7 @@ impl Bridge {
             locks: ResourceLocks::default(),
             unanswered: Unanswered::default(),
             connections,
+            following: Following::default(),
             regroup: Notify::new(),
             landscape: RwLock::new(Arc::new(landscape)),
             lanes,
@@ -156,11 +159,11 @@ impl Bridge {
         });
         let landscape = bridge.landscape();
         bridge.check_targets(&landscape, Moment::Start).await?;
-        bridge.follow_modes(&landscape).await?;
-        bridge.release_waiting(&landscape).await?;
         bridge.run_lanes(&landscape);
+        bridge.following.ask(Followers { modes: true, waiting: true, parked: false });
         let mut tasks = bridge.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.spawn(housekeeping::run(bridge.clone()));
+        tasks.spawn(following::run(bridge.clone()));
         tasks.spawn(provisioning::regroup(bridge.clone()));
         tasks.spawn(connections::run(bridge.clone()));
         tasks.spawn(housekeeping::watch_clock(bridge.clone()));
@@ -171,9 +174,9 @@ impl Bridge {
 
     /// Takes another configuration. If it cannot be used, the present one stays.
     pub async fn reload(self: &Arc<Self>, config: Config) -> Result<(), StartError> {
-        let landscape = self.replace(config, |_| true).await?;
-        self.retry_parked(&landscape).await?;
-        self.release_waiting(&landscape).await?;
+        self.replace(config, |_| true).await?;
+        // Changed rules may take what was refused, and may let go what waited.
+        self.following.ask(Followers { parked: true, waiting: true, modes: false });
         Ok(())
     }
 
@@ -184,19 +187,14 @@ impl Bridge {
         targets: &BTreeSet<(String, String)>,
     ) -> Result<(), StartError> {
         let is_meant = |target: &Target| targets.contains(&(target.tenant.clone(), target.name.clone()));
-        self.replace(config, is_meant).await.map(drop)
+        self.replace(config, is_meant).await
     }
 
     /// Lets another configuration rule. What kept calls from those targets is over.
-    async fn replace(
-        self: &Arc<Self>,
-        config: Config,
-        recovers: impl Fn(&Target) -> bool,
-    ) -> Result<Arc<Landscape>, StartError> {
+    async fn replace(self: &Arc<Self>, config: Config, recovers: impl Fn(&Target) -> bool) -> Result<(), StartError> {
         let landscape = Landscape::build(config, &self.clock, |tenant, target| lane_of(&self.lanes, tenant, target))?;
         self.check_targets(&landscape, Moment::Reload).await?;
         let landscape = Arc::new(landscape);
-        self.follow_modes(&landscape).await?;
         *self.landscape.write().unwrap_or_else(PoisonError::into_inner) = landscape.clone();
         for target in landscape.targets().filter(|target| recovers(target)) {
             let was_blocked = target.lane.change(|condition| {
@@ -209,10 +207,10 @@ impl Bridge {
                 self.ring_about(target, AlertKind::TargetRecovered, "recovered", text);
             }
         }
-        // Requests that were under way may have stored what the old modes meant.
-        self.follow_modes(&landscape).await?;
         self.run_lanes(&landscape);
-        Ok(landscape)
+        // Rows that are there, and what requests that were under way have stored as the old modes meant it.
+        self.following.ask(Followers { modes: true, ..Followers::default() });
+        Ok(())
     }
 
     /// Stops the lanes and waits until what is in flight has ended.
@@ -318,93 +316,6 @@ impl Bridge {
             .await?;
         Ok(())
     }
-
-    /// What is held because of a target's mode follows its mode.
-    async fn follow_modes(&self, landscape: &Landscape) -> Result<(), StoreError> {
-        for target in landscape.targets() {
-            match target.settings.mode {
-                Mode::Hold => self.move_all(target, AccountState::Due, AccountState::Held).await?,
-                Mode::Send | Mode::Plan => self.move_all(target, AccountState::Held, AccountState::Due).await?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Changed rules make parked work due.
-    async fn retry_parked(&self, landscape: &Landscape) -> Result<(), StoreError> {
-        for target in landscape.targets().filter(|target| target.settings.mode != Mode::Hold) {
-            self.move_all(target, AccountState::Parked, AccountState::Due).await?;
-            target.lane.ring();
-        }
-        Ok(())
-    }
-
-    /// Raises `wanted` of every account of a target that is in one state, and puts it into another. One that is not made yet
-    /// waits for those that come before it.
-    async fn move_all(&self, target: &Target, from: AccountState, to: AccountState) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let reason = (to == AccountState::Held).then(mode_hold);
-        let want = Want { state: to, reason, release: true, ..Want::due(now) };
-        let dependents = self.tenant_dependents(&target.tenant);
-        self.each_slice(target, from, move |tx, row| {
-            let want = Want { urgent: row.urgent, ..want.clone() };
-            let is_made = row.may_exist() || row.urgent;
-            let waits = match (&dependents, want.state, is_made) {
-                (Some(dependents), AccountState::Due, false) => dependents.waits(tx, row.resource, &row.target)?,
-                _ => None,
-            };
-            let want = match waits {
-                Some(reason) => Want { state: AccountState::Waiting, reason: Some(reason), ..want },
-                None => want,
-            };
-            tx.want(row.resource, &row.target, &want, now).map(drop)
-        })
-        .await
-    }
-
-    /// Makes those accounts due that wait for others which, by this configuration, come before them no more.
-    async fn release_waiting(&self, landscape: &Landscape) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        for tenant in landscape.tenants() {
-            let dependents = Dependents::of(tenant);
-            for target in tenant.targets.values() {
-                let dependents = dependents.clone();
-                let release = move |tx: &mut Tx<'_>, row: &Account| dependents.release(tx, row.resource, now).map(drop);
-                self.each_slice(target, AccountState::Waiting, release).await?;
-                target.lane.ring();
-            }
-        }
-        Ok(())
-    }
-
-    fn tenant_dependents(&self, tenant: &str) -> Option<Dependents> {
-        self.tenant(tenant).map(|tenant| Dependents::of(&tenant))
-    }
-
-    /// Writes something for every account of a target that is in a state, in slices.
-    async fn each_slice(
-        &self,
-        target: &Target,
-        state: AccountState,
-        write: impl Fn(&mut Tx<'_>, &Account) -> Result<(), StoreError> + Send + Sync + 'static,
-    ) -> Result<(), StoreError> {
-        let write = Arc::new(write);
-        let mut query = AccountQuery {
-            tenant: Some(target.tenant.clone()),
-            target: Some(target.name.clone()),
-            state: Some(state),
-            limit: SLICE,
-            ..AccountQuery::default()
-        };
-        loop {
-            let page = query.clone();
-            let rows = self.store.scan(move |db| db.accounts_where(&page)).await?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            query.after = Some((last.resource, last.target.clone()));
-            let write = write.clone();
-            self.store.write(move |tx| rows.iter().try_for_each(|row| write(tx, row))).await?;
-        }
-    }
 }
 
 /// Why a target that holds accounts at one place does not fit the configuration, which has it at another or not at all.
@@ -421,9 +332,6 @@ pub(crate) fn misfit(now: Option<&String>, place: &str) -> String {
         ),
     }
 }
-
-/// Rows that one write moves.
-const SLICE: usize = 500;
 
 /// Why an account is held whose target is in `mode = "hold"`.
 pub(crate) fn mode_hold() -> Reason {

@@ -15,6 +15,7 @@ pub mod config;
 pub mod connections;
 pub mod error;
 pub mod explain;
+mod following;
 mod forewarning;
 pub mod housekeeping;
 pub mod landscape;

@@ -24,6 +24,39 @@ macro_rules! columns {
     };
 }
 
+/// The order is that of the index `account_due`: nothing is sorted.
+const QUEUED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM account WHERE tenant = ?1 AND target = ?2 AND state = 'due' ORDER BY urgent, due_at LIMIT ?3"
+);
+
+/// The statement of [`Db::accounts_where`].
+fn where_sql(query: &AccountQuery) -> String {
+    // The text of these conditions is that of the partial indexes: only then are they used.
+    let states = match query.state {
+        None => "?3 = ''",
+        Some(AccountState::Due) => "state = 'due' AND ?3 <> ''",
+        Some(AccountState::Settled | AccountState::OutOfScope) => "state = ?3",
+        Some(
+            AccountState::Waiting
+            | AccountState::Parked
+            | AccountState::Held
+            | AccountState::Task
+            | AccountState::HandedOver,
+        ) => "state <> 'settled' AND state <> 'out_of_scope' AND state <> 'due' AND state = ?3",
+    };
+    // Nor is an index used for "any tenant, or this one".
+    let tenant = if query.tenant.is_some() { "tenant = ?1" } else { "?1 = ''" };
+    let target = if query.target.is_some() { "target = ?2" } else { "?2 = ''" };
+    // A page begins where the one before it ended, and not at the beginning.
+    let columns = columns!();
+    format!(
+        "SELECT {columns} FROM account WHERE {states} AND {tenant} AND {target} \
+         AND (resource, target) > (?4, ?5) ORDER BY resource, target LIMIT ?6"
+    )
+}
+
 fn account(row: &Row<'_>) -> Result<Account, StoreError> {
     let lease = match (row.optional_integer(10)?, row.optional_time(11)?) {
         (Some(token), Some(until)) => Some(Lease { token, until }),
@@ -86,40 +119,7 @@ impl Db<'_> {
     /// Accounts in the order of resource and target. A state other than `settled` and `out_of_scope` is found by an index,
     /// `due` only at a given target; the rest is a scan.
     pub fn accounts_where(&self, query: &AccountQuery) -> Result<Vec<Account>, StoreError> {
-        self.select_where(columns!(), query, account)
-    }
-
-    /// The resources of those accounts.
-    fn keys_where(&self, query: &AccountQuery) -> Result<Vec<i64>, StoreError> {
-        self.select_where("resource", query, |row| row.integer(0))
-    }
-
-    fn select_where<T>(
-        &self,
-        columns: &str,
-        query: &AccountQuery,
-        read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
-        // The text of these conditions is that of the partial indexes: only then are they used.
-        let states = match query.state {
-            None => "?3 = ''",
-            Some(AccountState::Due) => "state = 'due' AND ?3 <> ''",
-            Some(AccountState::Settled | AccountState::OutOfScope) => "state = ?3",
-            Some(
-                AccountState::Waiting
-                | AccountState::Parked
-                | AccountState::Held
-                | AccountState::Task
-                | AccountState::HandedOver,
-            ) => "state <> 'settled' AND state <> 'out_of_scope' AND state <> 'due' AND state = ?3",
-        };
-        // Nor is an index used for "any tenant, or this one".
-        let tenant = if query.tenant.is_some() { "tenant = ?1" } else { "?1 = ''" };
-        let target = if query.target.is_some() { "target = ?2" } else { "?2 = ''" };
-        let sql = format!(
-            "SELECT {columns} FROM account WHERE {states} AND {tenant} AND {target} \
-             AND (resource > ?4 OR (resource = ?4 AND target > ?5)) ORDER BY resource, target LIMIT ?6"
-        );
+        let sql = where_sql(query);
         let (resource, target) =
             query.after.as_ref().map_or((0, ""), |(resource, target)| (*resource, target.as_str()));
         let limit = if query.limit == 0 { PAGE } else { query.limit };
@@ -133,8 +133,14 @@ impl Db<'_> {
                 target,
                 limit,
             ],
-            read,
+            account,
         )
+    }
+
+    /// Accounts that are due at a target, now or later, in the order of an index: to be taken from it, because the first page
+    /// is the only one.
+    pub fn queued(&self, tenant: &str, target: &str, limit: usize) -> Result<Vec<Account>, StoreError> {
+        self.session().query(QUEUED, &parameters![tenant, target, limit], account)
     }
 
     /// How many accounts of a tenant, or of all tenants, are in each state. A scan.

@@ -103,7 +103,7 @@ async fn a_target_that_holds_accounts_cannot_vanish_from_the_configuration() {
     bridge.until_state(&id, "crm", AccountState::Settled).await;
     let elsewhere = bridge.crm().url().replace("127.0.0.1", "localhost");
     let text = bridge.file().replace(bridge.crm().url(), &elsewhere);
-    let config = bridge_server::config::Config::parse(&text, bridge.folder()).unwrap();
+    let config = Config::parse(&text, bridge.folder()).unwrap();
     let refused = bridge.running.reload(config).await.unwrap_err().to_string();
     assert!(refused.contains("tenants.default.targets.crm") && refused.contains("points"), "{refused}");
     bridge.stop().await;
@@ -116,7 +116,7 @@ async fn a_target_gets_another_name_at_a_start_and_not_while_requests_may_mean_t
     bridge.until_state(&id, "crm", AccountState::Settled).await;
     let text = bridge.file().replace("[tenants.default.targets.crm]", "[tenants.default.targets.till]");
     let text = text.replace("kind = \"crm_com\"", "kind = \"crm_com\"\nrenamed_from = \"crm\"");
-    let config = bridge_server::config::Config::parse(&text, bridge.folder()).unwrap();
+    let config = Config::parse(&text, bridge.folder()).unwrap();
     let refused = bridge.running.reload(config).await.unwrap_err().to_string();
     assert!(refused.contains("tenants.default.targets.till") && refused.contains("restart"), "{refused}");
     bridge.account(&id, "crm").await;
@@ -128,5 +128,45 @@ async fn a_target_gets_another_name_at_a_start_and_not_while_requests_may_mean_t
     let account = bridge.account(&id, "till").await;
     assert_eq!(account.state, AccountState::Settled);
     assert_eq!((bridge.accounts(&id).await.len(), bridge.crm().accounts().len()), (3, 1));
+    bridge.stop().await;
+}
+
+/// What the rows are is moved behind the mode, in the background: a million of them, or one that cannot be read, must not keep
+/// a person from stopping everything.
+#[tokio::test]
+async fn a_mode_rules_at_once_and_at_the_start_whatever_becomes_of_the_rows_that_follow_it() {
+    let bridge = Bridge::with(Setup::default().wait("0s")).await;
+    bridge.glance().fail_next(1_000, Fault::Status(503, None), None);
+    let mut ids = Vec::new();
+    for name in ["ann", "bob"] {
+        let id = bridge.post("/Users", okta_user(name)).await.has_status(201).id();
+        bridge.until_state(&id, "glance", AccountState::Due).await;
+        ids.push(id);
+    }
+    let database = rusqlite::Connection::open(bridge.folder().join("bridge.db")).unwrap();
+    let change = |sql: &str| assert_eq!(database.execute(sql, []).unwrap(), 1);
+    change("UPDATE account SET doubt = 'unreadable' WHERE resource = 1 AND target = 'glance'");
+    let hold = Setup::default().wait("0s").glance(r#"mode = "hold""#);
+    let text = bridge.file().replace("address_domain =", "mode = \"hold\"\naddress_domain =");
+    bridge.running.reload(Config::parse(&text, bridge.folder()).unwrap()).await.unwrap();
+    let modes = async |bridge: &Bridge| {
+        let status = bridge_server::operations::targets(&bridge.running.bridge).await.unwrap();
+        status.into_iter().filter(|target| target.target == "glance").map(|target| target.mode).collect::<Vec<_>>()
+    };
+    assert_eq!(modes(&bridge).await, ["hold"]);
+    let bridge = bridge.restart_with(hold.clone()).await;
+    assert_eq!(modes(&bridge).await, ["hold"], "it starts with that file, too");
+    assert_eq!(bridge.get(&format!("/Users/{}", ids[1])).await.has_status(200).id(), ids[1]);
+    change("UPDATE account SET doubt = 'none' WHERE resource = 1 AND target = 'glance'");
+    // As if it had stopped in the middle: the next start goes on.
+    let bridge = bridge.restart_with(hold).await;
+    for id in &ids {
+        bridge.until_state(id, "glance", AccountState::Held).await;
+    }
+    bridge.glance().clear_faults();
+    let bridge = bridge.restart_with(Setup::default()).await;
+    for id in &ids {
+        bridge.until_state(id, "glance", AccountState::Settled).await;
+    }
     bridge.stop().await;
 }

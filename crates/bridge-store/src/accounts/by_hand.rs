@@ -1,13 +1,10 @@
-//! What a person, or a new configuration, does to accounts: link, look again, move, drop (DESIGN section 9).
+//! What a person does to accounts: link, look again, drop (DESIGN section 9).
 
 use jiff::Timestamp;
 
 use super::Unique;
 use crate::driver::parameters;
-use crate::{AccountQuery, AccountState, StoreError, Tx};
-
-/// How many accounts one statement moves.
-const SLICE: usize = 2000;
+use crate::{StoreError, Tx};
 
 impl Tx<'_> {
     /// Points an account to another remote account (or to none) by hand, in doubt and due at once. What was kept of the
@@ -47,36 +44,6 @@ impl Tx<'_> {
                    doubt = CASE WHEN doubt = 'none' THEN 'read' ELSE doubt END, digest = NULL, updated = ?3 \
                    WHERE resource = ?1 AND target = ?2 AND state <> 'handed_over'";
         Ok(self.session().execute(sql, &parameters![resource, target, now])? > 0)
-    }
-
-    /// Moves accounts of a target from one state to another, at most 2,000; returns how many. Repeat until it is 0.
-    ///
-    /// Moved to `due` they are due at once.
-    pub fn move_state(
-        &mut self,
-        tenant: &str,
-        target: &str,
-        from: AccountState,
-        to: AccountState,
-        now: Timestamp,
-    ) -> Result<usize, StoreError> {
-        if from == to {
-            return Ok(0);
-        }
-        let page = AccountQuery {
-            tenant: Some(tenant.to_owned()),
-            target: Some(target.to_owned()),
-            state: Some(from),
-            after: None,
-            limit: SLICE,
-        };
-        let sql = "UPDATE account SET wanted = wanted + 1, state = ?3, reason = NULL, attempts = 0, due_at = ?4, \
-                   updated = ?4 WHERE resource = ?1 AND target = ?2";
-        let found = self.keys_where(&page)?;
-        for resource in &found {
-            self.session().execute(sql, &parameters![*resource, target, to.as_str(), now])?;
-        }
-        Ok(found.len())
     }
 
     /// Forgets an account, whatever the target has; false if there was none.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge_store::{Rebase, ResourceState, Store, StoreError, Tx, Want};
+use bridge_store::{Rebase, ResourceState, Store, StoreError, Swept, Tx, Want};
 use jiff::Timestamp;
 use tracing::{error, info, warn};
 
@@ -142,8 +142,8 @@ pub async fn tidy(bridge: &Bridge, now: Timestamp) {
 
 async fn prune_journal(bridge: &Bridge, now: Timestamp) -> Result<(), StoreError> {
     let before = earlier(now, days(bridge.landscape().config.store.journal_days));
-    while bridge.store.write(move |tx| tx.prune(before)).await?.more {}
-    Ok(())
+    sweep(bridge, move |tx, after| tx.prune_requests(before, after)).await?;
+    sweep(bridge, move |tx, after| tx.prune_calls(before, after)).await
 }
 
 /// Removes who was deleted long ago, with all that is known of them, unless a target still has an account of theirs.
@@ -175,15 +175,21 @@ async fn prune_audit(bridge: &Bridge, now: Timestamp) -> Result<(), StoreError> 
     let before = earlier(now, days(landscape.config.store.audit_days));
     for tenant in landscape.tenants() {
         let name = tenant.name.clone();
-        while bridge
-            .store
-            .write({
-                let name = name.clone();
-                move |tx| tx.prune_audit(&name, before)
-            })
-            .await?
-            > 0
-        {}
+        sweep(bridge, move |tx, after| tx.prune_audit(&name, before, after)).await?;
+    }
+    Ok(())
+}
+
+/// Removes slice by slice what is old.
+async fn sweep(
+    bridge: &Bridge,
+    slice: impl Fn(&mut Tx<'_>, i64) -> Result<Swept, StoreError> + Send + Sync + 'static,
+) -> Result<(), StoreError> {
+    let slice = Arc::new(slice);
+    let mut next = Some(0);
+    while let Some(after) = next {
+        let slice = slice.clone();
+        next = bridge.store.write(move |tx| slice(tx, after)).await?.next;
     }
     Ok(())
 }

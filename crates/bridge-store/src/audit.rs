@@ -1,14 +1,13 @@
 //! Who did what, per tenant in a chain of hashes: an entry cannot be changed or taken out without breaking the chain.
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::driver::{Row, parameters};
+use crate::prune::{SLICE, Swept};
 use crate::{AuditEntry, Db, StoreError, Tx};
-
-/// How many entries one prune removes.
-const SLICE: i64 = 1000;
 
 macro_rules! columns {
     () => {
@@ -57,12 +56,32 @@ fn chained(previous: &str, entry: &AuditEntry) -> String {
     })
 }
 
-/// Number and hash before the first entry of a chain that was never pruned.
-fn origin() -> (i64, String) {
-    (0, String::new())
+/// Entries in a row that were pruned: the numbers of the first and the last, and the hash that the chain goes on with.
+type Gap = (i64, i64, String);
+
+/// What was pruned of a chain, as it is stored.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Gaps {
+    /// Its beginning: number and hash of the last entry.
+    Beginning(i64, String),
+    /// In the order of the chain, with entries between them.
+    Each(Vec<Gap>),
 }
 
-fn anchor_name(tenant: &str) -> String {
+/// Adds an entry to what was pruned.
+fn widen(gaps: &mut Vec<Gap>, number: i64, hash: String) {
+    let place = gaps.partition_point(|(first, ..)| *first < number);
+    // What was pruned right behind it, and right before it, is one gap with it.
+    let behind = gaps.get(place).is_some_and(|(first, ..)| *first == number + 1).then(|| gaps.remove(place));
+    let (last, hash) = behind.map_or((number, hash), |(_, last, hash)| (last, hash));
+    match place.checked_sub(1).and_then(|before| gaps.get_mut(before)).filter(|gap| gap.1 == number - 1) {
+        Some(before) => (before.1, before.2) = (last, hash),
+        None => gaps.insert(place, (number, last, hash)),
+    }
+}
+
+fn gaps_name(tenant: &str) -> String {
     format!("audit/{tenant}")
 }
 
@@ -74,13 +93,17 @@ impl Db<'_> {
         self.session().query(sql, &parameters![tenant, after, limit], entry)
     }
 
-    /// Follows the chain of a tenant from its beginning; `None` if it is whole. A scan.
+    /// Follows the chain of a tenant from its beginning; `None` if it is whole but for what was pruned. A scan.
     pub fn verify_audit(&self, tenant: &str) -> Result<Option<AuditBreak>, StoreError> {
-        let (mut number, mut hash) = self.audit_anchor(tenant)?;
+        let gaps = self.audit_gaps(tenant)?;
+        let (mut number, mut hash) = (0, String::new());
         let mut broken = None;
         let sql = concat!("SELECT ", columns!(), " FROM audit WHERE tenant = ?1 ORDER BY number");
         self.session().each(sql, &parameters![tenant], |row| {
             let entry = entry(row)?;
+            if let Some((_, last, pruned)) = gaps.iter().find(|(first, ..)| *first == number + 1) {
+                (number, hash) = (*last, pruned.clone());
+            }
             if entry.number != number + 1 {
                 broken = Some(AuditBreak::Missing(number + 1));
             } else if entry.hash != chained(&hash, &entry) {
@@ -93,18 +116,21 @@ impl Db<'_> {
         Ok(broken)
     }
 
-    /// The last entry that was pruned.
-    fn audit_anchor(&self, tenant: &str) -> Result<(i64, String), StoreError> {
-        let Some(text) = self.meta(&anchor_name(tenant))? else { return Ok(origin()) };
-        serde_json::from_str(&text).map_err(StoreError::corrupt)
+    fn audit_gaps(&self, tenant: &str) -> Result<Vec<Gap>, StoreError> {
+        let Some(text) = self.meta(&gaps_name(tenant))? else { return Ok(Vec::new()) };
+        Ok(match serde_json::from_str(&text).map_err(StoreError::corrupt)? {
+            Gaps::Beginning(last, hash) => vec![(1, last, hash)],
+            Gaps::Each(gaps) => gaps,
+        })
     }
 
-    /// Number and hash of the last entry.
+    /// Number and hash of the last entry, whether it is still there or not.
     fn audit_head(&self, tenant: &str) -> Result<(i64, String), StoreError> {
         let sql = "SELECT number, hash FROM audit WHERE tenant = ?1 ORDER BY number DESC LIMIT 1";
         match self.session().query_one(sql, &parameters![tenant], |row| Ok((row.integer(0)?, row.text(1)?)))? {
             Some(head) => Ok(head),
-            None => self.audit_anchor(tenant),
+            // The last entry goes only when no other is left.
+            None => Ok(self.audit_gaps(tenant)?.pop().map(|(_, last, hash)| (last, hash)).unwrap_or_default()),
         }
     }
 }
@@ -133,21 +159,39 @@ impl Tx<'_> {
         Ok(entry.number)
     }
 
-    /// Removes the beginning of a tenant's chain up to a time, at most 1,000 entries, and remembers where the rest goes on.
-    /// Returns how many.
-    pub fn prune_audit(&mut self, tenant: &str, before: Timestamp) -> Result<usize, StoreError> {
-        let mut last = None;
-        let sql = "SELECT number, hash, at FROM audit WHERE tenant = ?1 ORDER BY number LIMIT ?2";
-        self.session().each(sql, &parameters![tenant, SLICE], |row| {
-            let is_old = row.time(2)? < before;
-            if is_old {
-                last = Some((row.integer(0)?, row.text(1)?));
+    /// Removes the entries of a tenant from before a time that are among the 1,000 after this number, and remembers where the
+    /// chain goes on behind them. See [`Swept`].
+    pub fn prune_audit(&mut self, tenant: &str, before: Timestamp, after: i64) -> Result<Swept, StoreError> {
+        let sql = "SELECT number, hash, at FROM audit WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
+        let read = |row: &Row<'_>| Ok((row.integer(0)?, row.text(1)?, row.time(2)? < before));
+        let page = self.session().query(sql, &parameters![tenant, after, SLICE], read)?;
+        let Some(last) = page.last().map(|(number, ..)| *number) else { return Ok(Swept::default()) };
+        let first = "SELECT number FROM audit WHERE tenant = ?1 ORDER BY number LIMIT 1";
+        let first = self.session().query_one(first, &parameters![tenant], |row| row.integer(0))?;
+        let head = self.audit_head(tenant)?.0;
+        let mut gaps = self.audit_gaps(tenant)?;
+        let mut keeps_one = first.is_some_and(|first| first <= after);
+        let mut removed = 0;
+        for (number, hash, is_old) in page {
+            // New entries follow the last one: it stays as long as an earlier one does.
+            if !is_old || (number == head && keeps_one) {
+                keeps_one = true;
+                continue;
             }
-            Ok(is_old)
-        })?;
-        let Some((number, hash)) = last else { return Ok(0) };
-        self.set_meta(&anchor_name(tenant), &json!([number, hash]).to_string())?;
-        self.session().execute("DELETE FROM audit WHERE tenant = ?1 AND number <= ?2", &parameters![tenant, number])
+            let sql = "DELETE FROM audit WHERE tenant = ?1 AND number = ?2";
+            removed += self.session().execute(sql, &parameters![tenant, number])?;
+            widen(&mut gaps, number, hash);
+        }
+        let goes_on = last < head
+            && (removed > 0
+                || self.is_old_beyond(last, |number| {
+                    let sql = "SELECT at FROM audit WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT 1";
+                    self.session().query_one(sql, &parameters![tenant, number], |row| Ok(row.time(0)? < before))
+                })?);
+        if removed > 0 {
+            self.set_meta(&gaps_name(tenant), &json!(gaps).to_string())?;
+        }
+        Ok(Swept { removed, next: goes_on.then_some(last) })
     }
 }
 

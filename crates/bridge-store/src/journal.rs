@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use crate::driver::{Row, parameters};
+use crate::prune::{SLICE, Swept};
 use crate::{CallEntry, Db, RequestEntry, RequestQuery, StoreError, Tx};
 
 /// Entries per page if the caller does not say.
@@ -54,17 +55,6 @@ fn call(row: &Row<'_>) -> Result<CallEntry, StoreError> {
         call: row.json(9)?,
         answer: row.optional_json(10)?,
     })
-}
-
-/// What a prune removed, and whether there may be more.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pruned {
-    /// Requests.
-    pub requests: usize,
-    /// Calls.
-    pub calls: usize,
-    /// Whether to prune again.
-    pub more: bool,
 }
 
 impl Db<'_> {
@@ -179,40 +169,47 @@ impl Tx<'_> {
         self.session().insert(sql, &parameters)?.ok_or(StoreError::NotFound("call"))
     }
 
-    /// Removes the oldest entries from before a time, at most 1,000 of each kind.
-    pub fn prune(&mut self, before: Timestamp) -> Result<Pruned, StoreError> {
-        // Keys rise with time, so the oldest entries come first and nothing is searched through.
-        let requests = self.prune_table(
-            "SELECT key, received FROM request ORDER BY key LIMIT ?1",
-            "DELETE FROM request WHERE key <= ?1",
-            before,
-        )?;
-        let calls = self.prune_table(
-            "SELECT key, at FROM call ORDER BY key LIMIT ?1",
-            "DELETE FROM call WHERE key <= ?1",
-            before,
-        )?;
-        Ok(Pruned { requests, calls, more: requests == SLICE || calls == SLICE })
+    /// Removes the requests from before a time that are among the 1,000 after this key. See [`Swept`].
+    pub fn prune_requests(&mut self, before: Timestamp, after: i64) -> Result<Swept, StoreError> {
+        let sweep = Sweep {
+            page: "SELECT key, received FROM request WHERE key > ?1 ORDER BY key LIMIT ?2",
+            delete: "DELETE FROM request WHERE key > ?1 AND key <= ?2 AND received < ?3",
+        };
+        sweep.run(self, before, after)
     }
 
-    fn prune_table(&mut self, oldest: &str, delete: &str, before: Timestamp) -> Result<usize, StoreError> {
-        let mut last = None;
-        self.session().each(oldest, &parameters![SLICE], |row| {
-            let is_old = row.time(1)? < before;
-            if is_old {
-                last = Some(row.integer(0)?);
-            }
-            Ok(is_old)
-        })?;
-        match last {
-            Some(last) => self.session().execute(delete, &parameters![last]),
-            None => Ok(0),
-        }
+    /// Removes the calls from before a time that are among the 1,000 after this key. See [`Swept`].
+    pub fn prune_calls(&mut self, before: Timestamp, after: i64) -> Result<Swept, StoreError> {
+        let sweep = Sweep {
+            page: "SELECT key, at FROM call WHERE key > ?1 ORDER BY key LIMIT ?2",
+            delete: "DELETE FROM call WHERE key > ?1 AND key <= ?2 AND at < ?3",
+        };
+        sweep.run(self, before, after)
     }
 }
 
-/// How many entries of a kind one prune removes.
-const SLICE: usize = 1000;
+/// The statements that remove what is old from a table of the journal.
+struct Sweep {
+    page: &'static str,
+    delete: &'static str,
+}
+
+impl Sweep {
+    fn run(&self, tx: &Tx<'_>, before: Timestamp, after: i64) -> Result<Swept, StoreError> {
+        let read = |row: &Row<'_>| Ok((row.integer(0)?, row.time(1)? < before));
+        let page = tx.session().query(self.page, &parameters![after, SLICE], read)?;
+        let Some((last, _)) = page.last().copied() else { return Ok(Swept::default()) };
+        let has_old = page.iter().any(|(_, is_old)| *is_old);
+        let removed = if has_old { tx.session().execute(self.delete, &parameters![after, last, before])? } else { 0 };
+        let goes_on = page.len() == SLICE
+            && (has_old
+                || tx.is_old_beyond(last, |key| {
+                    let next = tx.session().query_one(self.page, &parameters![key, 1_usize], read)?;
+                    Ok(next.map(|(_, is_old)| is_old))
+                })?);
+        Ok(Swept { removed, next: goes_on.then_some(last) })
+    }
+}
 
 #[cfg(test)]
 mod tests;

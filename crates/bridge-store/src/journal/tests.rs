@@ -117,10 +117,48 @@ async fn pruning_removes_what_is_older_in_slices() {
         })
         .await
         .unwrap();
-    let prune = || store.write(|tx| tx.prune(at(1195)));
-    assert_eq!(prune().await.unwrap(), Pruned { requests: 1000, calls: 5, more: true });
-    assert_eq!(prune().await.unwrap(), Pruned { requests: 195, calls: 0, more: false });
-    assert_eq!(prune().await.unwrap(), Pruned::default());
+    let prune = |after| store.write(move |tx| tx.prune_requests(at(1195), after));
+    assert_eq!(prune(0).await.unwrap(), Swept { removed: 1000, next: Some(1000) });
+    assert_eq!(prune(1000).await.unwrap(), Swept { removed: 195, next: None });
+    assert_eq!(prune(0).await.unwrap(), Swept::default());
+    assert_eq!(store.write(|tx| tx.prune_calls(at(1195), 0)).await.unwrap(), Swept { removed: 5, next: None });
     let query = RequestQuery { tenant: TENANT.into(), ..RequestQuery::default() };
     assert_eq!(requests(&store, query).await.len(), 5);
+}
+
+/// Few, or more than a slice: what follows is removed when it is old, and they are when they are.
+#[tokio::test]
+async fn what_was_written_while_the_clock_was_ahead_keeps_nothing_else_from_being_removed() {
+    for ahead in [1, 2_500] {
+        let store = store();
+        let fill = move |tx: &mut Tx<'_>| {
+            for seconds in (0..10).chain(std::iter::repeat_n(90_000, ahead)).chain(10..8_000) {
+                tx.add_request(&received("r", None, seconds))?;
+                tx.add_call(&made(1, "pbx", seconds))?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        store.write(fill).await.unwrap();
+        let prune = async |before: i64| {
+            let (mut removed, mut slices) = (0, 0);
+            let mut next = (Some(0), Some(0));
+            while let (Some(requests), calls) = next {
+                let prune = move |tx: &mut Tx<'_>| {
+                    let swept = tx.prune_requests(at(before), requests)?;
+                    assert_eq!(tx.prune_calls(at(before), calls.unwrap_or_default())?, swept);
+                    Ok::<_, StoreError>(swept)
+                };
+                let swept = store.write(prune).await.unwrap();
+                removed += swept.removed;
+                slices += 1;
+                next = (swept.next, swept.next);
+            }
+            (removed, slices)
+        };
+        assert_eq!(prune(7_000).await.0, 7_000, "{ahead}");
+        let (removed, slices) = prune(7_000).await;
+        assert_eq!(removed, 0);
+        assert!(slices <= 2, "what is there is not gone through: {slices} slices");
+        assert_eq!(prune(100_000).await.0, 1_000 + ahead);
+    }
 }

@@ -12,8 +12,10 @@ use tracing::{error, info, warn};
 
 use crate::bridge::Bridge;
 use crate::clock::{Clock, Jump, Seen, earlier};
+use crate::landscape::Landscape;
 use crate::worker::Condition;
 use crate::worker::memory::Memory;
+use crate::worker::settle::Returns;
 
 /// How often it is looked after.
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -213,17 +215,20 @@ async fn index(bridge: &Bridge) -> Result<(), StoreError> {
 
 /// Treats creates that were rejected long ago as deleted.
 async fn give_up_rejected(bridge: &Bridge, now: Timestamp) -> Result<(), StoreError> {
-    while bridge.store.write(move |tx| give_up_some(tx, now)).await? {
+    loop {
+        let landscape = bridge.landscape();
+        if !bridge.store.write(move |tx| give_up_some(tx, &landscape, now)).await? {
+            return Ok(());
+        }
         for target in bridge.landscape().targets() {
             target.lane.ring();
         }
     }
-    Ok(())
 }
 
 /// Gives up those that were rejected first; false if there are none. Read and written in one transaction: one that is
 /// posted again meanwhile is not given up.
-fn give_up_some(tx: &mut Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
+fn give_up_some(tx: &mut Tx<'_>, landscape: &Landscape, now: Timestamp) -> Result<bool, StoreError> {
     let old = tx.resources_in_state(ResourceState::Rejected, earlier(now, REJECTED_FOR), SLICE)?;
     for resource in &old {
         tx.set_resource_state(resource.key, resource.version, ResourceState::Deleted, now)?;
@@ -234,6 +239,9 @@ fn give_up_some(tx: &mut Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
                 continue;
             }
             tx.want(resource.key, &row.target, &Want { urgent: true, ..Want::due(now) }, now)?;
+        }
+        if let Some(tenant) = landscape.tenant(&resource.tenant) {
+            Returns::of(tenant, now).release(tx, resource.key, now)?;
         }
     }
     if !old.is_empty() {

@@ -17,7 +17,7 @@ use crate::bridge::Bridge;
 use crate::clock::later;
 use crate::landscape::{Pool, Tenant};
 use crate::worker::Contact;
-use crate::worker::settle::Dependents;
+use crate::worker::settle::{Dependents, Returns};
 
 pub use linking::{LinkError, release, set_link};
 
@@ -202,13 +202,23 @@ fn entry(tenant: &str, actor: &str, action: &str, subject: String, now: Timestam
     }
 }
 
-/// Forgets an account without touching the target.
+/// Forgets an account without touching the target. Of who is gone, the pool values that it kept return.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] if there is no such account.
 pub async fn drop(bridge: &Bridge, name: &AccountName, actor: &str) -> Result<(), StoreError> {
-    change(bridge, name, actor, "drop", |tx, account, target, _| tx.drop_account(account.resource, target).map(|_| ()))
-        .await
+    let returns = bridge.tenant(&name.tenant).map(|tenant| Returns::of(&tenant, bridge.clock.now()));
+    change(bridge, name, actor, "drop", move |tx, account, target, now| {
+        tx.drop_account(account.resource, target)?;
+        let resource = tx.resource_by_key(account.resource)?;
+        match &returns {
+            Some(returns) if resource.is_some_and(|resource| resource.state != ResourceState::Live) => {
+                returns.release(tx, account.resource, now)
+            }
+            _ => Ok(()),
+        }
+    })
+    .await
 }
 
 /// Says that a person has done what the API could not: the account is read again and compared.

@@ -114,7 +114,6 @@ async fn what_cannot_be_given_up_keeps_nothing_else_from_being_removed() {
     let database = rusqlite::Connection::open(bridge.folder().join("bridge.db")).unwrap();
     let spoilt = "UPDATE resource SET state = 'rejected', document = 'unreadable' WHERE key = 1";
     assert_eq!(database.execute(spoilt, []).unwrap(), 1);
-    database.execute("UPDATE assignment SET state = 'free', resource = NULL, free_at = 0", []).unwrap();
     after(&bridge, &clock, 40).await;
     let left = |table: &str| -> i64 {
         database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()

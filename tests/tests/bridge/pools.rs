@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use bridge_server::clock::Clock;
 use bridge_server::config::Config;
 use bridge_server::operations;
 use bridge_simulators::Fault;
 use bridge_store::{AccountState, AssignmentState};
 use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Bridge, Setup, account_name, account_where, calls_of};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -238,5 +240,38 @@ async fn a_value_returns_once_the_account_is_gone() {
     let value = value.unwrap();
     assert_eq!((value.state, value.resource), (AssignmentState::Free, None));
     assert!(value.free_at.is_some(), "it was in use, so it cools off");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn the_value_of_a_leaver_whose_account_a_person_removed_comes_back_and_the_leaver_is_forgotten() {
+    let clock = Clock::hand_set(Timestamp::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+    let ranges = "[\"1000-1000\"]\ncool_off = \"24h\"".to_owned();
+    let setup = Setup { ranges, clock: clock.clone(), ..Setup::default() };
+    let bridge = Bridge::with(setup.pbx("settle_lag = \"0s\"\non_delete = \"suspend\"")).await;
+    let id = bridge.post("/Users", okta_user("ann")).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    bridge.delete(&format!("/Users/{id}")).await.has_status(204);
+    bridge.until_at_rest(&id).await;
+    assert_eq!(bridge.account(&id, "pbx").await.remote_id.as_deref(), Some("1000"), "suspended, and still there");
+    assert!(bridge.pbx().remove("1000"));
+    let drop = async |target: &str| {
+        operations::drop(&bridge.running.bridge, &account_name(&id, target), "test").await.unwrap();
+    };
+    let value = async || bridge.running.bridge.store.read(|db| db.assignment("default", "extension", "1000")).await;
+    drop("crm").await;
+    assert_eq!(value().await.unwrap().unwrap().state, AssignmentState::Confirmed, "the PBX has it, as far as is known");
+    drop("glance").await;
+    drop("pbx").await;
+    let rests = value().await.unwrap().unwrap();
+    assert_eq!((rests.state, rests.resource), (AssignmentState::Free, None));
+    assert_eq!(rests.free_at, Some(clock.now() + Duration::from_hours(24)));
+    bridge.post("/Users", okta_user("bob")).await.has_status(400).names(&["pool", "extension"]);
+    clock.advance(Duration::from_hours(25));
+    bridge.post("/Users", okta_user("bob")).await.has_status(201);
+    clock.advance(Duration::from_hours(91 * 24));
+    bridge_server::housekeeping::tidy(&bridge.running.bridge, clock.now()).await;
+    let known = bridge.running.bridge.store.read(|db| db.resource_by_id("default", "User", &id)).await;
+    assert_eq!(known.unwrap(), None);
     bridge.stop().await;
 }

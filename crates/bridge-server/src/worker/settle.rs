@@ -77,7 +77,7 @@ impl Work<'_> {
         let Some(lease) = self.row.lease else { return Ok(None) };
         let (resource, target, tenant) = (self.row.resource, self.row.target.clone(), self.tenant.name.clone());
         let confirmed = self.confirmed_pools(&settlement);
-        let returns = self.returns(now);
+        let returns = Returns::of(self.tenant, now);
         let lets_go = self.lets_go(&settlement);
         let is_gone = self.resource.state != ResourceState::Live;
         let dependents = Dependents::of(self.tenant);
@@ -100,7 +100,7 @@ impl Work<'_> {
                     tx.confirm(&tenant, pool, resource, now)?;
                 }
                 if is_gone {
-                    release_values(tx, &tenant, resource, &returns, now)?;
+                    returns.release(tx, resource, now)?;
                 }
                 let mut rung = Vec::new();
                 if let Some((had, own)) = &lets_go
@@ -277,13 +277,13 @@ impl Work<'_> {
             .cloned()
             .collect()
     }
+}
 
-    /// When the values of each pool may be given back.
-    fn returns(&self, now: Timestamp) -> BTreeMap<String, Return> {
-        let of =
-            |pool: &Pool| Return { confirmed_by: pool.confirmed_by.clone(), rests_until: later(now, pool.cool_off) };
-        self.tenant.pools.iter().map(|(name, pool)| (name.clone(), of(pool))).collect()
-    }
+/// When the values of a tenant's pools are given back by those who are gone.
+#[derive(Clone)]
+pub struct Returns {
+    tenant: String,
+    pools: BTreeMap<String, Return>,
 }
 
 /// When the value of a pool may be given back, and until when it then rests.
@@ -294,25 +294,29 @@ struct Return {
     rests_until: Timestamp,
 }
 
-/// Gives the pool values of a resource back that is gone, once the target that confirms them has no account of it any
-/// more. What was never confirmed is free at once; the rest cools off.
-fn release_values(
-    tx: &mut Tx<'_>,
-    tenant: &str,
-    resource: i64,
-    returns: &BTreeMap<String, Return>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let rows = tx.accounts_of(resource)?;
-    let is_away = |row: &Row| row.remote_id.is_none() && row.doubt == Doubt::None && row.applied >= row.wanted;
-    for assignment in tx.assignments_of(resource)? {
-        let Some(Return { confirmed_by, rests_until }) = returns.get(&assignment.pool) else { continue };
-        let is_user = |row: &&Row| confirmed_by.as_ref().is_none_or(|target| row.target == *target);
-        if rows.iter().filter(is_user).all(is_away) {
-            tx.release(tenant, &assignment.pool, resource, *rests_until, now)?;
-        }
+impl Returns {
+    /// Those of a tenant, for a value that is given back now.
+    pub fn of(tenant: &Tenant, now: Timestamp) -> Self {
+        let of =
+            |pool: &Pool| Return { confirmed_by: pool.confirmed_by.clone(), rests_until: later(now, pool.cool_off) };
+        let pools = tenant.pools.iter().map(|(name, pool)| (name.clone(), of(pool))).collect();
+        Self { tenant: tenant.name.clone(), pools }
     }
-    Ok(())
+
+    /// Gives the pool values of a resource back that is gone, once the target that confirms them has no account of it any
+    /// more. What was never confirmed is free at once; the rest cools off.
+    pub fn release(&self, tx: &mut Tx<'_>, resource: i64, now: Timestamp) -> Result<(), StoreError> {
+        let rows = tx.accounts_of(resource)?;
+        let is_away = |row: &Row| row.remote_id.is_none() && row.doubt == Doubt::None && row.applied >= row.wanted;
+        for assignment in tx.assignments_of(resource)? {
+            let Some(Return { confirmed_by, rests_until }) = self.pools.get(&assignment.pool) else { continue };
+            let is_user = |row: &&Row| confirmed_by.as_ref().is_none_or(|target| row.target == *target);
+            if rows.iter().filter(is_user).all(is_away) {
+                tx.release(&self.tenant, &assignment.pool, resource, *rests_until, now)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The targets of a tenant that come after others.

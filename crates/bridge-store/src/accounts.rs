@@ -3,6 +3,8 @@
 //! Whoever changes the course of an account from outside a lease raises `wanted`. Settling compares: if `wanted` rose since
 //! the claim, the later cause decides what happens next.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use jiff::Timestamp;
 
 use crate::driver::{Parameter, Row, parameters};
@@ -22,6 +24,17 @@ macro_rules! columns {
          doubt, remote_id, natural_key, digest, observed, kept, secret, secret_pending, last_write_at, failing_since, \
          proof, candidate, updated"
     };
+}
+
+/// Numbers the leases. No lease outlives the one process that serves a database (see [`Tx::release_leases_as_doubt`]), so no two
+/// have the same token, be they of the same row or of one that was made after it was dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Leases(AtomicI64);
+
+impl Leases {
+    fn next(&self) -> i64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 /// The order is that of the index `account_due`: nothing is sorted.
@@ -223,14 +236,13 @@ impl Tx<'_> {
             account.doubt = doubt_after_loss(&account);
             account.last_write_at = Some(lost.until);
         }
-        let sql = "UPDATE account SET claims = claims + 1, lease_token = claims + 1, lease_until = ?3, doubt = ?4, \
+        let token = self.shared().leases.next();
+        let sql = "UPDATE account SET claims = claims + 1, lease_token = ?7, lease_until = ?3, doubt = ?4, \
                    last_write_at = ?5, updated = ?6 WHERE resource = ?1 AND target = ?2";
         let (doubt, written) = (account.doubt.as_str(), account.last_write_at);
-        let parameters = parameters![resource, target, lease_until, doubt, written, now];
+        let parameters = parameters![resource, target, lease_until, doubt, written, now, token];
         self.session().execute(sql, &parameters)?;
-        let sql = "SELECT lease_token FROM account WHERE resource = ?1 AND target = ?2";
-        let token = self.session().query_one(sql, &parameters![resource, target], |row| row.integer(0))?;
-        account.lease = token.map(|token| Lease { token, until: lease_until });
+        account.lease = Some(Lease { token, until: lease_until });
         account.updated = now;
         Ok(Some(account))
     }

@@ -110,6 +110,7 @@ struct Inner {
 pub(crate) struct Shared {
     pub(crate) index: index::Index,
     pub(crate) anchors: paging::Anchors,
+    pub(crate) leases: accounts::Leases,
 }
 
 impl Store {

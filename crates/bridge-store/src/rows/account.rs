@@ -76,7 +76,7 @@ pub const PLANNED: &str = "mode-plan";
 /// Who works on an account, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Counts the claims of this account; settling needs it.
+    /// Tells this claim from all others; settling needs it.
     pub token: i64,
     /// From then on somebody else may claim the account.
     pub until: Timestamp,

@@ -59,6 +59,20 @@ async fn leases_from_before_a_restart_become_doubt() {
 }
 
 #[tokio::test]
+async fn who_works_on_an_account_that_is_dropped_cannot_settle_the_one_that_is_made_after_it() {
+    let desk = Desk::new().await;
+    desk.want_due(0).await;
+    let dropped = desk.claim(0).await.unwrap();
+    let resource = desk.resource;
+    assert!(desk.store.write(move |tx| tx.drop_account(resource, "pbx")).await.unwrap());
+    desk.want_due(0).await;
+    let claimed = desk.claim(0).await.unwrap();
+    assert!(!desk.settle(token(&dropped), Settlement::of(&dropped, AccountState::Settled, at(1))).await.unwrap());
+    assert_eq!(desk.row().await, claimed, "nothing was written");
+    assert!(desk.settle(token(&claimed), Settlement::of(&claimed, AccountState::Settled, at(1))).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_secret_is_kept_before_it_is_sent_and_erased_once_it_has_served() {
     let desk = Desk::new().await;
     desk.want_due(0).await;

@@ -37,15 +37,14 @@ pub enum LinkError {
 pub async fn release(bridge: &Bridge, name: &AccountName, actor: &str) -> Result<(), LinkError> {
     let released = change(bridge, name, actor, "release", |tx, account, target, now| {
         let found = account.candidate.as_ref().and_then(|candidate| candidate.get("remote_id")?.as_str());
-        match (account.state, found) {
-            (AccountState::Held, _) => {
-                tx.release_brake(account.resource, target)?;
-                let want = Want { release: true, ..Want::due(now) };
-                tx.want(account.resource, target, &want, now).map(|_| ())
-            }
-            (_, Some(remote_id)) => tx.link(account.resource, target, Some(remote_id), now),
-            _ => Err(StoreError::NotFound("account under review")),
+        if let (false, Some(remote_id)) = (account.state == AccountState::Held, found) {
+            return tx.link(account.resource, target, Some(remote_id), now);
         }
+        // A configuration that was read has the brake asked again, which holds it still: it need not be in that state now.
+        if !tx.release_brake(account.resource, target)? && account.state != AccountState::Held {
+            return Err(StoreError::NotFound("account under review"));
+        }
+        tx.want(account.resource, target, &Want { release: true, ..Want::due(now) }, now).map(drop)
     });
     match released.await {
         Ok(()) => Ok(()),

@@ -31,7 +31,10 @@ const GAUGES: [(&str, &str); 9] = [
     ),
     ("scim_bridge_target_queue", "Accounts due at the target by now"),
     ("scim_bridge_target_in_flight", "Accounts that are being worked on"),
-    ("scim_bridge_accounts", "Accounts by target and state, counted once a minute"),
+    (
+        "scim_bridge_accounts",
+        "Accounts by target and state, counted once a minute, and over a few questions if there are millions",
+    ),
     ("scim_bridge_pool_size", "Values that the pool has"),
     ("scim_bridge_pool_used", "Values of the pool that nobody can get now, counted once a minute"),
     ("scim_bridge_pool_free", "Values of the pool that can be handed out, counted once a minute"),

@@ -156,13 +156,18 @@ impl Db<'_> {
         self.session().query(QUEUED, &parameters![tenant, target, limit], account)
     }
 
-    /// How many accounts of a tenant, or of all tenants, are in each state. A scan.
-    pub fn account_counts(&self, tenant: Option<&str>) -> Result<Vec<AccountCount>, StoreError> {
-        let sql = "SELECT tenant, target, state, count(*) FROM account WHERE ?1 = '' OR tenant = ?1 \
+    /// How many accounts of the next resources are in each state: those after a key, and so many keys on. Says where to go on,
+    /// if there are further ones; all together are as many as there are rows, so nothing counts them at once.
+    pub fn account_counts(&self, after: i64, keys: i64) -> Result<(Vec<AccountCount>, Option<i64>), StoreError> {
+        let last = after.saturating_add(keys);
+        let sql = "SELECT tenant, target, state, count(*) FROM account WHERE resource > ?1 AND resource <= ?2 \
                    GROUP BY tenant, target, state ORDER BY tenant, target, state";
-        self.session().query(sql, &parameters![tenant.unwrap_or_default()], |row| {
+        let counts = self.session().query(sql, &parameters![after, last], |row| {
             Ok(AccountCount { tenant: row.text(0)?, target: row.text(1)?, state: row.word(2)?, count: row.count(3)? })
-        })
+        })?;
+        let sql = "SELECT resource FROM account WHERE resource > ?1 ORDER BY resource LIMIT 1";
+        let next = self.session().query_one(sql, &parameters![last], |row| row.integer(0))?;
+        Ok((counts, next.map(|next| next - 1)))
     }
 
     /// Whether any account holds a sealed secret. A scan.

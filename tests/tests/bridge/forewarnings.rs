@@ -6,7 +6,7 @@ use std::time::Duration;
 use bridge_server::clock::Clock;
 use bridge_server::config::Config;
 use bridge_store::Credential;
-use bridge_tests::samples::okta_user;
+use bridge_tests::samples::{ann, okta_user};
 use bridge_tests::{Bridge, Setup};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -133,5 +133,22 @@ async fn metrics_tell_how_long_a_token_lasts_and_how_many_values_a_pool_has_left
         assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
     }
     assert!(metrics.contains("\nscim_bridge_pool_free{tenant=\"default\",pool=\"extension\"} "), "{metrics}");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn accounts_that_cannot_be_counted_keep_no_other_metric_from_being_shown() {
+    let tenants = "[tenants.spoilt]\n[tenants.spoilt.pools.desks]\nranges = [\"10-19\"]\n";
+    let bridge = Bridge::with(Setup { more: tenants.to_owned(), ..Setup::default() }).await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    bridge.until_at_rest(&id).await;
+    let database = rusqlite::Connection::open(bridge.folder().join("bridge.db")).unwrap();
+    let spoil = "UPDATE account SET state = 'unreadable' WHERE target = 'crm'";
+    assert_eq!(database.execute(spoil, []).unwrap(), 1);
+    let metrics = reqwest::get(format!("{}/metrics", bridge.admin_url())).await.unwrap().text().await.unwrap();
+    for (name, value) in [("size", 10), ("used", 0), ("free", 10)] {
+        let line = format!("scim_bridge_pool_{name}{{tenant=\"spoilt\",pool=\"desks\"}} {value}\n");
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
     bridge.stop().await;
 }

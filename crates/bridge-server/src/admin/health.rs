@@ -56,9 +56,6 @@ pub(super) async fn metrics(
     gauges: Data<Gauges>,
     handle: Data<PrometheusHandle>,
 ) -> HttpResponse {
-    if let Err(error) = gauges.measure(&bridge).await {
-        // What was counted so far is worth showing all the same.
-        tracing::warn!(%error, "Not everything could be measured");
-    }
+    gauges.measure(&bridge).await;
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(handle.render())
 }

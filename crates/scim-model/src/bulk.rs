@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-pub use self::references::References;
+pub use self::references::{Open, References, Settled};
 use crate::{
     catalog::Catalog,
     document::{Note, Notes},
@@ -151,7 +151,7 @@ impl Request {
     /// The order in which the entries are run: as they stand, but after those that create what they refer to. Where two
     /// wait for each other, the earlier one goes last.
     pub fn order(&self) -> Vec<usize> {
-        order::of(&self.entries)
+        order::of(&self.entries).numbers
     }
 }
 

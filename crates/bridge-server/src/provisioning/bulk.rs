@@ -1,19 +1,22 @@
 //! The operations of a bulk request (RFC 7644 section 3.7), one after the other, each as if it had come alone: judged,
 //! stored in a transaction of its own, in journal and audit trail with the id of the request and its number.
 //!
-//! An operation comes after those whose resources it refers to, wherever they stand. Where two resources refer to each
-//! other, the first is created without its reference, which is added when the other is there (section 3.7.1). Nobody waits
-//! for accounts: a thousand operations answer when they are stored, and what a target refuses later is parked and alerted.
+//! An operation comes after those whose resources it refers to, wherever they stand. Where resources refer to each other,
+//! the first is created without its references, which are added as soon as the others are there (section 3.7.1) and before
+//! anything else is done to it. If one of the others cannot be created, its reference stays out: soft references refuse
+//! nothing, and the answer shows the resource as it is. Nobody waits for accounts: a thousand operations answer when they are
+//! stored, and what a target refuses later is parked and alerted.
 
 use std::collections::BTreeMap;
 
 use scim_model::{
-    PATCH_URN,
-    bulk::{Action, Change, Entry, Operation, References, Request, ResourceId},
+    PATCH_URN, Projection,
+    bulk::{Action, Change, Entry, Open, Operation, References, Request, ResourceId, Settled},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use tracing::{info, warn};
 
-use super::{Ask, Caller, Received, View, create, delete, patch, replace};
+use super::{Ask, Caller, Received, Shown, View, create, delete, patch, read, replace, resource_type_of, tenant};
 use crate::bridge::Bridge;
 use crate::error::ApiError;
 
@@ -31,12 +34,14 @@ pub struct BulkOutcome {
 }
 
 /// An operation that was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BulkDone {
     /// HTTP status.
     pub status: u16,
     /// Version of the resource; none if it is deleted.
     pub version: Option<i64>,
+    /// The resource, where it is not all that was asked for.
+    pub shown: Option<Shown>,
 }
 
 /// Runs the operations of a request; gives what came of those that were run, in their order. After so many errors as the
@@ -46,14 +51,19 @@ pub async fn run_bulk(bridge: &Bridge, caller: &Caller, received: &Received, req
     let mut run = Run { bridge, caller, received, references, outcomes: BTreeMap::new(), owed: Vec::new() };
     let mut errors = 0;
     for number in request.order() {
-        let outcome = run.entry(number, &request.entries[number]).await;
+        let entry = &request.entries[number];
+        let outcome = run.entry(number, entry).await;
         errors += usize::from(outcome.result.is_err());
         run.outcomes.insert(number, outcome);
+        if let Some(bulk_id) = entry.creates() {
+            run.owed.iter_mut().for_each(|debt| debt.open.decide(bulk_id));
+        }
+        run.settle_debts(Open::is_decided).await;
         if request.fail_on_errors.is_some_and(|most| errors >= most) {
             break;
         }
     }
-    run.settle_debts().await;
+    run.settle_debts(|_| true).await;
     run.outcomes.into_values().collect()
 }
 
@@ -63,8 +73,7 @@ struct Debt {
     resource_type: String,
     endpoint: String,
     id: String,
-    /// The attributes that hold them, as sent.
-    attributes: Map<String, Value>,
+    open: Open,
 }
 
 struct Run<'a> {
@@ -116,16 +125,16 @@ impl Run<'_> {
         data: &Value,
     ) -> Result<(String, BulkDone), ApiError> {
         let Operation { resource_type, endpoint, .. } = operation;
-        let (body, attributes) = self.references.without_open(data);
+        let (body, open) = self.references.without_open(number, data)?;
         let body = self.references.resolved(&body)?;
         let received = self.received_as(number, "POST", endpoint, None);
         let shown = create(self.bridge, &self.ask(&received, resource_type), body).await?;
         let id = shown.resource.id.clone();
-        if !attributes.is_empty() {
+        if !open.is_empty() {
             let (resource_type, endpoint) = (resource_type.clone(), endpoint.clone());
-            self.owed.push(Debt { number, resource_type, endpoint, id: id.clone(), attributes });
+            self.owed.push(Debt { number, resource_type, endpoint, id: id.clone(), open });
         }
-        Ok((id, BulkDone { status: 201, version: Some(shown.version) }))
+        Ok((id, BulkDone { status: 201, version: Some(shown.version), shown: None }))
     }
 
     async fn change(
@@ -143,29 +152,64 @@ impl Run<'_> {
             Change::Patch(data) => patch(self.bridge, &ask, id, self.references.resolved(data)?, if_match).await?,
             Change::Delete => {
                 delete(self.bridge, &ask, id, if_match).await?;
-                return Ok(BulkDone { status: 204, version: None });
+                return Ok(BulkDone { status: 204, version: None, shown: None });
             }
         };
-        Ok(BulkDone { status: 200, version: Some(shown.version) })
+        Ok(BulkDone { status: 200, version: Some(shown.version), shown: None })
     }
 
-    /// Adds the references that resources were created without.
-    async fn settle_debts(&mut self) {
-        for Debt { number, resource_type, endpoint, id, attributes } in std::mem::take(&mut self.owed) {
-            let result = match self.references.resolved(&Value::Object(attributes)) {
-                Ok(value) => {
-                    let operations = json!([{ "op": "add", "value": value }]);
-                    let body = json!({ "schemas": [PATCH_URN], "Operations": operations });
-                    let mut received = self.received_as(number, "PATCH", &endpoint, Some(&id));
-                    received.request_id.push_str(".references");
-                    patch(self.bridge, &self.ask(&received, &resource_type), &id, body, None).await
-                }
-                Err(why) => Err(why.into()),
-            };
-            let result = result.map(|shown| BulkDone { status: 201, version: Some(shown.version) });
-            let outcome = self.outcome(number, Some((resource_type, id)), result);
-            self.outcomes.insert(number, outcome);
+    /// Adds the references that resources were created without, where that is decided.
+    async fn settle_debts(&mut self, is_decided: impl Fn(&Open) -> bool) {
+        let decided: Vec<Debt> = self.owed.extract_if(.., |debt| is_decided(&debt.open)).collect();
+        for debt in decided {
+            if let Some(done) = self.settle(&debt).await
+                && let Some(outcome) = self.outcomes.get_mut(&debt.number)
+            {
+                outcome.result = Ok(done);
+            }
         }
+    }
+
+    /// What is to be said of a new resource now that its references are decided: what it is, if one of them stays out.
+    async fn settle(&self, debt: &Debt) -> Option<BulkDone> {
+        let Settled { parts, is_whole } = self.references.settled(&debt.open);
+        let added = if parts.is_empty() { Ok(None) } else { self.add(debt, parts).await.map(Some) };
+        let (request_id, id) = (self.request_id(debt.number), debt.id.as_str());
+        match added {
+            Ok(Some(version)) if is_whole => {
+                return Some(BulkDone { status: 201, version: Some(version), shown: None });
+            }
+            Ok(_) => info!(
+                request.id = request_id,
+                resource.id = id,
+                "Created without a reference to what could not be created with it"
+            ),
+            Err(why) => warn!(
+                request.id = request_id,
+                resource.id = id,
+                status = why.status().as_u16(),
+                "Created without references, which were refused"
+            ),
+        }
+        let shown = self.shown(debt).await.ok()?;
+        Some(BulkDone { status: 201, version: Some(shown.version), shown: Some(shown) })
+    }
+
+    /// Adds values to attributes of a new resource; gives its version.
+    async fn add(&self, debt: &Debt, parts: Vec<(String, Value)>) -> Result<i64, ApiError> {
+        let operations = parts.into_iter().map(|(path, value)| json!({ "op": "add", "path": path, "value": value }));
+        let body = json!({ "schemas": [PATCH_URN], "Operations": operations.collect::<Vec<Value>>() });
+        let mut received = self.received_as(debt.number, "PATCH", &debt.endpoint, Some(&debt.id));
+        received.request_id.push_str(".references");
+        let shown = patch(self.bridge, &self.ask(&received, &debt.resource_type), &debt.id, body, None).await?;
+        Ok(shown.version)
+    }
+
+    /// The new resource as a GET shows it.
+    async fn shown(&self, debt: &Debt) -> Result<Shown, ApiError> {
+        let tenant = tenant(self.bridge, self.caller)?;
+        let view = View::of(resource_type_of(&tenant, &debt.resource_type)?, &Projection::default());
+        read(self.bridge, self.caller, &debt.resource_type, &debt.id, view).await
     }
 
     /// A write whose answer shows nothing but the version.

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use scim_model::bulk::{Action, Change, Entry, Operation, REQUEST_URN, References, Request, ResourceId};
+use scim_model::bulk::{Action, Change, Entry, Open, Operation, REQUEST_URN, References, Request, ResourceId};
 use scim_model_fuzz::CATALOG;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 const BASE_URL: &str = "https://scim.acme.example/scim/v2";
 
@@ -97,8 +97,11 @@ fn check_order(request: &Request) {
         for (number, entry) in request.entries.iter().enumerate() {
             let action = entry.operation.as_ref().map(|operation| &operation.action);
             let is_in_path = matches!(action, Ok(Action::Change(ResourceId::Created(id), _)) if id == name);
-            let is_in_data =
-                data(entry).is_some_and(|data| !references.without_open(&json!({ "data": data })).1.is_empty());
+            let is_open = |data| {
+                let split = references.without_open(number, &json!({ "data": data }));
+                split.is_ok_and(|(_, open)| !open.is_empty())
+            };
+            let is_in_data = data(entry).is_some_and(is_open);
             needs[number][creator] = is_in_path || is_in_data;
         }
     }
@@ -133,20 +136,12 @@ fn check_references(request: &Request, text: &str) {
     for number in request.order() {
         let entry = &request.entries[number];
         let Some(data) = data(entry) else { continue };
-        let (rest, open) = references.without_open(data);
-        // What is sent along refers to nothing that is still to come.
-        if let Err(error) = references.resolved(&rest) {
-            assert_eq!(error.status, 400, "{error:?}");
-            assert_eq!(everybody.resolved(data).map_err(|error| error.status), Err(400));
-        }
-        if let Value::Object(members) = data {
-            let kept = rest.as_object().expect("an object stays one");
-            for (name, value) in members {
-                assert!(kept.get(name) == Some(value) || open.get(name) == Some(value), "{name} is lost");
+        match references.without_open(number, data) {
+            Ok((rest, open)) => check_split(data, &rest, &open, &references, &everybody),
+            Err(error) => {
+                assert_eq!(error.status, 400, "{error:?}");
+                assert_eq!(everybody.resolved(data).map_err(|error| error.status), Err(400));
             }
-            assert!(kept.keys().all(|name| members.contains_key(name)));
-        } else {
-            assert!(rest == *data && open == Map::new());
         }
         match everybody.resolved(data) {
             Ok(resolved) => {
@@ -161,4 +156,22 @@ fn check_references(request: &Request, text: &str) {
         }
     }
     assert_eq!(references, everybody);
+}
+
+/// What is sent along refers to nothing that is still to come, and what is left out comes back when everybody is there.
+fn check_split(data: &Value, rest: &Value, open: &Open, references: &References, everybody: &References) {
+    if let Err(error) = references.resolved(rest) {
+        assert_eq!(error.status, 400, "{error:?}");
+        assert_eq!(everybody.resolved(data).map_err(|error| error.status), Err(400));
+    }
+    let (Value::Object(members), Value::Object(kept)) = (data, rest) else {
+        assert!(rest == data && open.is_empty());
+        return;
+    };
+    assert!(kept.keys().all(|name| members.contains_key(name)));
+    let settled = everybody.settled(open);
+    let is_back = |name: &str| settled.parts.iter().any(|(path, _)| path.starts_with(name));
+    for (name, value) in members {
+        assert!(!settled.is_whole || kept.get(name) == Some(value) || is_back(name), "{name} is lost");
+    }
 }

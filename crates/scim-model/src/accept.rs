@@ -7,6 +7,7 @@ use crate::{
     document::{Document, Draft},
     editor::{Editor, Unknown},
     error::ScimError,
+    limits::check_size,
     quirks::{self, Operation, Quirk},
     value::screen,
 };
@@ -31,7 +32,7 @@ pub enum Context<'a> {
 ///
 /// # Errors
 ///
-/// 400 with `invalidSyntax` (no object, wrong `schemas`), `invalidValue` (a type, a required attribute) or `mutability`
+/// 400 with `invalidSyntax` (no object, wrong `schemas`), `invalidValue` (a type, a required attribute, the size) or `mutability`
 /// (another `id`, an immutable attribute).
 pub fn accept(resource_type: &ResourceType, body: Value, context: Context<'_>) -> Result<Draft, ScimError> {
     screen(&body)?;
@@ -52,7 +53,13 @@ pub fn accept(resource_type: &ResourceType, body: Value, context: Context<'_>) -
     for attribute in resource_type.schema.attributes.iter().filter(|it| quirks::cannot_be_unassigned(it)) {
         editor.default(&attribute.name, Value::Bool(true));
     }
-    editor.finish()
+    let draft = editor.finish()?;
+    let current = match context {
+        Context::Create => None,
+        Context::Replace { current, .. } => Some(current),
+    };
+    check_size(resource_type, &draft.document, current)?;
+    Ok(draft)
 }
 
 /// `schemas` must be a list and name the core schema, by any URN it ever had. Extensions that it leaves out or makes up do

@@ -13,6 +13,7 @@ use crate::{
     change::{self, Change},
     document::{Document, Draft, Notes},
     error::ScimError,
+    limits::Work,
     patch::Replacement,
     quirks::{self, Operation, Quirk},
     schema::{Attribute, Mutability, Returned},
@@ -31,6 +32,7 @@ pub(crate) struct Editor<'a> {
     listed: BTreeSet<String>,
     unknown: Unknown,
     replacement: Replacement,
+    work: Work,
     pub(crate) notes: Notes,
 }
 
@@ -67,6 +69,7 @@ impl<'a> Editor<'a> {
             listed: BTreeSet::new(),
             unknown,
             replacement: Replacement::default(),
+            work: Work::default(),
             notes: Notes::default(),
         }
     }
@@ -189,6 +192,7 @@ impl<'a> Editor<'a> {
         let stays = quirks::cannot_be_unassigned(attribute);
         let before = if is_immutable || stays { current.clone() } else { None };
         let change = Change { operation, selection, value, naming, place, replacement: self.replacement };
+        self.work.spend(&change, current.as_ref())?;
         let mut changed = change::apply(&change, current, &mut self.notes)?;
         if stays && changed.is_none() {
             self.notes.add(Quirk::NotUnassigned, &place.to_string());

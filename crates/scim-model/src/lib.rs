@@ -13,6 +13,7 @@ mod change;
 mod document;
 mod editor;
 mod error;
+mod limits;
 mod matching;
 mod members;
 mod packing;

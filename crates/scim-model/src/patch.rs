@@ -7,6 +7,7 @@ use crate::{
     document::{Document, Draft, Notes},
     editor::{Editor, Unknown},
     error::{ScimError, quoted},
+    limits::check_size,
     quirks::{self, Operation, Quirk},
     value::screen,
 };
@@ -33,7 +34,7 @@ pub enum Replacement {
 ///
 /// 400; the detail begins with the number of the operation. `invalidSyntax`: no such message or `op`. `invalidPath`: the
 /// path cannot be read. `noTarget`: `remove` without a path. `invalidValue`: a type, a required attribute.
-/// `mutability`: read-only and immutable attributes.
+/// `mutability`: read-only and immutable attributes. `tooMany`: more work than one request may be.
 pub fn patch(
     resource_type: &ResourceType,
     current: &Document,
@@ -51,7 +52,9 @@ pub fn patch(
         applied.map_err(|error| error.in_operation(index, count))?;
     }
     editor.keep_name(current);
-    editor.finish()
+    let draft = editor.finish()?;
+    check_size(resource_type, &draft.document, Some(current))?;
+    Ok(draft)
 }
 
 /// A PATCH message.

@@ -3,7 +3,11 @@
 //! Unassigned (`null`, an empty text, list or object) is `None` everywhere (RFC 7643 section 2.5). The messages name the
 //! attribute and what it takes, never the value that was sent.
 
-use std::{borrow::Cow, collections::HashSet, fmt, mem};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet, hash_map::Entry},
+    fmt, mem,
+};
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::{Map, Value};
@@ -145,29 +149,46 @@ pub(crate) fn append(attribute: &Attribute, elements: &mut Vec<Value>, added: Ve
             added.iter().map(|element| identity(attribute, element).is_none_or(|value| new.remove(&value))).collect();
         elements.extend(added.into_iter().zip(is_new).filter_map(|(element, is_new)| is_new.then_some(element)));
     } else {
+        let mut places = HashMap::with_capacity(elements.len() + added.len());
+        for (place, known) in elements.iter().enumerate() {
+            places.entry(Likeness::of(attribute, known)).or_insert(place);
+        }
         for element in added {
-            match elements.iter_mut().find(|known| is_same(attribute, known, &element)) {
-                Some(Value::Object(known)) => {
-                    if let Value::Object(parts) = element {
+            match places.entry(Likeness::of(attribute, &element)) {
+                Entry::Vacant(place) => {
+                    place.insert(elements.len());
+                    elements.push(element);
+                }
+                Entry::Occupied(place) => {
+                    if let (Some(Value::Object(known)), Value::Object(parts)) =
+                        (elements.get_mut(*place.get()), element)
+                    {
                         known.extend(parts);
                         *known = ordered(&attribute.sub_attributes, mem::take(known));
                     }
                 }
-                Some(_) => {}
-                None => elements.push(element),
             }
         }
     }
-    let preferred = primary.and_then(|primary| elements.iter().position(|known| is_same(attribute, known, &primary)));
+    let preferred = primary.map(|primary| Likeness::of(attribute, &primary));
+    let preferred = preferred.and_then(|like| elements.iter().position(|known| Likeness::of(attribute, known) == like));
     keep_one_primary(elements, preferred);
 }
 
-/// Whether two elements that have no identity are the same: they have the same `value` for the same `type`.
-fn is_same(attribute: &Attribute, known: &Value, added: &Value) -> bool {
-    match (identity(attribute, known), identity(attribute, added)) {
-        (Some(known_value), Some(added_value)) => known_value == added_value && known.get("type") == added.get("type"),
-        (None, None) => known == added,
-        _ => false,
+/// What two elements have in common that are the same, though they have no identity: the same `value` for the same `type`.
+#[derive(PartialEq, Eq, Hash)]
+enum Likeness {
+    Value(String, Option<String>),
+    /// All of it, in the order of the schema.
+    Whole(String),
+}
+
+impl Likeness {
+    fn of(attribute: &Attribute, element: &Value) -> Self {
+        match identity(attribute, element) {
+            Some(value) => Self::Value(value.into_owned(), element.get("type").map(Value::to_string)),
+            None => Self::Whole(element.to_string()),
+        }
     }
 }
 

@@ -98,6 +98,31 @@ async fn a_patch_that_cannot_be_meant_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_user_who_is_patched_again_and_again_grows_to_a_limit_and_can_leave() {
+    let bridge = bridge().await;
+    let id = bridge.post("/Users", ann()).await.has_status(201).id();
+    let path = format!("/Users/{id}");
+    let add = |round: usize| {
+        let photo =
+            |number: usize| json!({"value": format!("https://acme.example/{round}/{number}/{}", "x".repeat(9_000))});
+        let photos: Vec<Value> = (0..10).map(photo).collect();
+        json!({"Operations": [{"op": "add", "path": "photos", "value": photos}]}).to_string()
+    };
+    for round in 0..2 {
+        send(&bridge, "PATCH", &path, add(round)).await.has_status(200);
+    }
+    let refused = send(&bridge, "PATCH", &path, add(2)).await.has_status(400).names(&["photos", "262144"]);
+    assert_eq!(refused.scim_type(), "invalidValue");
+    assert_eq!(get(&bridge, &path).await.body["photos"].as_array().unwrap().len(), 20);
+    let conditions: Vec<String> = (0..20).map(|number| format!("value co \"q{number}\"")).collect();
+    let look = json!({"op": "replace", "path": format!("photos[{}].display", conditions.join(" or ")), "value": "x"});
+    let refused = send(&bridge, "PATCH", &path, json!({"Operations": vec![look; 1_500]}).to_string()).await;
+    assert_eq!(refused.has_status(400).scim_type(), "tooMany");
+    let leave = json!({"Operations": [{"op": "replace", "path": "active", "value": false}]});
+    send(&bridge, "PATCH", &path, leave.to_string()).await.has_status(200);
+}
+
+#[tokio::test]
 async fn a_filter_that_cannot_be_read_never_becomes_the_whole_list() {
     let bridge = bridge().await;
     bridge.post("/Users", ann()).await.has_status(201);

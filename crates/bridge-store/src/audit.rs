@@ -93,6 +93,11 @@ impl Db<'_> {
         self.session().query(sql, &parameters![tenant, after, limit], entry)
     }
 
+    /// The number of the last entry, which rises with every change of a tenant and never falls.
+    pub fn last_audit(&self, tenant: &str) -> Result<i64, StoreError> {
+        self.audit_head(tenant).map(|(number, _)| number)
+    }
+
     /// Follows the chain of a tenant from its beginning; `None` if it is whole but for what was pruned. A scan.
     pub fn verify_audit(&self, tenant: &str) -> Result<Option<AuditBreak>, StoreError> {
         let gaps = self.audit_gaps(tenant)?;

@@ -59,7 +59,7 @@ async fn a_group_is_created_read_listed_renamed_and_deleted() {
     assert_eq!((&listed.body["totalResults"], &listed.body["Resources"][0]), (&json!(1), &created.body));
     let operations = json!([{"op": "replace", "value": {"id": id, "displayName": "Sales"}}]);
     let renamed = bridge.patch(&format!("/Groups/{id}"), operations).await.has_status(204);
-    assert_eq!(renamed.header("etag"), "W/\"2\"");
+    assert!(renamed.header("etag").starts_with("W/\"2-"), "{}", renamed.header("etag"));
     let read = bridge.get(&format!("/Groups/{id}?excludedAttributes=members")).await.has_status(200);
     assert_eq!(read.body["displayName"], "Sales");
     assert!(read.body.get("members").is_none(), "interop case 116");
@@ -170,7 +170,8 @@ async fn twenty_parallel_patches_of_one_member_each_make_twenty_members() {
     }
     let expected: Vec<String> = (0..20).map(|number| format!("u{number:02}")).collect();
     assert_eq!(member_ids(&bridge, &id).await, expected, "interop case 119");
-    assert_eq!(bridge.get(&path).await.header("etag"), "W/\"21\"", "a member that is there already changes nothing");
+    let etag = bridge.get(&path).await.header("etag").to_owned();
+    assert!(etag.starts_with("W/\"21-"), "a member that is there already changes nothing: {etag}");
     bridge.stop().await;
 }
 
@@ -319,7 +320,7 @@ async fn a_member_has_its_real_name_whatever_the_client_calls_it() {
     let put = json!({"displayName": "Staff", "members": named});
     bridge.put(&format!("/Groups/{id}"), put).await.has_status(200);
     let read = bridge.get(&format!("/Groups/{id}")).await;
-    assert_eq!(read.header("etag"), "W/\"1\"", "a name alone changes nothing");
+    assert!(read.header("etag").starts_with("W/\"1-"), "a name alone changes nothing: {}", read.header("etag"));
     let names: Vec<_> =
         read.body["members"].as_array().unwrap().iter().map(|member| member.get("display").cloned()).collect();
     assert_eq!(names, [Some(json!("Ann Roe")), None]);
@@ -334,7 +335,7 @@ async fn a_deleted_user_is_in_no_group_any_more() {
     bridge.delete(&format!("/Users/{id}")).await.has_status(204);
     let read = bridge.get(&format!("/Groups/{group}")).await;
     assert_eq!(read.body["members"], json!([{"value": "u9"}]));
-    assert_eq!(read.header("etag"), "W/\"2\"");
+    assert!(read.header("etag").starts_with("W/\"2-"), "{}", read.header("etag"));
     bridge.stop().await;
 }
 

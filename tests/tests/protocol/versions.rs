@@ -58,6 +58,36 @@ async fn a_read_of_what_the_client_has_is_304_without_a_body() {
 }
 
 #[tokio::test]
+async fn the_version_of_a_group_tells_what_it_shows_of_its_members() {
+    let bridge = bridge().await;
+    let [user, _] = resources(&bridge).await;
+    let unknown = (0..250).map(|number| json!({"value": format!("00-{number}")}));
+    // The member stands among those that are read with the group, or behind them.
+    for more in [0, 1, 250] {
+        let mut members: Vec<Value> = unknown.clone().take(more).collect();
+        members.push(json!({"value": user.trim_start_matches("/Users/")}));
+        let body = json!({"displayName": format!("Staff {more}"), "members": members});
+        let path = format!("/Groups/{}", bridge.post("/Groups", body).await.has_status(201).id());
+        let tag = bridge.get(&path).await.header("etag").to_owned();
+        let again = async |tag: &str| send(&bridge, Method::GET, &path, ("If-None-Match", tag), "").await;
+        again(&tag).await.has_status(304);
+        let rename = json!({"Operations": [{"op": "replace", "path": "displayName", "value": format!("Ann {more}")}]});
+        send(&bridge, Method::PATCH, &user, ("Accept", "*/*"), &rename.to_string()).await.has_status(200);
+        let renamed = again(&tag).await.has_status(200);
+        assert!(renamed.body["members"].as_array().unwrap().iter().any(|one| one["display"] == format!("Ann {more}")));
+        assert_eq!(renamed.body["meta"]["version"], renamed.header("etag"));
+        let tag = renamed.header("etag").to_owned();
+        again(&tag).await.has_status(304);
+        // Who does not look at the members has the version that counts the changes of the group.
+        let without = format!("{path}?excludedAttributes=members");
+        assert_eq!(bridge.get(&without).await.header("etag"), "W/\"1\"");
+        send(&bridge, Method::GET, &without, ("If-None-Match", "W/\"1\""), "").await.has_status(304);
+        // What is derived is no part of what is written.
+        send(&bridge, Method::DELETE, &path, ("If-Match", &tag), "").await.has_status(204);
+    }
+}
+
+#[tokio::test]
 async fn a_write_is_bound_to_the_version_that_the_client_names() {
     let bridge = bridge().await;
     for path in resources(&bridge).await {
@@ -100,4 +130,7 @@ async fn a_filter_finds_the_version_that_is_shown() {
     };
     assert_eq!(found(&shown).await, 1);
     assert_eq!(found(&ann["meta"]["version"]).await, 1, "bob's, who is in no group");
+    let groups = bridge.get("/Groups").await.body;
+    let filter = format!("meta.version eq {}", groups["Resources"][0]["meta"]["version"]);
+    assert_eq!(bridge.get(&format!("/Groups?filter={}", escaped(&filter))).await.body["totalResults"], 1);
 }

@@ -2,6 +2,9 @@
 //!
 //! A user's `groups` come from the members of groups, a group's `members` from a row each, the state of the targets from
 //! the accounts. Each costs a read, so it is made only for whoever asks.
+//!
+//! The entity tag tells them apart too: what an answer shows of other resources changes without its own version (RFC 9110
+//! section 8.8.1). Of a group whose members are not all read with it the tag changes with every write of the tenant.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -29,6 +32,8 @@ pub struct View {
     pub members: bool,
     /// The state of a user's accounts.
     pub targets: bool,
+    /// Nothing is shown, but the entity tag is that of the whole.
+    pub only_tag: bool,
 }
 
 impl View {
@@ -36,7 +41,7 @@ impl View {
     #[must_use]
     pub fn of(kind: &ResourceType, projection: &Projection) -> Self {
         let shows = |name| projection.shows(kind, name);
-        Self { groups: shows("groups"), members: shows("members"), targets: shows(PROVISIONING_URN) }
+        Self { groups: shows("groups"), members: shows("members"), targets: shows(PROVISIONING_URN), only_tag: false }
     }
 
     /// What a filter must see to be decided.
@@ -48,6 +53,7 @@ impl View {
             groups: names("groups"),
             members: names("members"),
             targets: paths.iter().any(|path| path.schema.as_ref().is_some_and(is_provisioning)),
+            only_tag: false,
         }
     }
 }
@@ -66,6 +72,9 @@ pub struct Shown {
     /// The members that follow those in `resource`; none if these are all.
     pub more_members: Option<MoreMembers>,
 }
+
+/// Derived attributes, name and JSON text.
+type Derived = Vec<(String, String)>;
 
 /// Where the rest of a group's members begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,15 +116,8 @@ fn show_with<D>(
     view: View,
 ) -> Result<Shown, StoreError> {
     let mut meta = meta(tenant, kind, resource);
-    let mut derived = derived(db, tenant, kind, resource, view)?;
-    // Members need not count: the version of their group rises with them.
-    meta.derived = fingerprint(&derived);
-    let mut more_members = None;
-    if view.members && kind.has_members() {
-        let page = db.named_members_of(resource.key, "", FIRST_MEMBERS)?;
-        more_members = rest(resource.key, &page, FIRST_MEMBERS);
-        derived.extend(members(tenant, page).map(|members| ("members".to_owned(), members.to_string())));
-    }
+    let (derived, more_members) = derived_with_members(db, tenant, kind, resource, view)?;
+    meta.derived = fingerprint(db, tenant, &derived, more_members.as_ref())?;
     Ok(Shown {
         version: resource.version,
         location: meta.location.clone(),
@@ -134,14 +136,63 @@ fn internal(error: serde_json::Error) -> StoreError {
     StoreError::Internal(error.to_string())
 }
 
+/// What the tag of a whole group has beside its version, for an answer that shows nothing of it. The names of many members
+/// are not read for that.
+pub(super) fn tag_of_group(
+    db: &Db<'_>,
+    tenant: &Tenant,
+    kind: &ResourceType,
+    group: &Resource,
+) -> Result<u64, StoreError> {
+    if db.members_of(group.key, "", FIRST_MEMBERS)?.len() == FIRST_MEMBERS {
+        return tag_of_many(db, tenant);
+    }
+    let view = View::of(kind, &Projection::default());
+    let (derived, more_members) = derived_with_members(db, tenant, kind, group, view)?;
+    fingerprint(db, tenant, &derived, more_members.as_ref())
+}
+
+/// Members that are not read together may have changed with whatever was written.
+fn tag_of_many(db: &Db<'_>, tenant: &Tenant) -> Result<u64, StoreError> {
+    let mut hasher = DefaultHasher::new();
+    db.last_audit(&tenant.name)?.hash(&mut hasher);
+    Ok(hasher.finish().max(1))
+}
+
 /// Tells apart what is derived; 0 for nothing.
-fn fingerprint(derived: &[(String, String)]) -> u64 {
+fn fingerprint(
+    db: &Db<'_>,
+    tenant: &Tenant,
+    derived: &[(String, String)],
+    more_members: Option<&MoreMembers>,
+) -> Result<u64, StoreError> {
+    if more_members.is_some() {
+        return tag_of_many(db, tenant);
+    }
     if derived.is_empty() {
-        return 0;
+        return Ok(0);
     }
     let mut hasher = DefaultHasher::new();
     derived.hash(&mut hasher);
-    hasher.finish().max(1)
+    Ok(hasher.finish().max(1))
+}
+
+/// What is derived, the first members of a group at the end, and where the rest of them begins.
+fn derived_with_members<D>(
+    db: &Db<'_>,
+    tenant: &Tenant,
+    kind: &ResourceType,
+    resource: &Resource<D>,
+    view: View,
+) -> Result<(Derived, Option<MoreMembers>), StoreError> {
+    let mut derived = derived(db, tenant, kind, resource, view)?;
+    if !view.members || !kind.has_members() {
+        return Ok((derived, None));
+    }
+    let page = db.named_members_of(resource.key, "", FIRST_MEMBERS)?;
+    let more_members = rest(resource.key, &page, FIRST_MEMBERS);
+    derived.extend(members(tenant, page).map(|members| ("members".to_owned(), members.to_string())));
+    Ok((derived, more_members))
 }
 
 /// A resource as a filter sees it: whatever it asks about, and all of that.
@@ -162,7 +213,9 @@ pub(super) fn show_to_filter(
     }
     let mut meta = meta(tenant, kind, resource);
     if filter.paths().iter().any(|path| path.is("meta") && path.sub_attribute.as_deref().is_none_or(is_version)) {
-        meta.derived = fingerprint(&self::derived(db, tenant, kind, resource, View::of(kind, &Projection::default()))?);
+        let view = View::of(kind, &Projection::default());
+        let (shown, more_members) = derived_with_members(db, tenant, kind, resource, view)?;
+        meta.derived = fingerprint(db, tenant, &shown, more_members.as_ref())?;
     }
     Ok(complete(kind, &resource.id, &resource.document, &meta, derived))
 }
@@ -261,7 +314,7 @@ fn derived<D>(
     kind: &ResourceType,
     resource: &Resource<D>,
     view: View,
-) -> Result<Vec<(String, String)>, StoreError> {
+) -> Result<Derived, StoreError> {
     let mut derived = Vec::new();
     if view.groups && !kind.has_members() {
         let groups = db.groups_of(&tenant.name, &resource.id)?;

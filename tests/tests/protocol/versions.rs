@@ -113,6 +113,33 @@ async fn a_write_is_bound_to_the_version_that_the_client_names() {
 }
 
 #[tokio::test]
+async fn a_read_or_a_create_is_not_done_for_a_version_that_is_not_there() {
+    let bridge = bridge().await;
+    for path in resources(&bridge).await {
+        for method in [Method::GET, Method::HEAD] {
+            for tag in ["W/\"9\"", ""] {
+                let refused = send(&bridge, method.clone(), &path, ("If-Match", tag), "").await;
+                assert_eq!((refused.status, refused.body.get("Resources")), (412, None), "{path} {tag}");
+            }
+            for tag in ["W/\"1\"", "*", "W/\"9\", W/\"1\""] {
+                send(&bridge, method.clone(), &path, ("If-Match", tag), "").await.has_status(200);
+            }
+        }
+        send(&bridge, Method::GET, &format!("{path}0"), ("If-Match", "W/\"9\""), "").await.has_status(404);
+    }
+    let (bob, team) = (okta_user("bob").to_string(), json!({"displayName": "Team"}).to_string());
+    let bulk =
+        json!({"Operations": [{"method": "POST", "path": "/Users", "bulkId": "bob", "data": okta_user("cleo")}]});
+    for (path, body) in [("/Users", bob), ("/Groups", team), ("/Bulk", bulk.to_string())] {
+        let refused = send(&bridge, Method::POST, path, ("If-Match", "W/\"1\""), &body).await;
+        is_refused(&refused, 412, "");
+        // The endpoint itself is there.
+        let done = send(&bridge, Method::POST, path, ("If-Match", "*"), &body).await;
+        assert!([200, 201].contains(&done.status), "{path}: {:#}", done.body);
+    }
+}
+
+#[tokio::test]
 async fn a_filter_finds_the_version_that_is_shown() {
     let bridge = with_users(&["ann", "bob"]).await;
     let ann = bridge.get("/Users?filter=userName%20sw%20%22ann%22").await.body["Resources"][0].clone();

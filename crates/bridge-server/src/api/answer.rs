@@ -15,7 +15,7 @@ use super::{member_stream::Parts, place::Place};
 use crate::{
     bridge::Bridge,
     error::{ApiError, SCIM_JSON},
-    provisioning::{ListPage, Shown},
+    provisioning::{self, ListPage, Shown},
 };
 
 /// Conditions of RFC 7644 section 3.14 that the client put on its request.
@@ -34,6 +34,17 @@ impl Conditions {
     /// Versions that the client has, or does not want to change.
     pub(super) fn if_none_match(&self) -> Option<&str> {
         self.if_none_match.as_deref()
+    }
+
+    /// 412 for a POST that is to depend on a version: what is made by it has none yet, and the endpoint itself is always there
+    /// (RFC 9110 section 13.1.1).
+    pub(super) fn check_of_endpoint(&self) -> Result<(), ApiError> {
+        let names_any = |tags: &str| tags.split(',').any(|tag| tag.trim() == "*");
+        if self.if_match().is_none_or(names_any) {
+            return Ok(());
+        }
+        let detail = "If-Match names a version, and what POST makes has none before: leave the header out".to_owned();
+        Err(ApiError::PreconditionFailed(detail))
     }
 
     /// Whether the client has this version already.
@@ -84,7 +95,7 @@ pub(super) fn no_content(shown: &Shown) -> HttpResponse {
     HttpResponse::NoContent().insert_header((header::ETAG, shown.resource.meta.etag())).finish()
 }
 
-/// 200 with the resource, or 304 if the client has that version already.
+/// 200 with the resource, or 304 if the client has that version already; 412 if it wants another one.
 pub(super) fn read(
     bridge: &Data<Bridge>,
     place: &Place,
@@ -92,6 +103,9 @@ pub(super) fn read(
     projection: &Projection,
     conditions: &Conditions,
 ) -> Result<HttpResponse, ApiError> {
+    if conditions.if_match().is_some_and(|tags| !provisioning::names_version(tags, shown.version)) {
+        return Err(ApiError::PreconditionFailed("The resource has another version than If-Match names".to_owned()));
+    }
     let etag = shown.resource.meta.etag();
     if conditions.has(&etag) {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());

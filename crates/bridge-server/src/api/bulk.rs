@@ -12,7 +12,13 @@ use scim_model::{
 use serde_json::{Map, Value, json};
 use tracing::warn;
 
-use super::{answer, body::BulkBody, place::Place, query::Query, resources::heed};
+use super::{
+    answer::{self, Conditions},
+    body::BulkBody,
+    place::Place,
+    query::Query,
+    resources::heed,
+};
 use crate::{
     bridge::Bridge,
     error::ApiError,
@@ -27,8 +33,10 @@ pub(super) async fn run(
     received: Received,
     place: Place,
     query: Query,
+    conditions: Conditions,
     BulkBody(body): BulkBody,
 ) -> Result<HttpResponse, ApiError> {
+    conditions.check_of_endpoint()?;
     let most = bridge.landscape().config.server.bulk_max_operations;
     let tenant = &place.tenant;
     let request = Request::read(body.value, &tenant.catalog, &tenant.base_url, most)?;

@@ -29,8 +29,10 @@ pub(super) async fn create(
     received: Received,
     place: Place,
     query: Query,
+    conditions: Conditions,
     body: ScimBody,
 ) -> Result<HttpResponse, ApiError> {
+    conditions.check_of_endpoint()?;
     let resource_type = place.resource_type()?;
     let projection = query.projection(resource_type)?;
     heed(&bridge, &caller, &place, query.and(body.notes).forgiven_of_one(resource_type))?;

@@ -222,11 +222,7 @@ fn live<D>(resource: Option<Resource<D>>, resource_type: &str, id: &str) -> Resu
 /// 412 only where the client named a version: as the one that it wants to change, or as one that it does not (RFC 7644
 /// section 3.14, RFC 9110 section 13.1).
 fn check_version(resource: &Resource, if_match: Option<&str>, if_none_match: Option<&str>) -> Result<(), ApiError> {
-    let current = resource.version.to_string();
-    // What is derived is no part of what is written (see `Meta::etag`).
-    let version_of = |tag: &str| tag.trim_start_matches("W/").trim_matches('"').split('-').next() == Some(&current);
-    let is_current = |tag: &str| tag == "*" || version_of(tag);
-    let names_current = |tags: &str| tags.split(',').map(str::trim).any(is_current);
+    let names_current = |tags: &str| names_version(tags, resource.version);
     if !if_match.is_none_or(names_current) {
         return Err(ApiError::Scim(ScimError::precondition_failed()));
     }
@@ -235,6 +231,13 @@ fn check_version(resource: &Resource, if_match: Option<&str>, if_none_match: Opt
         return Err(ApiError::PreconditionFailed(detail));
     }
     Ok(())
+}
+
+/// Whether entity tags name a version, or any. What is derived is no part of what is written (see `Meta::etag`).
+pub(crate) fn names_version(tags: &str, version: i64) -> bool {
+    let version = version.to_string();
+    let counted = |tag: &str| tag.trim_start_matches("W/").trim_matches('"').split('-').next() == Some(&version);
+    tags.split(',').map(str::trim).any(|tag| tag == "*" || counted(tag))
 }
 
 /// What the mapping of a stored resource reads beside its document.

@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use scim_filter::{AttributePath, Filter, Literal, Operator};
-use scim_model::{Meta, ResourceType, Type, complete, fold, is_beyond, matches};
+use scim_model::{Meta, ResourceType, Type, complete, fold, is_beyond, matches, nearest_timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::driver::{Parameter, Row, parameters};
@@ -261,7 +260,7 @@ impl<'a> Compiler<'a> {
     /// Times are compared in whole milliseconds here, and exactly on the candidates.
     fn time(&mut self, column: &str, operator: Operator, literal: &Literal) -> Option<String> {
         let Literal::String(text) = literal else { return None };
-        let milliseconds = text.parse::<Timestamp>().ok()?.as_millisecond();
+        let milliseconds = nearest_timestamp(text)?.as_millisecond();
         let (least, most) = (milliseconds.saturating_sub(1), milliseconds.saturating_add(1));
         match operator {
             Operator::Gt | Operator::Ge => Some(format!("{column} >= {}", self.bind(least))),

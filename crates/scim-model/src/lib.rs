@@ -46,4 +46,5 @@ pub use quirks::{Quirk, sending::has_extra_slash};
 pub use schema::{Attribute, Mutability, Returned, SCHEMA_URN, Schema, Type, Uniqueness};
 pub use select::get;
 pub use sorting::{SortValue, check_sort, check_sort_of_all, sort_value};
+pub use value::nearest_timestamp;
 pub use whole::{FullResource, write_list};

@@ -13,7 +13,7 @@ use crate::{
     error::{ScimError, quoted},
     matching::{accepted_by_some, fold},
     schema::{Attribute, Returned, Type},
-    value::instant,
+    value::nearest_timestamp,
 };
 
 /// Of a longer text only so many bytes count: it has to fit into the cursor of the next page.
@@ -156,7 +156,7 @@ fn comparable(leaf: &Attribute, value: &Value) -> Option<SortValue> {
         Type::Boolean => value.as_bool().map(SortValue::Boolean),
         Type::Integer => value.as_i64().map(SortValue::Integer),
         Type::Decimal => value.as_f64().map(SortValue::Decimal),
-        Type::DateTime => instant(value.as_str()?).map(SortValue::Time),
+        Type::DateTime => nearest_timestamp(value.as_str()?).map(SortValue::Time),
         Type::String | Type::Reference => {
             let mut text = fold(leaf, value.as_str()?);
             text.truncate(text.floor_char_boundary(LONGEST));

@@ -9,7 +9,7 @@ use std::{
     fmt, mem,
 };
 
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil, fmt::temporal::Pieces, tz::Offset};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -370,13 +370,25 @@ fn text(
     }
 }
 
-/// A point in time as `xsd:dateTime` writes it: any offset, any fraction up to nanoseconds, UTC where no offset is given.
-pub(crate) fn instant(text: &str) -> Option<Timestamp> {
+/// A point in time as `xsd:dateTime` writes it, in UTC: any offset, any fraction up to nanoseconds, UTC where no offset is
+/// given. The last days of the year 9999, by which people mean "for ever", are among them, though no timestamp reaches them.
+pub(crate) fn instant(text: &str) -> Option<civil::DateTime> {
     if let Ok(timestamp) = text.parse::<Timestamp>() {
-        return Some(timestamp);
+        return Some(Offset::UTC.to_datetime(timestamp));
     }
-    let local = text.parse::<civil::DateTime>().ok()?;
-    local.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    let pieces = Pieces::parse(text).ok()?;
+    let (Some(time), Some(offset)) = (pieces.time(), pieces.to_numeric_offset()) else {
+        return text.parse().ok();
+    };
+    let local = pieces.date().to_datetime(time);
+    Some(local.saturating_sub(SignedDuration::from_secs(offset.seconds().into())))
+}
+
+/// The timestamp of a point in time as `xsd:dateTime` writes it, or the nearest one there is.
+pub fn nearest_timestamp(text: &str) -> Option<Timestamp> {
+    let instant = instant(text)?;
+    let nearest = if instant.year() < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Some(Offset::UTC.to_timestamp(instant).unwrap_or(nearest))
 }
 
 /// The error of `add` and `replace` without a value.

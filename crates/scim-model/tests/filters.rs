@@ -123,6 +123,15 @@ fn filters_find_by_the_type_of_the_attribute() {
     check(r#"meta.created eq "2026-01-31T04:30:00-05:00""#, true);
     check(r#"meta.created le "2026-01-31T09:30:00Z""#, true);
     check(r#"meta.created sw "2026-01""#, true);
+    // What people write for "for ever", and for "always" in some systems.
+    for end in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.9999999-12:00", "9999-12-31T23:59:59"] {
+        check(&format!(r#"meta.created lt "{end}""#), true);
+        check(&format!(r#"meta.created ge "{end}""#), false);
+        check(&format!(r#"meta.created eq "{end}""#), false);
+    }
+    check(r#"meta.created gt "-009999-01-01T00:00:00Z""#, true);
+    check(r#"meta.created gt "-009999-01-01T00:00:00+14:00""#, true);
+    check(r#"meta.created gt "0001-01-01T00:00:00Z""#, true);
     check("meta.Created gt 2015-10-10T14:38:21.8617979-07:00", true);
     // Numbers for texts.
     check("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber eq 70031", true);

@@ -216,6 +216,18 @@ async fn resources_are_found_by_their_times_and_by_activity() {
     assert_eq!(found(&store, &format!("meta.lastModified gt \"{exact}\"")).await, Vec::<String>::new());
     assert_eq!(found(&store, &format!("meta.created lt \"{exact}\"")).await, ["early"]);
     assert_eq!(found(&store, &format!("meta.lastModified eq \"{exact}\"")).await, ["late"]);
+    // Beyond what a timestamp reaches, on both sides.
+    for (operator, end, expected) in [
+        ("lt", "9999-12-31T23:59:59Z", 2),
+        ("le", "9999-12-31T23:59:59Z", 2),
+        ("gt", "9999-12-31T23:59:59Z", 0),
+        ("eq", "9999-12-31T23:59:59Z", 0),
+        ("gt", "-009999-01-01T00:00:00Z", 2),
+        ("lt", "-009999-01-01T00:00:00Z", 0),
+    ] {
+        let found = found(&store, &format!("meta.created {operator} \"{end}\"")).await;
+        assert_eq!(found.len(), expected, "{operator} {end}");
+    }
     assert_eq!(found(&store, "active eq false").await, ["late"]);
     assert_eq!(found(&store, "active eq true").await, ["early"]);
 }

@@ -44,6 +44,14 @@ const QUEUED: &str = concat!(
     " FROM account WHERE tenant = ?1 AND target = ?2 AND state = 'due' ORDER BY urgent, due_at LIMIT ?3"
 );
 
+/// The condition is that of the partial index `account_parked_for`: only then is it used.
+const PARKED_FOR: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM account WHERE tenant = ?1 AND target = ?2 AND state = 'parked' \
+      AND (candidate IS NOT NULL OR natural_key IS NULL) AND resource > ?3 ORDER BY resource LIMIT ?4"
+);
+
 /// The statement of [`Db::accounts_where`].
 fn where_sql(query: &AccountQuery) -> String {
     // The text of these conditions is that of the partial indexes: only then are they used.
@@ -148,6 +156,18 @@ impl Db<'_> {
             ],
             account,
         )
+    }
+
+    /// Accounts that are parked at a target because an account was found, or because another has their key; those of resources
+    /// after a key.
+    pub fn parked_for_another(
+        &self,
+        tenant: &str,
+        target: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Account>, StoreError> {
+        self.session().query(PARKED_FOR, &parameters![tenant, target, after, limit], account)
     }
 
     /// Accounts that are due at a target, now or later, in the order of an index: to be taken from it, because the first page

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use bridge_connectors::{Observed, Plan};
 use bridge_mapping::{Account, AccountSchema};
 use bridge_store::{
-    Account as Row, AccountQuery, AccountState, Change, Doubt, Reason, Resource, ResourceState, Settlement, StoreError,
-    Tx, Want,
+    Account as Row, AccountState, Change, Doubt, Reason, Resource, ResourceState, Settlement, StoreError, Tx, Want,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -152,22 +151,15 @@ impl Had {
 
     /// Makes those accounts of the target due that were parked because of this one. Returns whether there is any.
     pub(super) fn wake(&self, tx: &mut Tx<'_>, tenant: &str, target: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let mut query = AccountQuery {
-            tenant: Some(tenant.to_owned()),
-            target: Some(target.to_owned()),
-            state: Some(AccountState::Parked),
-            after: None,
-            limit: SLICE,
-        };
-        let mut has_woken = false;
+        let (mut after, mut has_woken) = (0, false);
         loop {
-            let page = tx.accounts_where(&query)?;
+            let page = tx.parked_for_another(tenant, target, after, SLICE)?;
             for row in page.iter().filter(|row| self.is_in_the_way_of(row)) {
                 tx.want_row(row, &Want { urgent: row.urgent, ..Want::due(now) }, now)?;
                 has_woken = true;
             }
             match page.last() {
-                Some(last) if page.len() == SLICE => query.after = Some((last.resource, last.target.clone())),
+                Some(last) if page.len() == SLICE => after = last.resource,
                 _ => return Ok(has_woken),
             }
         }

@@ -149,6 +149,7 @@ async fn the_worker_s_questions_are_answered_by_indexes() {
     )
     .await;
     check(QUEUED, "account_due (tenant=? AND target=?)").await;
+    check(PARKED_FOR, "account_parked_for (tenant=? AND target=? AND resource>?)").await;
     // Each page begins where the one before it ended.
     let held = AccountQuery { state: Some(AccountState::Held), ..AccountQuery::default() };
     check(&where_sql(&held), "account_unsettled (state=? AND (resource,target)>(?,?))").await;

@@ -5,7 +5,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{HashMap, HashSet},
     fmt, mem,
 };
 
@@ -138,41 +138,51 @@ pub(crate) fn check_count(attribute: &Attribute, elements: &[Value], place: Plac
 /// Adds values that the list does not have yet. Elements with an identity are compared by it, others by `value` and `type`
 /// (what was sent for a known one is added to it), or as a whole. The last new primary wins.
 pub(crate) fn append(attribute: &Attribute, elements: &mut Vec<Value>, added: Vec<Value>) {
-    let primary = added.iter().rfind(|element| is_primary(element)).cloned();
-    if attribute.has_identity() {
-        let mut new: HashSet<Cow<'_, str>> = added.iter().filter_map(|element| identity(attribute, element)).collect();
-        for known in elements.iter().filter_map(|element| identity(attribute, element)) {
-            new.remove(&known);
-        }
-        // Of what was sent twice, the first stays.
-        let is_new: Vec<bool> =
-            added.iter().map(|element| identity(attribute, element).is_none_or(|value| new.remove(&value))).collect();
-        elements.extend(added.into_iter().zip(is_new).filter_map(|(element, is_new)| is_new.then_some(element)));
+    let primary = if attribute.has_identity() {
+        append_new(attribute, elements, added);
+        None
     } else {
-        let mut places = HashMap::with_capacity(elements.len() + added.len());
-        for (place, known) in elements.iter().enumerate() {
-            places.entry(Likeness::of(attribute, known)).or_insert(place);
-        }
-        for element in added {
-            match places.entry(Likeness::of(attribute, &element)) {
-                Entry::Vacant(place) => {
-                    place.insert(elements.len());
-                    elements.push(element);
-                }
-                Entry::Occupied(place) => {
-                    if let (Some(Value::Object(known)), Value::Object(parts)) =
-                        (elements.get_mut(*place.get()), element)
-                    {
-                        known.extend(parts);
-                        *known = ordered(&attribute.sub_attributes, mem::take(known));
-                    }
-                }
-            }
-        }
+        merge(attribute, elements, added)
+    };
+    keep_one_primary(elements, primary);
+}
+
+/// Adds elements with an identity. Of what was sent twice, the first stays.
+fn append_new(attribute: &Attribute, elements: &mut Vec<Value>, added: Vec<Value>) {
+    let mut new: HashSet<Cow<'_, str>> = added.iter().filter_map(|element| identity(attribute, element)).collect();
+    for known in elements.iter().filter_map(|element| identity(attribute, element)) {
+        new.remove(&known);
     }
-    let preferred = primary.map(|primary| Likeness::of(attribute, &primary));
-    let preferred = preferred.and_then(|like| elements.iter().position(|known| Likeness::of(attribute, known) == like));
-    keep_one_primary(elements, preferred);
+    let is_new: Vec<bool> =
+        added.iter().map(|element| identity(attribute, element).is_none_or(|value| new.remove(&value))).collect();
+    elements.extend(added.into_iter().zip(is_new).filter_map(|(element, is_new)| is_new.then_some(element)));
+}
+
+/// Adds elements one after the other, each to the one that is the same, if there is one. Whichever is primary takes that from
+/// the one before it. Says which is in the end.
+fn merge(attribute: &Attribute, elements: &mut Vec<Value>, added: Vec<Value>) -> Option<usize> {
+    let mut places = HashMap::with_capacity(elements.len() + added.len());
+    for (place, known) in elements.iter().enumerate() {
+        places.entry(Likeness::of(attribute, known)).or_insert(place);
+    }
+    let mut primary = elements.iter().rposition(is_primary);
+    for element in added {
+        let place = *places.entry(Likeness::of(attribute, &element)).or_insert(elements.len());
+        let is_sent_as_primary = is_primary(&element);
+        match (elements.get_mut(place), element) {
+            (Some(Value::Object(known)), Value::Object(parts)) => {
+                known.extend(parts);
+                *known = ordered(&attribute.sub_attributes, mem::take(known));
+            }
+            (Some(_), _) => {}
+            (None, element) => elements.push(element),
+        }
+        if is_sent_as_primary && let Some(before) = primary.replace(place).filter(|before| *before != place) {
+            elements[before]["primary"] = Value::Bool(false);
+        }
+        primary = primary.filter(|place| is_primary(&elements[*place]));
+    }
+    primary
 }
 
 /// What two elements have in common that are the same, though they have no identity: the same `value` for the same `type`.

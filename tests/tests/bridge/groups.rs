@@ -59,8 +59,8 @@ async fn a_group_is_created_read_listed_renamed_and_deleted() {
     assert_eq!((&listed.body["totalResults"], &listed.body["Resources"][0]), (&json!(1), &created.body));
     let operations = json!([{"op": "replace", "value": {"id": id, "displayName": "Sales"}}]);
     let renamed = bridge.patch(&format!("/Groups/{id}"), operations).await.has_status(204);
-    assert!(renamed.header("etag").starts_with("W/\"2-"), "{}", renamed.header("etag"));
     let read = bridge.get(&format!("/Groups/{id}?excludedAttributes=members")).await.has_status(200);
+    assert_eq!((renamed.header("etag"), read.header("etag")), ("W/\"2\"", "W/\"2\""));
     assert_eq!(read.body["displayName"], "Sales");
     assert!(read.body.get("members").is_none(), "interop case 116");
     bridge.delete(&format!("/Groups/{id}")).await.has_status(204);

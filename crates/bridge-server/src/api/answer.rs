@@ -90,7 +90,8 @@ pub(super) fn ok(
     resource(StatusCode::OK, bridge, place, shown, projection)
 }
 
-/// 204 with the version that the resource has now.
+/// 204 with the version that the group has now: the tag of the group without its members, by which a write can be bound to it
+/// too. That of the whole would have to be read.
 pub(super) fn no_content(shown: &Shown) -> HttpResponse {
     HttpResponse::NoContent().insert_header((header::ETAG, shown.resource.meta.etag())).finish()
 }

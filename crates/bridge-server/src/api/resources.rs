@@ -167,7 +167,7 @@ impl Change {
         self.heed(resource_type)?;
         let is_brief = resource_type.has_members() && !self.query.names_attributes();
         let view =
-            if is_brief { View { only_tag: true, ..View::default() } } else { View::of(resource_type, &projection) };
+            if is_brief { View { is_brief: true, ..View::default() } } else { View::of(resource_type, &projection) };
         let ask = self.ask(resource_type, view);
         let if_match = self.conditions.if_match();
         let shown = provisioning::patch(&self.bridge, &ask, self.place.id(), body.value, if_match).await?;

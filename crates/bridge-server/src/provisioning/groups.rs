@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bridge_store::{Member, NewResource, RequestEntry, Resource, ResourceState, StoreError, Tx};
+use bridge_store::{Member, NewResource, RequestEntry, Resource, ResourceState, Tx};
 use jiff::Timestamp;
 use scim_model::bulk::Change;
 use scim_model::{Context, Document, Draft, MemberChange, Note, ResourceType, ScimError, accept, split_members};
@@ -18,7 +18,7 @@ use super::create::new_id;
 use super::regroup::{self, Touched};
 use super::transaction::{Failure, audit};
 use super::update::{TRIES, too_busy};
-use super::view::{all_members, member_value, show, tag_of_group};
+use super::view::{all_members, member_value, show};
 use super::{Ask, Shown, check_version, journal, live, meant_by_replace, understood};
 use crate::bridge::Bridge;
 use crate::error::ApiError;
@@ -109,14 +109,7 @@ impl Write<'_> {
             Ok(group) => {
                 self.bridge.regroup.notify_one();
                 let view = self.ask.view;
-                let read = self.bridge.store.read(|db| {
-                    let mut shown = show(db, self.tenant, self.kind, &group, view)?;
-                    if view.only_tag {
-                        shown.resource.meta.derived = tag_of_group(db, self.tenant, self.kind, &group)?;
-                    }
-                    Ok::<_, StoreError>(shown)
-                });
-                Ok(read.await?)
+                Ok(self.bridge.store.read(|db| show(db, self.tenant, self.kind, &group, view)).await?)
             }
             Err(why) => {
                 journal::denied(self.bridge, self.ask.caller, self.ask.received, self.masked.clone(), &why).await;
@@ -211,7 +204,7 @@ impl Write<'_> {
         let is_edited = document != group.document;
         let values = self.bridge.store.indexed_values(&self.tenant.name, self.kind, &document);
         let now = self.bridge.clock.now();
-        let traces = self.traces("update", &notes, if self.ask.view.only_tag { 204 } else { 200 }, now);
+        let traces = self.traces("update", &notes, if self.ask.view.is_brief { 204 } else { 200 }, now);
         let (before, expected) = (group.clone(), (needs_version || names_version).then_some(group.version));
         let stored = self.bridge.store.write(move |tx| {
             let mut group = unchanged(tx, &before, expected)?;

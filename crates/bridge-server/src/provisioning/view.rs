@@ -32,8 +32,8 @@ pub struct View {
     pub members: bool,
     /// The state of a user's accounts.
     pub targets: bool,
-    /// Nothing is shown, but the entity tag is that of the whole.
-    pub only_tag: bool,
+    /// Nothing is shown: the answer has no body.
+    pub is_brief: bool,
 }
 
 impl View {
@@ -41,7 +41,7 @@ impl View {
     #[must_use]
     pub fn of(kind: &ResourceType, projection: &Projection) -> Self {
         let shows = |name| projection.shows(kind, name);
-        Self { groups: shows("groups"), members: shows("members"), targets: shows(PROVISIONING_URN), only_tag: false }
+        Self { groups: shows("groups"), members: shows("members"), targets: shows(PROVISIONING_URN), is_brief: false }
     }
 
     /// What a filter must see to be decided.
@@ -53,7 +53,7 @@ impl View {
             groups: names("groups"),
             members: names("members"),
             targets: paths.iter().any(|path| path.schema.as_ref().is_some_and(is_provisioning)),
-            only_tag: false,
+            is_brief: false,
         }
     }
 }
@@ -134,22 +134,6 @@ fn is_version(sub_attribute: &str) -> bool {
 
 fn internal(error: serde_json::Error) -> StoreError {
     StoreError::Internal(error.to_string())
-}
-
-/// What the tag of a whole group has beside its version, for an answer that shows nothing of it. The names of many members
-/// are not read for that.
-pub(super) fn tag_of_group(
-    db: &Db<'_>,
-    tenant: &Tenant,
-    kind: &ResourceType,
-    group: &Resource,
-) -> Result<u64, StoreError> {
-    if db.members_of(group.key, "", FIRST_MEMBERS)?.len() == FIRST_MEMBERS {
-        return tag_of_many(db, tenant);
-    }
-    let view = View::of(kind, &Projection::default());
-    let (derived, more_members) = derived_with_members(db, tenant, kind, group, view)?;
-    fingerprint(db, tenant, &derived, more_members.as_ref())
 }
 
 /// Members that are not read together may have changed with whatever was written.

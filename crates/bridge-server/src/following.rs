@@ -91,13 +91,13 @@ pub(crate) async fn run(bridge: Arc<Bridge>) {
 
 /// Moves what is to follow, and takes note of what is done.
 async fn follow(bridge: &Bridge, left: &mut Followers) -> Result<(), StoreError> {
-    if left.modes && hold_back(bridge).await? && walk(bridge, AccountState::Held, make_due).await? {
+    if left.modes && hold_back(bridge).await? && walk(bridge, AccountState::Held, lets_go, make_due).await? {
         left.modes = false;
     }
-    if left.parked && walk(bridge, AccountState::Parked, make_due).await? {
+    if left.parked && walk(bridge, AccountState::Parked, lets_go, make_due).await? {
         left.parked = false;
     }
-    if left.waiting && walk(bridge, AccountState::Waiting, release).await? {
+    if left.waiting && walk(bridge, AccountState::Waiting, |_| true, release).await? {
         left.waiting = false;
     }
     Ok(())
@@ -136,22 +136,57 @@ fn hold_some(tx: &mut Tx<'_>, tenant: &str, target: &str, now: Timestamp) -> Res
 /// What is done to a row that is in a state: by the target it belongs to, and by those of its tenant that come after others.
 type Move = fn(&mut Tx<'_>, &Account, &Target, &Dependents, Timestamp) -> Result<(), StoreError>;
 
-/// Goes through all accounts in a state that an index knows, whatever their target. False if it did not come to its end.
-async fn walk(bridge: &Bridge, state: AccountState, each: Move) -> Result<bool, StoreError> {
+/// Whether accounts go on at a target.
+fn lets_go(target: &Target) -> bool {
+    target.settings.mode != Mode::Hold
+}
+
+/// Goes through all accounts in a state that an index knows, whatever their target, and moves those of targets that it
+/// concerns. False if it did not come to its end.
+async fn walk(
+    bridge: &Bridge,
+    state: AccountState,
+    concerns: fn(&Target) -> bool,
+    each: Move,
+) -> Result<bool, StoreError> {
     let mut after = None;
     loop {
+        let (landscape, now) = (bridge.landscape(), bridge.clock.now());
+        // A million may be held at targets that are all in mode `hold`.
+        if !landscape.targets().any(|target| concerns(target)) {
+            return Ok(true);
+        }
         if is_to_stop(bridge) {
             return Ok(false);
         }
-        let (landscape, now) = (bridge.landscape(), bridge.clock.now());
         let page = AccountQuery { state: Some(state), after, limit: SLICE, ..AccountQuery::default() };
-        let ruling = landscape.clone();
-        after = bridge.store.write(move |tx| walk_page(tx, &ruling, &page, each, now)).await?;
-        landscape.targets().for_each(|target| target.lane.ring());
+        let (asked, ruling) = (page.clone(), landscape.clone());
+        let is_concerned = move |row: &Account| {
+            let tenant = ruling.tenant(&row.tenant);
+            tenant.and_then(|tenant| tenant.targets.get(&row.target)).is_some_and(|target| concerns(target))
+        };
+        let (is_any, end) = bridge
+            .store
+            .scan(move |db| {
+                let rows = db.accounts_where(&asked)?;
+                Ok::<_, StoreError>((rows.iter().any(is_concerned), end_of(&rows, asked.limit)))
+            })
+            .await?;
+        after = end;
+        if is_any {
+            let ruling = landscape.clone();
+            after = bridge.store.write(move |tx| walk_page(tx, &ruling, &page, each, now)).await?;
+            landscape.targets().for_each(|target| target.lane.ring());
+        }
         if after.is_none() {
             return Ok(true);
         }
     }
+}
+
+/// The last row of a page; `None` if there are no further ones.
+fn end_of(rows: &[Account], limit: usize) -> Option<(i64, String)> {
+    rows.last().filter(|_| rows.len() == limit).map(|row| (row.resource, row.target.clone()))
 }
 
 /// Returns the last row of the page; `None` if there are no further ones.
@@ -171,8 +206,7 @@ fn walk_page(
             each(tx, row, target, dependents, now)?;
         }
     }
-    let is_last = rows.len() < page.limit;
-    Ok(rows.last().filter(|_| !is_last).map(|row| (row.resource, row.target.clone())))
+    Ok(end_of(&rows, page.limit))
 }
 
 /// Makes an account due, unless its target is in mode `hold`. One that is not made yet waits for those that come before it.
